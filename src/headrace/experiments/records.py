@@ -1,0 +1,92 @@
+"""What is known of trials and studies, as frozen records that cannot be wrong."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Hyperparameters = dict[str, float | int | str]
+"""Tuned name -> value, for example `{"learning_rate": 0.1, "momentum": 0.97}`."""
+
+
+class Status(StrEnum):
+    """How a trial ended."""
+
+    COMPLETE = "COMPLETE"
+    """Reached the goal, or trained to the end of its budget."""
+    INFEASIBLE = "INFEASIBLE"
+    """Diverged: the loss was not finite, or exploded."""
+    STOPPED = "STOPPED"
+    """Could no longer change the result."""
+    FAILED = "FAILED"
+    """Raised an error."""
+
+
+class Record(BaseModel):
+    """A frozen record; unknown keys are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Configuration(Record):
+    """A dataset configuration: what a run is fed."""
+
+    subset: str = "full"
+    policy: str = "shuffle"
+    batch_size: int = Field(ge=1)
+    workers: int = Field(default=1, ge=1)
+
+
+class StudyKey(Record):
+    """One hyperparameter search: one dataset configuration and one optimiser."""
+
+    optimizer: str
+    configuration: Configuration
+
+    @property
+    def name(self) -> str:
+        """The study's name: its folder, and the name of its random streams; defaults are left out."""
+        c = self.configuration
+        parts = [self.optimizer, f"batch_size={c.batch_size}"]
+        parts += [f"policy={c.policy}"] if c.policy != "shuffle" else []
+        parts += [f"subset={c.subset}"] if c.subset != "full" else []
+        parts += [f"workers={c.workers}"] if c.workers != 1 else []
+        return ",".join(parts)
+
+
+class Outcome(Record):
+    """When, in steps, a trial reached the goal or diverged, and how far it was trained.
+
+    `reached` and `diverged` are evaluated steps; at most one of them is given up to the point of
+    decision. A trial that diverges after it has reached the goal (possible with `stop = "budget"`)
+    has both.
+    """
+
+    trial: int = Field(ge=0)
+    reached: int | None = Field(default=None, ge=0)
+    diverged: int | None = Field(default=None, ge=0)
+    trained: int = Field(ge=0)
+    failed: bool = False
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Outcome:
+        for step in (self.reached, self.diverged):
+            if step is not None and step > self.trained:
+                raise ValueError(
+                    f"a trial trained for {self.trained} steps cannot have an event at step {step}"
+                )
+        if self.reached is not None and self.diverged is not None and self.diverged <= self.reached:
+            raise ValueError("a trial that has diverged cannot reach the goal")
+        return self
+
+
+class TrialRecord(Outcome):
+    """One training run as it was measured, with all that is needed to run it again."""
+
+    study: str
+    hyperparameters: Hyperparameters
+    examples_forwarded: int = Field(ge=0)
+    examples_backpropagated: int = Field(ge=0)
+    seconds: float = Field(ge=0)
+    error: str | None = None

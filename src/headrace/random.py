@@ -1,0 +1,64 @@
+"""Named random streams: a root seed and a path of names give an independent generator.
+
+The same call gives the same stream whatever ran before and on whichever worker. Streams are
+made by `numpy.random.SeedSequence` with a spawn key, never by arithmetic on seeds: `seed + epoch`
+makes run 0's second epoch equal to run 1's first.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import torch
+
+Name = str | int
+"""One step of a stream's path: a word, or a number such as a trial or an epoch."""
+
+
+def _key(name: Name) -> tuple[int, ...]:
+    """Four 32-bit words that a name hashes to; the type is hashed too, so `1` and `"1"` differ."""
+    digest = hashlib.sha256(f"{type(name).__name__}:{name}".encode()).digest()
+    return tuple(int.from_bytes(digest[i : i + 4], "little") for i in range(0, 16, 4))
+
+
+def sequence(seed: int, *path: Name) -> np.random.SeedSequence:
+    """The seed sequence of the stream named `path` under the root `seed` (a non-negative integer)."""
+    return np.random.SeedSequence(seed, spawn_key=tuple(word for name in path for word in _key(name)))
+
+
+def generator(seed: int, *path: Name) -> np.random.Generator:
+    """A NumPy generator of the stream named `path`, for example `generator(0, "order", epoch)`."""
+    return np.random.default_rng(sequence(seed, *path))
+
+
+def integer_seed(seed: int, *path: Name) -> int:
+    """A 63-bit integer from the stream named `path`, for libraries that take a number."""
+    return int(sequence(seed, *path).generate_state(1, np.uint64)[0] >> np.uint64(1))
+
+
+def torch_generator(seed: int, *path: Name, device: torch.device | str = "cpu") -> torch.Generator:
+    """A torch generator of the stream named `path` on `device`."""
+    import torch
+
+    return torch.Generator(device=device).manual_seed(integer_seed(seed, *path))
+
+
+@contextmanager
+def torch_stream(seed: int, *path: Name) -> Iterator[None]:
+    """Run a block (initialisation, dropout) on the stream `path`; torch's global state is put back after it.
+
+    Torch's own initialisers and dropout read the global generators, so within the block these are
+    seeded, on the CPU and on every GPU.
+    """
+    import torch
+
+    devices = list(range(torch.cuda.device_count())) if torch.cuda.is_available() else []
+    with torch.random.fork_rng(devices=devices):
+        torch.manual_seed(integer_seed(seed, *path))
+        yield
