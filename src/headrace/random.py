@@ -8,7 +8,7 @@ makes run 0's second epoch equal to run 1's first.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -50,7 +50,7 @@ def torch_generator(seed: int, *path: Name, device: torch.device | str = "cpu") 
 
 
 @contextmanager
-def torch_stream(seed: int, *path: Name) -> Iterator[None]:
+def torch_stream(seed: int, *path: Name) -> Generator[None]:
     """Run a block (initialisation, dropout) on the stream `path`; torch's global state is put back after it.
 
     Torch's own initialisers and dropout read the global generators, so within the block these are

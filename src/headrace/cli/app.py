@@ -1,0 +1,69 @@
+"""The application: every command, and what an error or an interruption looks like to the user."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from collections.abc import Sequence
+
+from cyclopts import App, CycloptsError
+
+from headrace import __version__
+from headrace.cli import data, experiments, tables
+from headrace.errors import HeadraceError, InputError
+
+INPUT_ERROR = 2
+INTERRUPTED = 130
+
+app = App(
+    name="headrace",
+    version=__version__,
+    # Plain text: the Markdown renderer costs 50 ms at every start.
+    help_format="plaintext",
+    help="Decides what a training run is fed, and measures whether that paid off. Start with: headrace demo",
+)
+app.command(experiments.demo)
+app.command(experiments.run)
+app.command(experiments.status)
+app.command(experiments.report)
+app.command(tables.fit)
+app.command(tables.compare)
+app.command(data.app)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit with its code: 0 done, 1 failed, 2 wrong input, 130 interrupted."""
+    sys.exit(execute(sys.argv[1:] if arguments is None else arguments))
+
+
+def execute(arguments: Sequence[str]) -> int:
+    """The exit code of one command; errors that a user can mend are printed without a traceback."""
+    try:
+        code = app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
+    except BrokenPipeError:
+        # The reader of our output has gone (`| head`): that is its choice, and no error of ours.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except (CycloptsError, HeadraceError, OSError, KeyboardInterrupt) as error:
+        message, code = _explain(error)
+        print(f"headrace: {message}", file=sys.stderr)
+    return code if isinstance(code, int) else 0
+
+
+def _explain(error: BaseException) -> tuple[str, int]:
+    """What to tell the user, and the exit code; an error that is ours is raised again."""
+    match error:
+        case CycloptsError():
+            return f"{error}\nSee `headrace --help`.", INPUT_ERROR
+        case InputError():
+            return str(error), INPUT_ERROR
+        case HeadraceError():
+            return str(error), 1
+        case KeyboardInterrupt():
+            return "interrupted; the same command goes on from here", INTERRUPTED
+        case OSError(errno=errno.ENOSPC | errno.EDQUOT | errno.EACCES | errno.EROFS):
+            place = f"{error.filename}: " if error.filename else ""
+            return f"{place}{error.strerror}. What was measured is safe; mend this and run again.", 1
+        case _:
+            raise error

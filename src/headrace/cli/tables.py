@@ -1,0 +1,98 @@
+"""`fit` and `compare`: the statistics alone, on anyone's own table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from headrace.cli._common import Json, print_json, print_table
+
+
+def fit(
+    table: Path,
+    *,
+    overhead: float = 0.2,
+    reference_batch: int | None = None,
+    tolerance: float = 0.2,
+    json: Json = False,
+) -> int:
+    """Fit S(B) = Smin (1 + Bcrit / B) to a table with the columns batch_size,steps.
+
+    Example: headrace fit measured.csv --overhead 0.2 --reference-batch 256
+
+    Args:
+        table: A CSV file; several rows of one batch size are replicates.
+        overhead: The share by which steps may exceed linear scaling at overhead_batch_size.
+        reference_batch: The batch size from which linear scaling is reckoned. Default: the smallest.
+        tolerance: The share by which S(B) may miss perfect scaling, or the fewest steps, in the two limits.
+    """
+    from headrace.analysis import scaling
+    from headrace.analysis.tables import read_scaling_table
+
+    batch_sizes, steps = read_scaling_table(table)
+    fitted = scaling.fit(
+        batch_sizes, steps, overhead=overhead, reference_batch=reference_batch, tolerance=tolerance
+    ).to_dict()
+    if json:
+        print_json(fitted)
+        return 0
+    print_table(
+        ("quantity", "value"), [(key, _shown(value)) for key, value in fitted.items()], title=str(table)
+    )
+    return 0
+
+
+def compare(
+    table: Path,
+    *,
+    baseline: str,
+    metric: str = "metric",
+    higher_is_better: Annotated[bool, Parameter(negative="")] = False,
+    level: float = 0.95,
+    json: Json = False,
+) -> int:
+    """Is any group better than the baseline? A table with the columns group,seed,metric.
+
+    Example: headrace compare errors.csv --baseline shuffle --metric error
+
+    Args:
+        table: A CSV file, one row for each group and seed; groups are paired where their seeds match.
+        baseline: The group that all others are compared with.
+        metric: The column of the metric.
+        higher_is_better: For an accuracy; an error or a number of steps is better when lower.
+        level: The level of the intervals; the verdicts are corrected for the number of groups (Holm).
+    """
+    from headrace.analysis.comparison import compare as compare_groups
+    from headrace.analysis.tables import read_comparison_table
+
+    groups, seeds, values = read_comparison_table(table, metric=metric)
+    result = compare_groups(
+        groups, seeds, values, baseline=baseline, higher_is_better=higher_is_better, level=level
+    )
+    if json:
+        print_json(result.to_dict())
+        return 0
+    columns = ("group", "verdict", "difference", "interval", "p (adjusted)", "could have shown")
+    rows = [
+        (
+            g["group"],
+            g["verdict"],
+            g["difference"],
+            _shown(g["interval"]),
+            g["p_adjusted"],
+            g["detectable_difference"],
+        )
+        for g in result.to_dict()["groups"]
+    ]
+    print_table(columns, rows, title=f"{metric} against {baseline}")
+    return 0
+
+
+def _shown(value: object) -> object:
+    if isinstance(value, list | tuple):
+        return (
+            "[" + ", ".join(f"{item:.4g}" if isinstance(item, float) else str(item) for item in value) + "]"
+        )
+    return value
