@@ -1,0 +1,88 @@
+"""What one training step is fed, and the plainest stream of it: epochs in random order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from headrace.errors import InputError
+from headrace.random import Name, generator
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Batch:
+    """The examples of one step.
+
+    Attributes:
+        indices: The examples, `[batch]`; an example may occur more than once.
+        weights: What each example's loss is multiplied by, or None where all are 1.
+        epoch: The pass over the training set, from 0, in which the first of these examples was drawn.
+    """
+
+    indices: Int64[Tensor, " batch"]
+    weights: Float[Tensor, " batch"] | None = None
+    epoch: int = 0
+
+    def __len__(self) -> int:
+        """The number of examples."""
+        return len(self.indices)
+
+
+def shuffled_batches(
+    num_examples: int,
+    batch_size: int,
+    *,
+    seed: int,
+    path: tuple[Name, ...],
+    device: torch.device | str = "cpu",
+) -> Iterator[Batch]:
+    """Endless batches of exactly `batch_size` examples in random order, without replacement within an epoch.
+
+    Each epoch's permutation comes from the stream `(*path, "order", epoch)`. The permutations are joined end
+    to end and cut, so a batch may hold the end of one epoch and the beginning of the next, or, where it is
+    larger than the data, several epochs. All examples are seen equally often, to within one, and no step is
+    smaller.
+
+    Args:
+        num_examples: Examples in the training set.
+        batch_size: Examples per batch.
+        seed: The root seed.
+        path: The names of the stream, see `headrace.random`.
+        device: Where the indices shall lie; each epoch is moved there once, whole.
+
+    Raises:
+        InputError: Where a number is not positive.
+    """
+    for name, value in (("num_examples", num_examples), ("batch_size", batch_size)):
+        if value < 1:
+            raise InputError("must be at least 1", where=name, got=value)
+    return _cut(_orders(num_examples, seed, path, device), batch_size)
+
+
+def _orders(
+    num_examples: int, seed: int, path: tuple[Name, ...], device: torch.device | str
+) -> Iterator[Int64[Tensor, " examples"]]:
+    epoch = 0
+    while True:
+        order = generator(seed, *path, "order", epoch).permutation(num_examples)
+        yield torch.from_numpy(order).to(device)
+        epoch += 1
+
+
+def _cut(orders: Iterator[Int64[Tensor, " examples"]], batch_size: int) -> Iterator[Batch]:
+    """Cut the joined orders into batches; a batch within one epoch is a view, without a copy."""
+    rest = torch.empty(0, dtype=torch.int64)
+    rest_epoch = 0
+    for epoch, order in enumerate(orders):
+        joined = torch.cat([rest, order]) if len(rest) > 0 else order
+        start = 0
+        while len(joined) - start >= batch_size:
+            first_epoch = rest_epoch if start < len(rest) else epoch
+            yield Batch(indices=joined[start : start + batch_size], epoch=first_epoch)
+            start += batch_size
+        rest_epoch = rest_epoch if start < len(rest) else epoch
+        rest = joined[start:]

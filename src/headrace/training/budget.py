@@ -1,0 +1,71 @@
+"""How long a trial may train, and at which steps it is evaluated. Imports no torch."""
+
+from __future__ import annotations
+
+from headrace.errors import InputError
+
+
+def budget_steps(
+    batch_size: int, num_examples: int, *, steps: int | None = None, epochs: float | None = None
+) -> int:
+    """The step budget of a trial.
+
+    A step budget is itself. An epoch budget allows `epochs * num_examples` examples, so all steps with
+    `batch_size * step <= epochs * num_examples` (Shallue et al. 2019): step budgets favour large batches,
+    epoch budgets small ones.
+
+    Args:
+        batch_size: Examples per step.
+        num_examples: Examples in the training set.
+        steps: The budget in steps, or
+        epochs: the budget in passes over the training set, not necessarily whole.
+
+    Raises:
+        InputError: Where not exactly one of the two is given, or the budget allows no step.
+    """
+    if (steps is None) == (epochs is None):
+        raise InputError(
+            "give either steps or epochs", where="budget", got={"steps": steps, "epochs": epochs}
+        )
+    # The tolerance keeps 0.1 epochs of 30 examples at 3 examples, where the product is a rounding error less.
+    allowed = steps if steps is not None else int((epochs or 0.0) * num_examples * (1 + 1e-12) / batch_size)
+    if allowed < 1:
+        raise InputError(
+            "the budget allows no step at this batch size",
+            where="budget",
+            got={"batch_size": batch_size, "steps": steps, "epochs": epochs},
+            fix="Give a larger budget or a smaller batch.",
+        )
+    return allowed
+
+
+def evaluation_steps(budget_steps: int, ratio: float = 1.05, every: int | None = None) -> list[int]:
+    """The steps at which a trial is evaluated: strictly increasing from 0 to `budget_steps`.
+
+    Geometric by default: after step s comes `max(s + 1, floor(s * ratio))`, so that the steps to result are
+    known to a constant relative resolution and evaluations cost only the logarithm of the budget. The steps
+    do not depend on the budget, but for the last, which is the budget.
+
+    Args:
+        budget_steps: The last step, at least 1.
+        ratio: How much later each evaluation is than the last, more than 1.
+        every: Instead, evaluate at every multiple of this number of steps.
+
+    Raises:
+        InputError: Where an argument is out of range.
+    """
+    for what, value, allowed in (
+        ("the budget must be at least 1 step", budget_steps, budget_steps >= 1),
+        ("ratio must be more than 1", ratio, 1 < ratio < float("inf")),
+        ("every must be at least 1 step", every, every is None or every >= 1),
+    ):
+        if not allowed:
+            raise InputError(what, where="evaluation", got=value)
+    if every is not None:
+        return [*range(0, budget_steps, every), budget_steps]
+    steps: list[int] = []
+    step = 0
+    while step < budget_steps:
+        steps.append(step)
+        step = max(step + 1, int(step * ratio))
+    return [*steps, budget_steps]

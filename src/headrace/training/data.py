@@ -1,0 +1,142 @@
+"""Where the loop gets its examples: any object that fetches a batch by the examples' indices."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, Self
+
+import torch
+from jaxtyping import Int64, Shaped
+from torch import Tensor
+from torch.utils.data import default_collate
+
+from headrace.errors import InputError
+
+Device = torch.device | str
+
+
+class ExampleData(Protocol):
+    """A finite set of examples, known by their indices 0 .. len - 1.
+
+    `fetch` is called once per micro-batch, in the thread of the loop; it may not change the indices it is
+    given and may be called with the same index twice. Indices may lie on any device: the data moves them to
+    its own. `to` is called once, before training.
+    """
+
+    def __len__(self) -> int:
+        """The number of examples."""
+        ...
+
+    def fetch(
+        self, indices: Int64[Tensor, " batch"]
+    ) -> tuple[Shaped[Tensor, "batch ..."], Shaped[Tensor, "batch ..."]]:
+        """The inputs and targets of these examples, in this order, on the device of the data."""
+        ...
+
+    def to(self, device: Device) -> ExampleData:
+        """The same examples, fetched to `device`."""
+        ...
+
+
+class TensorData:
+    """Examples that lie in two tensors.
+
+    Args:
+        inputs: `[examples, ...]`. Images may be kept as uint8, a quarter of the memory, with a `transform`.
+        targets: `[examples, ...]`.
+        transform: Applied to each fetched batch of inputs, on the device of the data; for example
+            `lambda pixels: pixels.float() / 255`. Deterministic: it serves training and evaluation.
+
+    Raises:
+        InputError: Where inputs and targets differ in length, or are empty.
+    """
+
+    def __init__(
+        self,
+        inputs: Shaped[Tensor, "examples ..."],
+        targets: Shaped[Tensor, "examples ..."],
+        transform: Callable[[Tensor], Tensor] | None = None,
+    ) -> None:
+        if len(inputs) != len(targets):
+            raise InputError(
+                "inputs and targets must have one row per example each",
+                where="TensorData",
+                got=f"{len(inputs)} inputs and {len(targets)} targets",
+            )
+        if len(inputs) == 0:
+            raise InputError("a data set needs at least one example", where="TensorData", got=0)
+        self.inputs = inputs
+        self.targets = targets
+        self.transform = transform
+
+    def __len__(self) -> int:
+        """The number of examples."""
+        return len(self.targets)
+
+    def fetch(
+        self, indices: Int64[Tensor, " batch"]
+    ) -> tuple[Shaped[Tensor, "batch ..."], Shaped[Tensor, "batch ..."]]:
+        """Gather the rows of `indices`: `index_select` is 3 to 4 times faster than `inputs[indices]`."""
+        indices = indices.to(self.targets.device, non_blocking=True)
+        inputs = self.inputs.index_select(0, indices)
+        if self.transform is not None:
+            inputs = self.transform(inputs)
+        return inputs, self.targets.index_select(0, indices)
+
+    def to(self, device: Device) -> Self:
+        """The same examples with both tensors on `device`."""
+        return type(self)(self.inputs.to(device), self.targets.to(device), self.transform)
+
+
+class MapDataset(Protocol):
+    """What `MapData` needs of a map-style data set: `torch.utils.data.Dataset` with a length, a list, ..."""
+
+    def __len__(self) -> int:
+        """The number of examples."""
+        ...
+
+    def __getitem__(self, index: int, /) -> Any:
+        """The pair (input, target) of one example."""
+        ...
+
+
+class MapData:
+    """Any map-style data set whose items are pairs (input, target), fetched one by one in the loop's process.
+
+    For data that do not fit in memory or that are augmented; where they fit, `TensorData` is much faster.
+
+    Args:
+        dataset: Items are pairs; anything that `collate` can batch.
+        collate: A list of items -> (inputs, targets).
+        device: Where the batches are moved to.
+
+    Raises:
+        InputError: Where the data set is empty.
+    """
+
+    def __init__(
+        self,
+        dataset: MapDataset,
+        collate: Callable[[list[Any]], Sequence[Tensor]] = default_collate,
+        device: Device = "cpu",
+    ) -> None:
+        if len(dataset) == 0:
+            raise InputError("a data set needs at least one example", where="MapData", got=0)
+        self.dataset = dataset
+        self.collate = collate
+        self.device = torch.device(device)
+
+    def __len__(self) -> int:
+        """The number of examples."""
+        return len(self.dataset)
+
+    def fetch(
+        self, indices: Int64[Tensor, " batch"]
+    ) -> tuple[Shaped[Tensor, "batch ..."], Shaped[Tensor, "batch ..."]]:
+        """Read, collate and move the examples of `indices`."""
+        inputs, targets = self.collate([self.dataset[index] for index in indices.tolist()])
+        return inputs.to(self.device, non_blocking=True), targets.to(self.device, non_blocking=True)
+
+    def to(self, device: Device) -> Self:
+        """The same data set, its batches moved to `device`."""
+        return type(self)(self.dataset, self.collate, device)
