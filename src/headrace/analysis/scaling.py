@@ -1,0 +1,240 @@
+"""How far batch size pays: S = Smin (1 + Bcrit/B) fitted to steps-to-result, public as `headrace.scaling`.
+
+The form is that of McCandlish et al. (2018): steps fall in proportion to the batch size far below
+Bcrit, and not at all far above it. The fit is least squares in log space, since an unweighted fit of
+the steps themselves is ruled by the smallest batch. This is also the convention of Zhang et al.
+(ICLR 2025): their table of the 85M model gives their a = 1293.83, b = 2834258.09 to every printed digit.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from headrace.analysis import _draws, _profile
+from headrace.analysis.regimes import TOLERANCE, limits
+from headrace.errors import InputError
+
+Numbers = Sequence[float] | Sequence[int] | Float[np.ndarray, " points"]
+Interval = tuple[float, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScalingFit:
+    """What a table of steps against batch size says, with its uncertainty.
+
+    Attributes:
+        steps_min: Smin, the steps that no batch size, however large, gets below. 0 for pure perfect scaling.
+        steps_min_interval: Its interval; None where two rows leave no scatter to judge by.
+        critical_batch_size: Bcrit in examples, where twice Smin is needed. 0 for a flat table, infinite for
+            pure perfect scaling.
+        interval: The interval of `critical_batch_size`; an end at 0 or infinity says that the table does not
+            bound it on that side. None as above.
+        unreached: The regimes that the table cannot be said to have reached, by `interval`: "perfect scaling"
+            (its low end is 0), "maximal data parallelism" (its high end is infinite).
+        perfect_scaling_limit: The largest tested batch size up to which steps keep to perfect scaling.
+        perfect_scaling_limit_is_largest_tested: Whether the limit is only "at least".
+        max_useful_batch_size: The smallest tested batch size with as few steps as any, within the tolerance.
+        max_useful_batch_size_is_largest_tested: Whether it is only "at least".
+        overhead_batch_size: Where steps exceed linear scaling from `reference_batch` by the share `overhead`.
+        overhead_interval: Its interval, from that of Bcrit.
+        reference_batch: B0 of the overhead rule.
+        overhead: d of the overhead rule.
+        tolerance: d of the two limits.
+        level: The level of the intervals.
+        residual_scatter: The standard deviation of log steps about the curve, with n - 2 degrees of freedom;
+            0.1 is about 10 %. None for two rows.
+        points: The number of rows used.
+    """
+
+    steps_min: float
+    steps_min_interval: Interval | None
+    critical_batch_size: float
+    interval: Interval | None
+    unreached: tuple[str, ...]
+    perfect_scaling_limit: float
+    perfect_scaling_limit_is_largest_tested: bool
+    max_useful_batch_size: float
+    max_useful_batch_size_is_largest_tested: bool
+    overhead_batch_size: float
+    overhead_interval: Interval | None
+    reference_batch: float
+    overhead: float
+    tolerance: float
+    level: float
+    residual_scatter: float | None
+    points: int
+
+    def predict(self, batch_size: float) -> float:
+        """Steps at `batch_size` by the fitted curve; only for a fit in which neither end is degenerate."""
+        return self.steps_min * (1 + self.critical_batch_size / batch_size)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON: tuples as lists, and null for what is infinite."""
+        return {name: _plain(value) for name, value in vars(self).items()}
+
+
+def fit(
+    batch_sizes: Numbers,
+    steps: Numbers,
+    *,
+    overhead: float = 0.2,
+    reference_batch: float | None = None,
+    tolerance: float = TOLERANCE,
+    level: float = 0.95,
+    draws: Float[np.ndarray, "draws points"] | None = None,
+) -> ScalingFit:
+    """Fit S = Smin (1 + Bcrit/B) by least squares in log space, with profile-likelihood intervals.
+
+    The interval of Bcrit is all values whose residual sum of squares is at most
+    (1 + F(1, n-2; level)/(n-2)) times the least one (normal errors of log S, scatter unknown). It is
+    one-sided where the table shows no perfect scaling, or no end of it. A curve through two rows is exact and
+    has no interval.
+
+    Args:
+        batch_sizes: Examples per step, positive. Repeated ones are replicates: all enter the fit, their
+            median the two limits.
+        steps: Steps to the goal, positive, one entry a batch size.
+        overhead: d in the overhead rule of Zhang et al. (ICLR 2025), B* = (1+d) B0 + d Bcrit: from a + b/B,
+            where steps pass (1+d) S(B0) B0/B with S(B0) taken as b/B0 + a.
+        reference_batch: B0 there. Default: the smallest batch size of the table.
+        tolerance: The share by which measured steps may miss perfect scaling, or the fewest steps, in
+            `perfect_scaling_limit` and `max_useful_batch_size`.
+        level: The level of the intervals.
+        draws: Other values that the steps might have had, by a bootstrap or the best-of-K distribution of a
+            search; infinite where the goal was not reached. Intervals are then widened to hold the central
+            `level` of the fits to the draws too, so that they carry the uncertainty of the search.
+
+    Raises:
+        InputError: A value that is not a positive finite number, or fewer than two different batch sizes.
+    """
+    batch, count = _checked(batch_sizes, "batch_sizes"), _checked(steps, "steps")
+    if len(batch) != len(count):
+        raise InputError("must be as many as batch_sizes", where="steps", got=len(count))
+    if len(np.unique(batch)) < 2:
+        raise InputError(
+            "a fit needs at least two different batch sizes",
+            where="batch_sizes",
+            got=batch.tolist(),
+            fix="Add rows of other batch sizes.",
+        )
+    reference = float(batch.min()) if reference_batch is None else reference_batch
+    _check_settings(overhead=overhead, reference_batch=reference, tolerance=tolerance, level=level)
+    log_batch, log_steps = np.log(batch), np.log(count)
+    fitted = _profile.least_squares(log_batch, log_steps)
+    ends = _intervals(fitted, log_batch, log_steps, level, draws)
+    critical = _exp(fitted.log_critical)
+    distinct = np.unique(batch)
+    rules = limits(
+        distinct.tolist(), [float(np.median(count[batch == size])) for size in distinct], tolerance=tolerance
+    )
+    freedom = len(batch) - 2
+    return ScalingFit(
+        steps_min=_exp(fitted.log_steps_min),
+        steps_min_interval=ends[1] if ends else None,
+        critical_batch_size=critical,
+        interval=ends[0] if ends else None,
+        unreached=_unreached(ends[0] if ends else (critical, critical)),
+        perfect_scaling_limit=rules.perfect_scaling,
+        perfect_scaling_limit_is_largest_tested=rules.perfect_scaling_is_largest_tested,
+        max_useful_batch_size=rules.max_useful,
+        max_useful_batch_size_is_largest_tested=rules.max_useful_is_largest_tested,
+        overhead_batch_size=overhead_batch_size(critical, overhead, reference),
+        overhead_interval=_each(ends[0], overhead, reference) if ends else None,
+        reference_batch=reference,
+        overhead=overhead,
+        tolerance=tolerance,
+        level=level,
+        residual_scatter=math.sqrt(fitted.residual / freedom) if freedom else None,
+        points=len(batch),
+    )
+
+
+def overhead_batch_size(critical_batch_size: float, overhead: float, reference_batch: float) -> float:
+    """B* = (1+d) B0 + d Bcrit: where S = a + b/B (Bcrit = b/a) is d above linear scaling from B0 [V]."""
+    return (1 + overhead) * reference_batch + overhead * critical_batch_size
+
+
+def _each(ends: Interval, overhead: float, reference: float) -> Interval:
+    low, high = (overhead_batch_size(end, overhead, reference) for end in ends)
+    return low, high
+
+
+def _intervals(
+    fitted: _profile.Fitted,
+    log_batch: _profile.Points,
+    log_steps: _profile.Points,
+    level: float,
+    draws: np.ndarray | None,
+) -> tuple[Interval, Interval] | None:
+    """The intervals of Bcrit and of Smin, or None where nothing tells of the scatter."""
+    freedom = len(log_batch) - 2
+    found: list[tuple[Interval, Interval]] = []
+    if freedom:
+        threshold = fitted.residual * (1 + _t_quantile(freedom, level) ** 2 / freedom)
+        found.append(_profile.interval(fitted, threshold, log_batch, log_steps))
+    if draws is not None:
+        found.append(_draws.intervals(log_batch, draws, level))
+    if not found:
+        return None
+    critical, least = zip(*found, strict=True)
+    return _hull(critical), _hull(least)
+
+
+def _hull(intervals: Sequence[Interval]) -> Interval:
+    lows, highs = zip(*intervals, strict=True)
+    return _exp(min(lows)), _exp(max(highs))
+
+
+def _t_quantile(freedom: int, level: float) -> float:
+    from scipy.special import stdtrit
+
+    return float(stdtrit(freedom, (1 + level) / 2))
+
+
+def _unreached(ends: Interval) -> tuple[str, ...]:
+    names = {"perfect scaling": ends[0] == 0, "maximal data parallelism": math.isinf(ends[1])}
+    return tuple(name for name, missing in names.items() if missing)
+
+
+def _exp(value: float) -> float:
+    return math.inf if value == math.inf else math.exp(value)
+
+
+def _checked(values: Numbers, name: str) -> Float[np.ndarray, " points"]:
+    try:
+        array = np.asarray(values, dtype=np.float64).reshape(-1)
+    except (TypeError, ValueError) as error:
+        raise InputError("must be numbers", where=name, got=values) from error
+    wrong = np.flatnonzero(~(np.isfinite(array) & (array > 0)))
+    if len(wrong):
+        raise InputError(
+            "must be positive finite numbers",
+            where=f"{name}[{wrong[0]}]",
+            got=float(array[wrong[0]]),
+            fix="Leave out the points at which the goal was not reached.",
+        )
+    return array
+
+
+def _check_settings(*, overhead: float, reference_batch: float, tolerance: float, level: float) -> None:
+    for name, value, most in (
+        ("overhead", overhead, math.inf),
+        ("reference_batch", reference_batch, math.inf),
+        ("tolerance", tolerance, math.inf),
+        ("level", level, 1.0),
+    ):
+        if not (math.isfinite(value) and 0 < value < most):
+            accepted = "between 0 and 1" if most == 1 else "a positive finite number"
+            raise InputError(f"must be {accepted}", where=name, got=value)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
