@@ -1,0 +1,157 @@
+"""What can be wrong with an experiment before anything runs, each with where, what was got, and the fix."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+from pydantic import BaseModel, ValidationError
+
+from headrace.errors import InputError
+from headrace.experiments.space import INTEGERS, Choices, Entry, Range
+from headrace.training import recipe
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
+    from headrace.experiments.experiment import Experiment
+
+AXES: Mapping[str, tuple[object, ...]] = {"policy": ("shuffle",), "subset": ("full",), "workers": (1,)}
+"""Axis of the grid -> the values that can be run."""
+
+_TAGS = ("range", "choices", "constant")
+
+
+def input_errors(error: ValidationError, model: type[BaseModel]) -> list[InputError]:
+    """Pydantic's findings as errors that a user can act on.
+
+    Args:
+        error: What was raised for `model`.
+        model: The outermost table; its fields are the keys that may stand in the file.
+    """
+    return [_input_error(detail, model) for detail in error.errors()]
+
+
+def _input_error(detail: ErrorDetails, model: type[BaseModel]) -> InputError:
+    path = _path(detail["loc"])
+    where, message = _dotted(path), detail["msg"].removeprefix("Value error, ")
+    if detail["type"] == "extra_forbidden":
+        return _unknown_key(path, model)
+    if detail["type"] == "missing":
+        return InputError("is missing", where=where, fix="Add it.")
+    if detail["type"] in ("too_short", "tuple_type"):
+        message, fix = "must be a list that is not empty", None
+    else:
+        message, fix = message[0].lower() + message[1:], None
+    return InputError(message, where=where, got=detail["input"], fix=fix)
+
+
+def _path(location: Iterable[int | str]) -> list[int | str]:
+    """The keys as they stand in the file: pydantic's tags of the space's entries are left out."""
+    keys = list(location)
+    in_space = keys[:2] == ["search", "space"]
+    return [key for i, key in enumerate(keys) if not (in_space and i == 3 and key in _TAGS)]
+
+
+def _dotted(path: Iterable[int | str]) -> str:
+    return "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in path).removeprefix(".")
+
+
+def _unknown_key(path: list[int | str], model: type[BaseModel]) -> InputError:
+    key, known = str(path[-1]), _known_keys(path[:-1], model)
+    return InputError(f"there is no key {key!r} here", where=_dotted(path), fix=did_you_mean(key, known))
+
+
+def _known_keys(path: list[int | str], model: type[BaseModel]) -> list[str]:
+    if path[:2] == ["search", "space"] and len(path) > 2:
+        return [*Range.model_fields, *Choices.model_fields]
+    for key in path:
+        field = model.model_fields.get(str(key))
+        if field is None or not (
+            isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
+        ):
+            return []
+        model = field.annotation
+    return list(model.model_fields)
+
+
+def did_you_mean(got: str, known: Iterable[str]) -> str:
+    """The fix for an unknown word: the closest known one, and all of them."""
+    names = [str(name) for name in known]
+    close = get_close_matches(got, names, n=1)
+    return (f"Did you mean {close[0]!r}? " if close else "") + f"Known: {', '.join(names)}."
+
+
+def cross_checks(experiment: Experiment) -> list[InputError]:
+    """What is wrong with tables that are each right by themselves; nothing that has no effect is accepted."""
+    return [*_grid_errors(experiment), *_space_errors(experiment), *_training_errors(experiment)]
+
+
+def _grid_errors(experiment: Experiment) -> Iterator[InputError]:
+    grid = experiment.grid
+    for optimizer in grid.optimizer:
+        if optimizer not in recipe.OPTIMIZERS:
+            yield InputError(
+                "there is no such optimizer",
+                where="grid.optimizer",
+                got=optimizer,
+                fix=did_you_mean(optimizer, recipe.HYPERPARAMETERS),
+            )
+    for axis, values in AXES.items():
+        for value in getattr(grid, axis):
+            if value not in values:
+                yield InputError(
+                    "this value cannot be run",
+                    where=f"grid.{axis}",
+                    got=value,
+                    fix=f"Use one of: {', '.join(map(repr, values))}.",
+                )
+
+
+def _space_errors(experiment: Experiment) -> Iterator[InputError]:
+    space, schedule = experiment.search.space, experiment.training.schedule
+    optimizers = [name for name in experiment.grid.optimizer if name in recipe.OPTIMIZERS]
+    used = frozenset[str]().union(*(recipe.hyperparameters(name, schedule) for name in optimizers))
+    for name, entry in space.items():
+        where = f"search.space.{name}"
+        if name not in recipe.RANGES:
+            yield InputError(
+                "there is no such hyperparameter", where=where, fix=did_you_mean(name, recipe.RANGES)
+            )
+            continue
+        if optimizers and name not in used:
+            yield InputError(
+                f"has no effect with schedule {schedule!r} and optimizers {', '.join(optimizers)}",
+                where=where,
+                fix="Leave it out, or choose an optimizer or a schedule that uses it.",
+            )
+        yield from _domain_errors(where, name, entry)
+    if "learning_rate" not in space:
+        yield InputError("is missing", where="search.space.learning_rate", fix="Give its range or its value.")
+
+
+def _domain_errors(where: str, name: str, entry: Entry) -> Iterator[InputError]:
+    ends = {"low": entry.low, "high": entry.high} if isinstance(entry, Range) else {}
+    values = entry.choices if isinstance(entry, Choices) else () if isinstance(entry, Range) else (entry,)
+    for key, value in [
+        *((f"{where}.{end}", value) for end, value in ends.items()),
+        *((where, v) for v in values),
+    ]:
+        number = int(value) if name in INTEGERS and value.is_integer() else value
+        if number not in recipe.RANGES[name]:
+            yield InputError(f"{name} must be {recipe.RANGES[name]}", where=key, got=value)
+
+
+def _training_errors(experiment: Experiment) -> Iterator[InputError]:
+    search, limit = experiment.search, experiment.search.limit
+    if limit < search.trials:
+        yield InputError(f"must be at least trials = {search.trials}", where="search.max_trials", got=limit)
+    microbatch = experiment.training.microbatch
+    if microbatch is not None and microbatch >= max(experiment.grid.batch_size):
+        yield InputError(
+            f"has no effect: no batch size is larger than {microbatch}",
+            where="training.microbatch",
+            got=microbatch,
+            fix="Leave it out.",
+        )

@@ -1,0 +1,255 @@
+"""The experiment: a grid of dataset configurations over a workload, as frozen data from one TOML file."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from headrace.errors import InputError, InputErrors
+from headrace.experiments import toml
+from headrace.experiments.bound import interval_rank
+from headrace.experiments.checks import cross_checks, input_errors
+from headrace.experiments.records import Configuration, Hyperparameters, Record, StudyKey
+from headrace.experiments.space import Choices, Entry, Range, draw
+from headrace.training import budget, recipe
+
+BatchSizes = Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(strict=False, min_length=1)]
+Numbers = Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(strict=False, min_length=1)]
+Names = Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
+
+
+class Table(Record):
+    """One table of the experiment file: nothing is converted, unknown keys are refused."""
+
+    model_config = ConfigDict(strict=True)
+
+
+class WorkloadTable(Table):
+    """`[workload]`: what is trained.
+
+    Attributes:
+        name: A built-in workload, or `module:function` of the user's own.
+        settings: Passed to the function that makes the workload.
+        goal: The validation metric to get strictly below; None for the workload's own.
+    """
+
+    name: str = Field(min_length=1)
+    settings: dict[str, Any] = Field(default_factory=dict)
+    goal: float | None = Field(default=None, allow_inf_nan=False)
+
+
+class Grid(Table):
+    """`[grid]`: the dataset configurations and optimisers; every combination is one study."""
+
+    batch_size: BatchSizes
+    optimizer: Names = ("sgd",)
+    policy: Names = ("shuffle",)
+    subset: Names = ("full",)
+    workers: Numbers = (1,)
+
+    @field_validator("*")
+    @classmethod
+    def _distinct(cls, values: tuple[object, ...]) -> tuple[object, ...]:
+        if len(set(values)) < len(values):
+            raise ValueError("the values must differ from each other")
+        return values
+
+
+class Search(Table):
+    """`[search]`: how many trials a study has, and where they are drawn from.
+
+    Attributes:
+        trials: The number of trials that must count, N.
+        max_trials: The upper limit, those that do not count included; None for four times `trials`.
+        space: Hyperparameter -> range, choices, or a constant.
+    """
+
+    trials: int = Field(default=16, ge=1)
+    max_trials: int | None = Field(default=None, ge=1)
+    space: dict[str, Entry] = Field(min_length=1)
+
+    @property
+    def limit(self) -> int:
+        """The upper limit of trials in one study."""
+        return self.max_trials or 4 * self.trials
+
+
+class Budget(Table):
+    """How long a trial is trained at most: in steps, or in epochs (B * step <= epochs * examples)."""
+
+    steps: int | None = Field(default=None, ge=1)
+    epochs: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if (self.steps is None) == (self.epochs is None):
+            raise ValueError("give either steps or epochs")
+        return self
+
+
+class Evaluation(Table):
+    """When a trial is evaluated: each step `ratio` times the last one, or every so many steps."""
+
+    ratio: float | None = Field(default=None, gt=1, allow_inf_nan=False)
+    every: int | None = Field(default=None, ge=1)
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if (self.ratio is None) == (self.every is None):
+            raise ValueError("give either ratio or every")
+        return self
+
+
+class Training(Table):
+    """`[training]`: how every trial is trained.
+
+    Attributes:
+        schedule: The learning-rate schedule.
+        budget: How long a trial is trained at most.
+        evaluation: When it is evaluated.
+        microbatch: The most examples in one forward pass; larger batches are accumulated. None: no limit.
+        stop: "bound" stops a trial that can no longer change the result, "budget" trains on.
+        device: "auto", "cpu", "cuda" or "mps".
+    """
+
+    schedule: Literal["constant", "linear", "cosine"] = "constant"
+    budget: Budget
+    evaluation: Evaluation = Evaluation(ratio=1.05)
+    microbatch: int | None = Field(default=None, ge=1)
+    stop: Literal["bound", "budget"] = "bound"
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+
+
+class Experiment(Table):
+    """One experiment: what is trained on what, how trials are drawn, how each is trained.
+
+    Raises:
+        InputErrors: The tables do not go together (from any constructor).
+    """
+
+    seed: int = Field(default=0, ge=0)
+    workload: WorkloadTable
+    grid: Grid
+    search: Search
+    training: Training
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        errors = cross_checks(self)
+        if errors:
+            raise InputErrors(errors, where="experiment")
+        return self
+
+    @classmethod
+    def from_toml(cls, path: str | Path) -> Experiment:
+        """Read and check an experiment file.
+
+        Args:
+            path: The file.
+
+        Raises:
+            InputError: The file cannot be read, or is not TOML.
+            InputErrors: Every error of its content at once.
+        """
+        where = str(path)
+        try:
+            text = Path(path).read_text(encoding="utf-8")
+        except FileNotFoundError:
+            raise InputError("there is no such file", where=where, fix="Check the path.") from None
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"the file cannot be read ({error})", where=where) from None
+        try:
+            content = tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
+            raise InputError(f"this is not TOML: {error}", where=where, fix="Mend the line named.") from None
+        return cls.from_dict(content, where=where)
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any], *, where: str = "experiment") -> Experiment:
+        """Check an experiment given as nested dictionaries, as they stand in the file.
+
+        Args:
+            content: The tables.
+            where: What to call the source in error messages.
+
+        Raises:
+            InputErrors: Every error at once.
+        """
+        try:
+            return cls.model_validate(dict(content))
+        except ValidationError as error:
+            raise InputErrors(input_errors(error, cls), where=where) from None
+        except InputErrors as error:
+            raise InputErrors(error.errors, where=where) from None
+
+    def to_toml(self) -> str:
+        """The canonical text: every key with its value, defaults included, in a fixed order."""
+        return toml.dumps(self.model_dump(exclude_none=True))
+
+    def digest(self) -> str:
+        """A SHA-256 of the content, in hexadecimal: equal for two files that mean the same."""
+        text = json.dumps(self.model_dump(), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def studies(self) -> list[StudyKey]:
+        """Every study of the grid: optimisers outermost, batch sizes innermost and ascending."""
+        grid = self.grid
+        return [
+            StudyKey(
+                optimizer=optimizer,
+                configuration=Configuration(
+                    subset=subset, policy=policy, batch_size=batch_size, workers=workers
+                ),
+            )
+            for optimizer in grid.optimizer
+            for subset in grid.subset
+            for policy in grid.policy
+            for workers in grid.workers
+            for batch_size in sorted(grid.batch_size)
+        ]
+
+    def space_of(self, study: StudyKey) -> dict[str, Entry]:
+        """The part of the space that has an effect in `study`."""
+        names = recipe.hyperparameters(study.optimizer, self.training.schedule)
+        return {name: entry for name, entry in self.search.space.items() if name in names}
+
+    def tuned(self, study: StudyKey) -> tuple[str, ...]:
+        """The names tuned in `study`, in alphabetical order."""
+        space = self.space_of(study)
+        return tuple(name for name in sorted(space) if isinstance(space[name], Range | Choices))
+
+    def hyperparameters(self, study: StudyKey, trial: int) -> Hyperparameters:
+        """The hyperparameters of one trial: a pure function of (seed, study, trial)."""
+        return draw(
+            self.space_of(study), seed=self.seed, study=study.name, trial=trial, trials=self.search.limit
+        )
+
+    def budget_steps(self, study: StudyKey, train_examples: int) -> int:
+        """The step budget of a trial in `study`, on a training set of `train_examples`.
+
+        Raises:
+            InputError: The budget allows no step.
+        """
+        asked = self.training.budget
+        return budget.budget_steps(
+            study.configuration.batch_size, train_examples, steps=asked.steps, epochs=asked.epochs
+        )
+
+    def evaluation_steps(self, budget_steps: int) -> list[int]:
+        """The steps at which a trial is evaluated, from 0 to its budget."""
+        asked = self.training.evaluation
+        if asked.every is not None:
+            return budget.evaluation_steps(budget_steps, every=asked.every)
+        assert asked.ratio is not None
+        return budget.evaluation_steps(budget_steps, ratio=asked.ratio)
+
+    @property
+    def rank(self) -> int:
+        """How many of a study's smallest steps-to-result are exact; the interval needs them."""
+        return interval_rank(self.search.trials)

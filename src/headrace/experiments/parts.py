@@ -1,0 +1,111 @@
+"""The parts of a store: trials and their measurements, as two files that are whole and unaltered, or refused.
+
+`NNNNN.parquet` holds the measurements and is written first; `NNNNN.json` holds the records and both
+checksums, and its appearance makes the part count. A part holds one trial, or many. The first line of
+the JSON file is the checksum of all bytes after it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field, ValidationError
+
+from headrace.errors import DamagedError
+from headrace.experiments.files import write_whole
+from headrace.experiments.records import Record, TrialRecord
+
+if TYPE_CHECKING:
+    import polars as pl
+
+
+class Content(Record):
+    """What the JSON file of a part holds, after its checksum."""
+
+    format: Literal[1] = 1
+    measurements_sha256: str
+    rows: int = Field(ge=0)
+    records: tuple[TrialRecord, ...] = Field(min_length=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """A stored part whose JSON file was found whole."""
+
+    path: Path
+    content: Content
+
+    def measurements(self) -> pl.DataFrame:
+        """The measurements: trial, step, and the metrics.
+
+        Raises:
+            DamagedError: The Parquet file is missing, truncated or altered.
+        """
+        import polars as pl
+
+        path = self.path.with_suffix(".parquet")
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise _damaged(self.path, path, f"cannot be read ({error.strerror})") from None
+        if hashlib.sha256(content).hexdigest() != self.content.measurements_sha256:
+            raise _damaged(self.path, path, "is truncated or was altered")
+        return pl.read_parquet(BytesIO(content))
+
+
+def write_part(path: Path, records: tuple[TrialRecord, ...], measurements: pl.DataFrame) -> Part:
+    """Store trials and their measurements; replaces a part of the same name.
+
+    Args:
+        path: The JSON file.
+        records: At least one trial.
+        measurements: Their rows: trial, step, and the metrics.
+
+    Raises:
+        StorageError: The disk is full, or the files cannot be written.
+    """
+    buffer = BytesIO()
+    measurements.write_parquet(buffer, compression="zstd")
+    table = buffer.getvalue()
+    content = Content(
+        measurements_sha256=hashlib.sha256(table).hexdigest(), rows=measurements.height, records=records
+    )
+    # A part that is replaced must not be seen with its records and other measurements.
+    path.unlink(missing_ok=True)
+    write_whole(path.with_suffix(".parquet"), table)
+    write_whole(path, _sealed(content.model_dump_json().encode()))
+    return Part(path=path, content=content)
+
+
+def read_part(path: Path) -> Part:
+    """Read the JSON file of a part.
+
+    Raises:
+        DamagedError: It is truncated or was altered, or another program wrote it.
+    """
+    head, _, body = path.read_bytes().partition(b"\n")
+    if _sealed(b"{" + body) != head + b"\n" + body:
+        raise _damaged(path, path, "is truncated or was altered")
+    try:
+        return Part(path=path, content=Content.model_validate_json(b"{" + body))
+    except ValidationError as error:
+        raise _damaged(path, path, f"does not hold trials ({error.errors()[0]['msg']})") from None
+
+
+def _sealed(json: bytes) -> bytes:
+    """The JSON object with the checksum of what follows as its first line."""
+    body = json.removeprefix(b"{")
+    return b'{"sha256":"' + hashlib.sha256(body).hexdigest().encode() + b'",\n' + body
+
+
+def _damaged(part: Path, path: Path, what: str) -> DamagedError:
+    return DamagedError(
+        what,
+        where=str(path),
+        fix=f"Delete {part.name} and {part.with_suffix('.parquet').name} there and run again: "
+        "only their trials are repeated.",
+    )

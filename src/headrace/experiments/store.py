@@ -1,0 +1,253 @@
+"""The store: an experiment's folder, readable by any tool, whole after any interruption.
+
+experiment.toml     the experiment, in canonical form
+workload.json       the facts of the workload
+lock                held by the process that runs
+studies/<name>/     a part for each trial: NNNNN.json and NNNNN.parquet
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from pydantic import ValidationError
+
+from headrace.errors import DamagedError, InputError
+from headrace.experiments.bound import Judgement, Rules, judge
+from headrace.experiments.experiment import Experiment
+from headrace.experiments.facts import WorkloadFacts
+from headrace.experiments.files import write_whole
+from headrace.experiments.parts import Part, read_part, write_part
+from headrace.experiments.records import StudyKey, TrialRecord
+
+if TYPE_CHECKING:
+    import polars as pl
+
+EXPERIMENT = "experiment.toml"
+FACTS = "workload.json"
+STUDIES = "studies"
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredExperiment:
+    """An experiment as it lies in a folder.
+
+    Attributes:
+        experiment: What was asked.
+        facts: The workload's facts; None before the first run has loaded it.
+        records: Every stored trial, by study (in the order of the experiment) and index.
+        directory: The folder.
+        parts: The study's name -> its parts.
+    """
+
+    experiment: Experiment
+    facts: WorkloadFacts | None
+    records: tuple[TrialRecord, ...]
+    directory: Path
+    parts: Mapping[str, tuple[Part, ...]] = field(repr=False)
+
+    @cached_property
+    def measurements(self) -> pl.DataFrame:
+        """All measurements: study, trial, step, then the metrics (null where not measured).
+
+        Raises:
+            DamagedError: A part is truncated or was altered.
+        """
+        import polars as pl
+
+        frames = [
+            self.study_measurements(name).select(pl.lit(name).alias("study"), pl.all()) for name in self.parts
+        ]
+        empty = pl.DataFrame(schema={"study": pl.String, **schema(self.metric_name)})
+        return pl.concat([empty, *frames], how="diagonal")
+
+    def study_measurements(self, study: str) -> pl.DataFrame:
+        """One study's measurements: trial, step, then the metrics."""
+        import polars as pl
+
+        frames = [part.measurements() for part in self.parts.get(study, ())]
+        return pl.concat([pl.DataFrame(schema=schema(self.metric_name)), *frames], how="diagonal")
+
+    def study_records(self, study: str) -> tuple[TrialRecord, ...]:
+        """One study's trials, by index."""
+        return tuple(record for part in self.parts.get(study, ()) for record in part.content.records)
+
+    @property
+    def metric_name(self) -> str:
+        """The name of the metric that the goal is judged by."""
+        return self.facts.metric_name if self.facts else "error"
+
+    @property
+    def goal(self) -> float | None:
+        """The validation metric to get strictly below."""
+        return self.facts.goal if self.facts else self.experiment.workload.goal
+
+    def budget_steps(self, study: StudyKey) -> int:
+        """The step budget of a trial in `study`.
+
+        Raises:
+            InputError: Nothing was run yet.
+        """
+        if self.facts is None:
+            raise InputError("nothing was run yet", where=str(self.directory), fix="Run the experiment.")
+        return self.experiment.budget_steps(study, self.facts.train_examples)
+
+    def rules(self, study: StudyKey) -> Rules:
+        """What decides `study`."""
+        search = self.experiment.search
+        return Rules(
+            asked=search.trials,
+            limit=search.limit,
+            rank=self.experiment.rank,
+            budget=self.budget_steps(study),
+        )
+
+    def judgement(self, study: StudyKey) -> Judgement | None:
+        """One study's trials as they count, in whatever order they were run; None while undecided."""
+        return judge({record.trial: record for record in self.study_records(study.name)}, self.rules(study))
+
+
+def schema(metric_name: str = "error") -> dict[str, type[pl.DataType]]:
+    """The columns of measurements and their types."""
+    import polars as pl
+
+    metrics = ["train/loss"] + [
+        f"{split}/{name}" for split in ("validation", "test") for name in ("loss", metric_name)
+    ]
+    return {"trial": pl.Int64, "step": pl.Int64, **dict.fromkeys(metrics, pl.Float64)}
+
+
+def study_directory(directory: Path, study: str) -> Path:
+    """Where a study's parts lie."""
+    return directory / STUDIES / quote(study, safe=",=@+ ")
+
+
+def create(directory: str | Path, experiment: Experiment) -> None:
+    """Make the folder, or find it made for the same experiment.
+
+    Raises:
+        InputError: The folder holds another experiment, with the keys that differ, or other things.
+        StorageError: The folder cannot be written.
+    """
+    path = Path(directory) / EXPERIMENT
+    if not path.exists():
+        write_whole(path, experiment.to_toml().encode())
+        return
+    there = Experiment.from_toml(path)
+    if there != experiment:
+        raise InputError(
+            f"holds another experiment; they differ in {', '.join(_differences(there, experiment))}",
+            where=str(directory),
+            fix="Choose another folder, or undo the change.",
+        )
+
+
+def _differences(there: Experiment, here: Experiment) -> Iterator[str]:
+    before, after = _flat(there.model_dump()), _flat(here.model_dump())
+    for key in sorted(before.keys() | after.keys()):
+        if before.get(key) != after.get(key):
+            yield f"{key} (there {before.get(key)!r}, here {after.get(key)!r})"
+
+
+def _flat(table: Mapping[str, object], path: str = "") -> dict[str, object]:
+    flat: dict[str, object] = {}
+    for key, value in table.items():
+        name = f"{path}.{key}".removeprefix(".")
+        flat |= _flat(value, name) if isinstance(value, dict) else {name: value}
+    return flat
+
+
+def write_facts(directory: str | Path, facts: WorkloadFacts) -> None:
+    """Store the workload's facts.
+
+    Raises:
+        InputError: Other facts are stored: the workload or its data have changed.
+    """
+    there = read_facts(Path(directory))
+    if there is None:
+        write_whole(Path(directory) / FACTS, (facts.model_dump_json(indent=2) + "\n").encode())
+    elif there != facts:
+        differences = [key for key, value in facts if getattr(there, key) != value]
+        raise InputError(
+            f"the workload has changed since this folder was made: {', '.join(differences)}",
+            where=str(directory),
+            fix="Choose another folder, or undo the change.",
+        )
+
+
+def read_facts(directory: Path) -> WorkloadFacts | None:
+    """The stored facts of the workload, or None.
+
+    Raises:
+        DamagedError: The file is truncated or was altered.
+    """
+    path = directory / FACTS
+    if not path.exists():
+        return None
+    try:
+        return WorkloadFacts.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        fix = "Delete it and run again: it is made anew."
+        raise DamagedError(
+            f"is truncated or was altered ({error.errors()[0]['msg']})", where=str(path), fix=fix
+        ) from None
+
+
+def write_trials(
+    directory: str | Path, records: Sequence[TrialRecord], measurements: pl.DataFrame, *, part: int
+) -> Part:
+    """Store trials of one study as one part.
+
+    Args:
+        directory: The folder.
+        records: Trials of one study.
+        measurements: Their rows: trial, step, and the metrics.
+        part: The part's number; for a single trial its index.
+
+    Raises:
+        StorageError: The disk is full, or the files cannot be written.
+    """
+    folder = study_directory(Path(directory), records[0].study)
+    return write_part(folder / f"{part:05d}.json", tuple(records), measurements)
+
+
+def load(directory: str | Path) -> StoredExperiment:
+    """Read an experiment's folder; the measurements are read when they are first asked for.
+
+    Raises:
+        InputError: There is no experiment in the folder.
+        DamagedError: A part is truncated or was altered; it names the file and the fix.
+    """
+    directory = Path(directory)
+    if not (directory / EXPERIMENT).exists():
+        raise InputError("there is no experiment in this folder", where=str(directory), fix="Check the path.")
+    experiment = Experiment.from_toml(directory / EXPERIMENT)
+    parts = {study.name: _parts(directory, study.name) for study in experiment.studies()}
+    return StoredExperiment(
+        experiment=experiment,
+        facts=read_facts(directory),
+        records=tuple(
+            record for study in parts.values() for part in study for record in part.content.records
+        ),
+        directory=directory,
+        parts=parts,
+    )
+
+
+def _parts(directory: Path, study: str) -> tuple[Part, ...]:
+    folder = study_directory(directory, study)
+    parts = [read_part(path) for path in sorted(folder.glob("[0-9]*.json"), key=lambda path: int(path.stem))]
+    for part in parts:
+        wrong = next((record for record in part.content.records if record.study != study), None)
+        if wrong is not None:
+            raise DamagedError(
+                f"belongs to study {wrong.study!r}",
+                where=str(part.path),
+                fix="Move it to that study's folder.",
+            )
+    return tuple(parts)
