@@ -1,1 +1,47 @@
-"""workloads."""
+"""What is trained: the built-in workloads, and the door for a user's own.
+
+Names are imported on first use: `headrace.workloads.registry` and `.locations` need no torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from headrace.workloads._base import Workload as Workload
+    from headrace.workloads.build import Pixels as Pixels
+    from headrace.workloads.build import classification as classification
+    from headrace.workloads.build import from_folder as from_folder
+    from headrace.workloads.build import from_hugging_face as from_hugging_face
+    from headrace.workloads.build import from_tensors as from_tensors
+    from headrace.workloads.labelled import Labelled as Labelled
+    from headrace.workloads.labelled import Splits as Splits
+    from headrace.workloads.registry import NAMES as NAMES
+    from headrace.workloads.registry import check_spec as check_spec
+    from headrace.workloads.registry import load_workload as load_workload
+
+_HOMES: dict[str, str] = {
+    "Workload": "_base",
+    "Pixels": "build",
+    "classification": "build",
+    "from_folder": "build",
+    "from_hugging_face": "build",
+    "from_tensors": "build",
+    "Labelled": "labelled",
+    "Splits": "labelled",
+    "NAMES": "registry",
+    "check_spec": "registry",
+    "load_workload": "registry",
+}
+"""Public name -> the module of this package where it lives."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])

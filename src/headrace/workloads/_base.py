@@ -1,0 +1,107 @@
+"""What is trained: a data set, a model, a loss and a metric, with the goal that ends the race.
+
+The life of a workload: a worker process builds it once (`registry.load_workload`), moves its data to the
+device, and trains many models on it. `build_model` is called once a trial, inside
+`headrace.random.torch_stream`, so it may use torch's own initialisers and must not seed anything.
+The data are read by every trial and must not be changed by any.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor, nn
+
+from headrace.errors import InputError
+from headrace.training.data import ExampleData
+from headrace.training.losses import Loss, classification_error, cross_entropy
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workload:
+    """Data set + model + loss + metric, and the goal.
+
+    Args:
+        name: What it is called in results and reports.
+        train: The training split.
+        validation: The split on which the goal is judged.
+        test: The split that is recorded and never used for a choice, if there is one.
+        build_model: Makes a freshly initialised model; called once a trial, on that trial's own stream.
+        loss: Loss per example: `(outputs, targets) -> [batch]`.
+        metric: Metric per example, lower is better: `(outputs, targets) -> [batch]`; a split's metric is its
+            mean.
+        metric_name: The metric's name in the measurements: `validation/<metric_name>`.
+        goal: The goal is reached at the first evaluated step whose validation metric is strictly below this.
+        classes: The classes' names, in the order of their numbers, if they are classes.
+        description: One or two sentences for the report.
+        clean_targets: The training targets before `label_noise` [examples], so that flipped labels can be
+            scored.
+
+    Raises:
+        InputError: A field cannot be what it should be, by name.
+    """
+
+    name: str
+    train: ExampleData
+    validation: ExampleData
+    test: ExampleData | None = None
+    build_model: Callable[[], nn.Module]
+    loss: Loss = cross_entropy
+    metric: Loss = classification_error
+    metric_name: str = "error"
+    goal: float
+    classes: tuple[str, ...] | None = None
+    description: str = ""
+    clean_targets: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        self._check_texts()
+        for split in ("train", "validation", "test"):
+            self._check_split(split)
+        for field in ("build_model", "loss", "metric"):
+            if not callable(getattr(self, field)):
+                raise self._wrong(field, "is to be a function")
+        if not _is_number(self.goal) or not math.isfinite(self.goal):
+            raise self._wrong("goal", "is to be a finite number")
+        if self.clean_targets is not None and len(self.clean_targets) != len(self.train):
+            raise self._wrong(
+                "clean_targets", f"is to have one target for each of {len(self.train)} examples"
+            )
+
+    def _check_texts(self) -> None:
+        if not isinstance(self.name, str) or not self.name:  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise self._wrong("name", "is to be a text that is not empty")
+        if not isinstance(self.metric_name, str) or not self.metric_name.isidentifier():  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise self._wrong("metric_name", "is to be one word, such as 'error'")
+        if self.metric_name == "loss":
+            raise self._wrong(
+                "metric_name", "is the name under which the loss is recorded", "Choose another."
+            )
+
+    def _check_split(self, split: str) -> None:
+        data: Any = getattr(self, split)
+        if data is None and split == "test":
+            return
+        missing = [name for name in ("__len__", "fetch", "to") if not callable(getattr(data, name, None))]
+        if missing:
+            raise self._wrong(
+                split,
+                f"is not ExampleData: it has no {', '.join(missing)}",
+                "Wrap tensors in headrace.training.data.TensorData, a torch Dataset in MapData.",
+            )
+        if len(data) == 0:
+            raise self._wrong(split, "has no examples")
+
+    def _wrong(self, field: str, what: str, fix: str | None = None) -> InputError:
+        got = getattr(self, field)
+        plain = got is None or isinstance(got, str | int | float)
+        return InputError(
+            f"{field} {what}", where="Workload", got=got if plain else type(got).__name__, fix=fix
+        )
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

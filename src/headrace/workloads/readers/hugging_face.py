@@ -1,0 +1,144 @@
+"""Hugging Face data sets as they lie on disk (`save_to_disk`, Parquet files), read without that library."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import torch
+from torch import Tensor
+
+from headrace.errors import InputError
+from headrace.workloads.labelled import Labelled
+from headrace.workloads.readers.pictures import Mode, stack_pictures
+
+IMAGE_COLUMNS = ("image", "img")
+LABEL_COLUMNS = ("label", "labels", "fine_label")
+"""The usual names, looked for in this order where no column is named."""
+
+
+def read_hugging_face(
+    folder: Path | str,
+    split: str = "train",
+    *,
+    image: str | None = None,
+    label: str | None = None,
+    mode: Mode = "RGB",
+    size: tuple[int, int] | None = None,
+) -> Labelled:
+    """Read one split of an image data set: encoded pictures in one column, class numbers in another.
+
+    Args:
+        folder: What `Dataset.save_to_disk` or `DatasetDict.save_to_disk` wrote (Arrow streams), or a folder
+            with Parquet files named `<split>-*.parquet`, at its top or below, as on the hub.
+        split: The split's name.
+        image: The column of pictures (bytes, or a struct of bytes and path); None looks for the usual names.
+        label: The column of class numbers; None looks for the usual names.
+        mode: "L" for grey, "RGB" for colour.
+        size: (height, width) to which every picture is scaled; needed where they differ.
+
+    Returns:
+        Images uint8 [examples channels height width]; the classes' names where the data set tells them.
+
+    Raises:
+        InputError: Nothing readable there, a column is missing or of another kind, or a picture is damaged.
+    """
+    folder = Path(folder)
+    table, features = _read_table(folder, split)
+    where = f"{folder} ({split})"
+    image = _column(table, image, IMAGE_COLUMNS, where, "image")
+    label = _column(table, label, LABEL_COLUMNS, where, "label")
+    if len(table) == 0:
+        raise InputError("the split has no examples", where=where)
+    sources = [(f"{where}, row {row}", _content(value, folder)) for row, value in enumerate(table[image])]
+    names = features.get(label, {}).get("names")
+    return Labelled(
+        inputs=stack_pictures(sources, mode=mode, size=size),
+        targets=_targets(table[label], where),
+        classes=tuple(names) if names else None,
+    )
+
+
+def _read_table(folder: Path, split: str) -> tuple[pl.DataFrame, dict[str, Any]]:
+    """The split's rows, and its columns' features as the data set describes them."""
+    for place in (folder / split, folder):
+        if (place / "state.json").is_file():
+            return _read_saved(place)
+    found = sorted(folder.rglob(f"{split}-*.parquet")) or sorted(folder.rglob(f"{split}.parquet"))
+    if not found:
+        raise InputError(
+            f"no split {split!r} of a Hugging Face data set is here",
+            where=str(folder),
+            fix=f"Looked for {split}/state.json, state.json (save_to_disk) and {split}-*.parquet.",
+        )
+    try:
+        metadata = pl.read_parquet_metadata(found[0]).get("huggingface", "{}")
+        table = pl.concat([pl.read_parquet(path) for path in found])
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise InputError(f"the Parquet file cannot be read: {error}", where=str(found[0])) from error
+    return table, json.loads(metadata).get("info", {}).get("features", {})
+
+
+def _read_saved(folder: Path) -> tuple[pl.DataFrame, dict[str, Any]]:
+    state = _read_json(folder / "state.json")
+    if state.get("_indices_files") or state.get("_indices_data_files"):
+        raise InputError(
+            "the data set was saved with a selection of rows beside it",
+            where=str(folder),
+            fix="Call flatten_indices() before save_to_disk().",
+        )
+    paths = [folder / part["filename"] for part in state.get("_data_files", [])]
+    if not paths:
+        raise InputError("state.json names no data files", where=str(folder))
+    try:
+        table = pl.concat([pl.read_ipc_stream(path) for path in paths])
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise InputError(f"the Arrow file cannot be read: {error}", where=str(folder)) from error
+    information = folder / "dataset_info.json"
+    return table, (_read_json(information).get("features") or {}) if information.is_file() else {}
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"the file cannot be read: {error}", where=str(path)) from error
+
+
+def _column(
+    table: pl.DataFrame, asked: str | None, usual: tuple[str, ...], where: str, parameter: str
+) -> str:
+    names = (asked,) if asked is not None else usual
+    for name in names:
+        if name in table.columns:
+            return name
+    raise InputError(
+        f"there is no column {' or '.join(map(repr, names))}",
+        where=where,
+        got=table.columns,
+        fix=f"Name it by the argument {parameter}.",
+    )
+
+
+def _content(value: object, folder: Path) -> bytes | Path:
+    """A picture's bytes, or the file that stands for them."""
+    if isinstance(value, dict):
+        path = value.get("path")
+        value = value.get("bytes") or (folder / path if path else None)
+    if isinstance(value, bytes | Path):
+        return value
+    raise InputError(
+        "the image column holds no encoded pictures", where=str(folder), got=type(value).__name__
+    )
+
+
+def _targets(column: pl.Series, where: str) -> Tensor:
+    if not column.dtype.is_integer() or column.null_count():
+        raise InputError(
+            f"the label column {column.name!r} is to hold whole numbers without gaps",
+            where=where,
+            got=f"{column.dtype}, {column.null_count()} empty",
+        )
+    return torch.tensor(column.to_list())

@@ -1,0 +1,143 @@
+"""From a name in an experiment file to a workload; imports no torch until a workload is built."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+import traceback
+from collections.abc import Callable, Mapping
+from difflib import get_close_matches
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from headrace.errors import InputError
+
+if TYPE_CHECKING:
+    from headrace.workloads._base import Workload
+
+_ROOM = "headrace.workloads."
+
+NAMES: dict[str, str] = {
+    "digits-logistic": _ROOM + "digits:digits_logistic",
+    "digits-mlp": _ROOM + "digits:digits_mlp",
+    "mnist-fc": _ROOM + "mnist:mnist_fc",
+    "mnist-simple-cnn": _ROOM + "mnist:mnist_simple_cnn",
+    "mnist-simple-cnn-narrow": _ROOM + "mnist:mnist_simple_cnn_narrow",
+    "mnist-simple-cnn-wide": _ROOM + "mnist:mnist_simple_cnn_wide",
+    "fashion-mnist-fc": _ROOM + "mnist:fashion_mnist_fc",
+    "fashion-mnist-simple-cnn": _ROOM + "mnist:fashion_mnist_simple_cnn",
+    "fashion-mnist-simple-cnn-narrow": _ROOM + "mnist:fashion_mnist_simple_cnn_narrow",
+    "fashion-mnist-simple-cnn-wide": _ROOM + "mnist:fashion_mnist_simple_cnn_wide",
+    "cifar10-resnet8": _ROOM + "cifar10:cifar10_resnet8",
+    "mr-cnn": _ROOM + "movie_reviews:mr_cnn",
+}
+"""Built-in workload -> the `module:function` that builds it."""
+
+
+def check_spec(spec: str) -> None:
+    """Check that `spec` is a built-in name or has the form `module:function`; imports nothing.
+
+    Raises:
+        InputError: It is neither; close matches are named.
+    """
+    module, colon, function = spec.partition(":")
+    if spec in NAMES:
+        return
+    if colon and function.isidentifier() and all(part.isidentifier() for part in module.split(".")):
+        return
+    raise InputError("unknown workload", where="workload.name", got=spec, fix=_suggestion(spec))
+
+
+def load_workload(spec: str, settings: Mapping[str, Any] | None = None) -> Workload:
+    """Build a workload.
+
+    Args:
+        spec: A name of `NAMES`, or `module:function` of the user's own; modules beside the current
+            directory can be imported.
+        settings: Keyword arguments for the function, as they stand in the experiment file.
+
+    Raises:
+        InputError: An unknown name, a module that does not import, a function that is missing, raises
+            or returns something else, or a setting that it does not take.
+    """
+    check_spec(spec)
+    settings = dict(settings or {})
+    function = _find_function(spec)
+    _check_settings(spec, function, settings)
+    try:
+        workload = function(**settings)
+    except InputError:
+        raise
+    except Exception as error:
+        raise InputError(
+            f"the workload's function raised {_describe(error)}",
+            where=spec,
+            fix="Mend the function, or its settings.",
+        ) from error
+    return _checked(spec, workload)
+
+
+def _find_function(spec: str) -> Callable[..., Any]:
+    module_name, _, function_name = NAMES.get(spec, spec).partition(":")
+    here = str(Path.cwd())
+    if here not in sys.path and "" not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        module = import_module(module_name)
+    except Exception as error:
+        raise InputError(
+            f"the module {module_name!r} does not import: {_describe(error)}",
+            where=spec,
+            fix=f"It is looked for in {here} and on Python's path.",
+        ) from error
+    function = getattr(module, function_name, None)
+    if not callable(function):
+        close = get_close_matches(function_name, [name for name in vars(module) if name[0] != "_"], n=3)
+        fix = f"Did you mean {' or '.join(close)}?" if close else None
+        raise InputError(f"the module {module_name!r} has no function {function_name!r}", where=spec, fix=fix)
+    return function
+
+
+def _check_settings(spec: str, function: Callable[..., Any], settings: dict[str, Any]) -> None:
+    parameters = inspect.signature(function).parameters.values()
+    if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters):
+        return
+    by_name = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    accepted = [parameter.name for parameter in parameters if parameter.kind in by_name]
+    unknown = sorted(set(settings) - set(accepted))
+    if unknown:
+        raise InputError(
+            f"{spec} has no setting {', '.join(map(repr, unknown))}",
+            where="workload.settings",
+            fix=f"It takes {', '.join(accepted)}." if accepted else "It takes no settings.",
+        )
+    required = [p.name for p in parameters if p.kind in by_name and p.default is inspect.Parameter.empty]
+    missing = [name for name in required if name not in settings]
+    if missing:
+        raise InputError(
+            f"{spec} needs the setting {', '.join(map(repr, missing))}", where="workload.settings"
+        )
+
+
+def _checked(spec: str, workload: object) -> Workload:
+    from headrace.workloads._base import Workload
+
+    if not isinstance(workload, Workload):
+        raise InputError(
+            "the function is to return a headrace.Workload", where=spec, got=type(workload).__name__
+        )
+    return workload
+
+
+def _suggestion(spec: str) -> str:
+    close = get_close_matches(spec, NAMES, n=3, cutoff=0.5)
+    known = f"Did you mean {' or '.join(close)}?" if close else f"Built in are {', '.join(NAMES)}."
+    return f"{known} Your own is given as module:function."
+
+
+def _describe(error: Exception) -> str:
+    """The error's kind and text, with the file and line where it arose."""
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" ({frames[-1].filename}, line {frames[-1].lineno})" if frames else ""
+    return f"{type(error).__name__}: {error}{place}"
