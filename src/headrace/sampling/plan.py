@@ -1,0 +1,128 @@
+"""What the sampler asks of a policy and what it gets: plain records, without torch.
+
+The sampler lies below the policies and knows them only by the protocol `Planner`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from headrace.errors import InputError
+
+Need = Literal["history", "label_window", "holdout_losses", "labels"]
+"""What a policy may need beside the number of examples."""
+
+NEEDS: dict[Need, str] = {
+    "history": "Give ExampleSampler(history=...) and record every trained batch into it.",
+    "label_window": "Give ExampleSampler(label_window=headrace.policies.LabelWindow(num_examples)) and "
+    "record every trained batch into it.",
+    "holdout_losses": "Train a model on data held out from training, evaluate the loss of every training "
+    "example with it, and give these as ExampleSampler(holdout_losses=...).",
+    "labels": "Give the class of every example as ExampleSampler(labels=...).",
+}
+"""Each need, and how it is met."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Known:
+    """What is known when a policy assesses the examples: read only.
+
+    Attributes:
+        num_examples: Examples in the training set.
+        history: A `headrace.History` (whatever the scores read), or None.
+        label_window: The labels predicted lately, or None.
+        holdout_losses: Loss of each example under a model trained on held-out data [examples], or None.
+    """
+
+    num_examples: int
+    history: Any = None
+    label_window: Any = None
+    holdout_losses: Float[np.ndarray, " examples"] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Epoch:
+    """The epoch to be planned.
+
+    Attributes:
+        number: From 0.
+        epochs: How many there will be, or None where nobody said.
+        num_examples: Examples in the training set.
+        size: Asked number of draws, for policies that draw; None means `num_examples`.
+        labels: The class of each example [examples], or None.
+    """
+
+    number: int
+    num_examples: int
+    epochs: int | None = None
+    size: int | None = None
+    labels: Int[np.ndarray, " examples"] | None = None
+
+    @property
+    def draws(self) -> int:
+        """How many draws a policy makes that may make any number."""
+        return self.num_examples if self.size is None else self.size
+
+    def progress(self, policy: str) -> float:
+        """The share of the training that is over, in [0, 1); `InputError` where its length is not known."""
+        if self.epochs is None:
+            raise InputError(
+                f"{policy} changes over the training and must know its length",
+                where="epochs",
+                fix="Give the number of epochs as ExampleSampler(epochs=...).",
+            )
+        return min(self.number / self.epochs, 1.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """One epoch: which examples in which order, and what their losses weigh.
+
+    The expected sum of the weights over `indices` is `stands_for`; for a policy that does not change the
+    objective, the expected sum of weight times gradient over `indices`, divided by `stands_for`, is the
+    gradient of the mean loss over all examples.
+
+    Attributes:
+        indices: int64 [draws], in the order of training; any stretch is distributed like any other.
+        weights: The weight of each example of the *training set* [examples], or None where all are 1.
+        candidates: How many of these indices are forwarded for each one that is trained on (see
+            `headrace.policies.BatchPolicy`).
+        stands_for: How many examples the plan stands for; None means the number of indices.
+    """
+
+    indices: Int[np.ndarray, " draws"]
+    weights: Float[np.ndarray, " examples"] | None = None
+    candidates: int = 1
+    stands_for: int | None = None
+
+
+class Planner(Protocol):
+    """What the sampler calls; `headrace.policies.Policy` tells the whole contract."""
+
+    @property
+    def needs(self) -> frozenset[Need]:
+        """What must be given to the sampler."""
+        ...
+
+    @property
+    def refresh_epochs(self) -> int:
+        """Assessed values are used for so many epochs."""
+        ...
+
+    def assess(self, known: Known, epoch: Epoch) -> Float[np.ndarray, " examples"] | None:
+        """One number per example, at the start of an epoch."""
+        ...
+
+    def plan(
+        self, values: Float[np.ndarray, " examples"] | None, epoch: Epoch, rng: np.random.Generator
+    ) -> Plan:
+        """The epoch: a pure function of its arguments."""
+        ...
+
+    def draws(self, epoch: Epoch) -> int | None:
+        """The number of indices in the epoch's plan, or None where it depends on the values."""
+        ...
