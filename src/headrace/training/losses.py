@@ -39,7 +39,7 @@ def classification_error(
     errors among them.
     """
     largest, predicted = outputs.max(1)
-    wrong = ((predicted != targets) | largest.isnan()).to(outputs.dtype)
+    wrong = ((predicted != targets) | largest.isnan()).float()
     return wrong if wrong.dim() == 1 else wrong.flatten(1).mean(1)
 
 

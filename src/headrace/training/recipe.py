@@ -32,38 +32,62 @@ OPTIMIZERS = frozenset(HYPERPARAMETERS)
 
 SCHEDULES = frozenset(SCHEDULE_HYPERPARAMETERS)
 
-RANGES: dict[str, tuple[str, str]] = {
-    "learning_rate": ("> 0", "inf"),
-    "momentum": (">= 0", "< 1"),
-    "beta1": (">= 0", "< 1"),
-    "beta2": (">= 0", "< 1"),
-    "epsilon": ("> 0", "inf"),
-    "weight_decay": (">= 0", "inf"),
-    "label_smoothing": (">= 0", "< 1"),
-    "gradient_clip": ("> 0", "inf"),
-    "warmup_steps": (">= 0", "inf"),
-    "end_factor": (">= 0", "<= 1"),
-    "decay_fraction": ("> 0", "<= 1"),
+
+@dataclass(frozen=True)
+class Range:
+    """The values that a hyperparameter may have: finite numbers between two limits.
+
+    Attributes:
+        low: The lower limit.
+        high: The upper limit.
+        low_allowed: Whether the lower limit itself is allowed.
+        high_allowed: Whether the upper limit itself is allowed.
+        whole: Whether only whole numbers are allowed.
+    """
+
+    low: float
+    high: float = math.inf
+    low_allowed: bool = True
+    high_allowed: bool = False
+    whole: bool = False
+
+    def __contains__(self, value: object) -> bool:
+        """Whether `value` is a number of the range; True and False are no numbers."""
+        kinds = int if self.whole else (int, float)
+        if not isinstance(value, kinds) or isinstance(value, bool) or not math.isfinite(value):
+            return False
+        above = value >= self.low if self.low_allowed else value > self.low
+        return above and (value <= self.high if self.high_allowed else value < self.high)
+
+    def __str__(self) -> str:
+        """In words, to follow "must be"."""
+        words = (
+            f"a {'whole' if self.whole else 'finite'} number {'>=' if self.low_allowed else '>'} {self.low:g}"
+        )
+        if self.high == math.inf:
+            return words
+        return f"{words} and {'<=' if self.high_allowed else '<'} {self.high:g}"
+
+
+RANGES: dict[str, Range] = {
+    "learning_rate": Range(0, low_allowed=False),
+    "momentum": Range(0, 1),
+    "beta1": Range(0, 1),
+    "beta2": Range(0, 1),
+    "epsilon": Range(0, low_allowed=False),
+    "weight_decay": Range(0),
+    "label_smoothing": Range(0, 1),
+    "gradient_clip": Range(0, low_allowed=False),
+    "warmup_steps": Range(0, whole=True),
+    "end_factor": Range(0, 1, high_allowed=True),
+    "decay_fraction": Range(0, 1, low_allowed=False, high_allowed=True),
 }
-"""Hyperparameter -> its lower and upper limit; all must be finite, and `warmup_steps` whole."""
+"""Hyperparameter -> the values it may have."""
 
 
 def hyperparameters(optimizer: str, schedule: str) -> frozenset[str]:
     """The names of all hyperparameters that have an effect with this optimiser and this schedule."""
     return HYPERPARAMETERS[optimizer] | SCHEDULE_HYPERPARAMETERS[schedule]
-
-
-def within(name: str, value: float) -> bool:
-    """Whether `value` is a finite number that hyperparameter `name` may have."""
-    if not math.isfinite(value):
-        return False
-    low, high = RANGES[name]
-    above = value > float(low[2:]) if low.startswith("> ") else value >= float(low[3:])
-    if high == "inf":
-        below = True
-    else:
-        below = value < float(high[2:]) if high.startswith("< ") else value <= float(high[3:])
-    return above and below
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +103,7 @@ class Recipe:
         beta2: AdamW's decay of the mean of their squares.
         epsilon: AdamW's term in the denominator.
         weight_decay: Added to the gradient as `weight_decay * w` (an L2 penalty); for AdamW decoupled: w
-            shrinks by the share `lr * weight_decay`. On all parameters; never multiplied by an example's weight.
+            shrinks by the share `lr * weight_decay`. On all parameters, whatever the examples' weights.
         label_smoothing: Of the training loss; validation is without.
         schedule: One of `SCHEDULES`, see `headrace.training.schedules`.
         end_factor: The last learning rate as a share of `learning_rate` (alpha).
@@ -126,11 +150,6 @@ def _unknown(where: str, got: str, known: frozenset[str]) -> list[InputError]:
 
 
 def _out_of_range(name: str, value: object) -> list[InputError]:
-    if name not in RANGES or (name == "gradient_clip" and value is None):
+    if name not in RANGES or value in RANGES[name] or (name == "gradient_clip" and value is None):
         return []
-    kind = int if name == "warmup_steps" else (int, float)
-    if isinstance(value, kind) and not isinstance(value, bool) and within(name, value):
-        return []
-    limits = " and ".join(limit for limit in RANGES[name] if limit != "inf")
-    number = "a whole number" if name == "warmup_steps" else "a finite number"
-    return [InputError(f"must be {number} {limits}", where=name, got=value)]
+    return [InputError(f"must be {RANGES[name]}", where=name, got=value)]

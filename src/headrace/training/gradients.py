@@ -1,0 +1,115 @@
+"""The gradient of one step: weighted, in micro-batches where it must, of chosen examples where asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int64, Shaped
+from torch import Tensor, nn
+
+from headrace.errors import InputError
+from headrace.sampling.batches import Batch
+from headrace.training.data import ExampleData
+from headrace.training.losses import Loss
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Chosen:
+    """Which candidates of a batch are trained on.
+
+    Attributes:
+        positions: Positions in the batch, `[chosen]`; at least one.
+        weights: What each one's loss is multiplied by, or None where all are 1. They replace the batch's own.
+    """
+
+    positions: Int64[Tensor, " chosen"]
+    weights: Float[Tensor, " chosen"] | None = None
+
+
+Record = Callable[[Tensor, Tensor, Tensor], object]
+"""`record(indices [batch], outputs [batch, ...], targets [batch, ...])`, of each micro-batch trained on."""
+
+Choose = Callable[[Tensor, Tensor, Tensor, Batch], Chosen]
+"""`choose(outputs [batch, ...], targets [batch, ...], losses [batch], batch) -> Chosen`, once a step."""
+
+_LOSS_FIX = "Return losses of shape [batch], for example with reduction='none'."
+
+
+class Gradients:
+    """Computes a step's gradient, in micro-batches where it must, and adds up the steps' losses."""
+
+    def __init__(
+        self, model: nn.Module, data: ExampleData, loss: Loss, microbatch: int | None, record: Record | None
+    ) -> None:
+        if microbatch is not None and microbatch < 1:
+            raise InputError("must be at least 1 example", where="microbatch", got=microbatch)
+        self.model = model
+        self.data = data
+        self.loss = loss
+        self.microbatch = microbatch
+        self.record = record
+        self.loss_sum: Tensor | None = None
+
+    def compute(self, batch: Batch) -> None:
+        """Add the gradient of `sum(weight * loss) / size` to the parameters' `grad`."""
+        size, weights = len(batch), batch.weights
+        if self.microbatch is None or size <= self.microbatch:
+            self._backward(batch.indices, weights, size)
+            return
+        for start in range(0, size, self.microbatch):
+            part = slice(start, start + self.microbatch)
+            self._backward(batch.indices[part], None if weights is None else weights[part], size)
+
+    def _backward(
+        self, indices: Int64[Tensor, " batch"], weights: Float[Tensor, " batch"] | None, size: int
+    ) -> None:
+        inputs, targets = self.data.fetch(indices)
+        outputs = self.model(inputs)
+        losses = self._losses(outputs, targets)
+        shares = torch.full_like(losses, 1 / size)
+        if weights is not None:
+            shares.mul_(weights.to(shares.device, non_blocking=True))
+        # The gradient of sum(share * loss), without nodes in the graph for the product and the sum.
+        losses.backward(shares)
+        part = torch.dot(losses.detach(), shares)
+        # In no less than float32: a sum over many steps in half precision would stand still.
+        wide = torch.promote_types(part.dtype, torch.float32)
+        self.loss_sum = part.to(wide) if self.loss_sum is None else self.loss_sum.add_(part)
+        if self.record is not None:
+            self.record(indices, outputs.detach(), targets)
+
+    def _losses(
+        self, outputs: Shaped[Tensor, "batch ..."], targets: Shaped[Tensor, "batch ..."]
+    ) -> Float[Tensor, " batch"]:
+        losses = self.loss(outputs, targets)
+        if losses.shape != targets.shape[:1]:
+            raise InputError(
+                "must return one number per example", where="loss", got=tuple(losses.shape), fix=_LOSS_FIX
+            )
+        return losses
+
+    @torch.no_grad()
+    def choose(self, batch: Batch, choose: Choose) -> Batch:
+        """Forward the candidates without gradients, and let `choose` pick among them."""
+        outputs: list[Tensor] = []
+        targets: list[Tensor] = []
+        for indices in batch.indices.split(self.microbatch or len(batch)):
+            inputs, part_targets = self.data.fetch(indices)
+            outputs.append(self.model(inputs))
+            targets.append(part_targets)
+        all_outputs, all_targets = torch.cat(outputs), torch.cat(targets)
+        chosen = choose(all_outputs, all_targets, self._losses(all_outputs, all_targets), batch)
+        if len(chosen.positions) == 0:
+            raise InputError("must choose at least one example", where="choose", got=0)
+        indices = batch.indices.to(chosen.positions.device, non_blocking=True)
+        return Batch(
+            indices=indices.index_select(0, chosen.positions), weights=chosen.weights, epoch=batch.epoch
+        )
+
+    def take_loss(self) -> float:
+        """The sum of the steps' losses since the last call; the host waits for the device."""
+        total = 0.0 if self.loss_sum is None else float(self.loss_sum)
+        self.loss_sum = None
+        return total

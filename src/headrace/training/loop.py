@@ -1,0 +1,159 @@
+"""The training loop: a generator that trains a model and stops at each evaluation for its caller.
+
+It knows nothing of goals, bounds and stores. The caller reads the measurements and stops iterating when it
+has seen enough.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from functools import partial
+from inspect import signature
+from itertools import pairwise
+
+from torch import Tensor, nn
+
+from headrace.errors import InputError
+from headrace.sampling.batches import Batch
+from headrace.training.data import ExampleData
+from headrace.training.evaluation import Evaluator
+from headrace.training.gradients import Choose, Gradients, Record
+from headrace.training.losses import Loss
+from headrace.training.optimizers import build_optimizer, set_learning_rate
+from headrace.training.recipe import Recipe
+from headrace.training.schedules import check_schedule, is_constant, learning_rate
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Measurement:
+    """What is known after `step` updates.
+
+    Attributes:
+        step: Updates made.
+        examples_forwarded: Examples that went forward through the model to train or to be chosen from.
+        examples_backpropagated: Examples that went backward.
+        metrics: `train/loss`, the mean of the steps' training losses since the last evaluation (absent at
+            step 0), and what the evaluator measured.
+    """
+
+    step: int
+    examples_forwarded: int
+    examples_backpropagated: int
+    metrics: dict[str, float]
+
+
+def train(
+    *,
+    model: nn.Module,
+    data: ExampleData,
+    loss: Loss,
+    batches: Iterator[Batch],
+    recipe: Recipe,
+    budget_steps: int,
+    evaluation_steps: Sequence[int],
+    evaluate: Evaluator,
+    microbatch: int | None = None,
+    record: Record | None = None,
+    choose: Choose | None = None,
+    stream: AbstractContextManager[object] | None = None,
+) -> Iterator[Measurement]:
+    """Train `model` and yield a measurement at each evaluation step, before the first update too.
+
+    A step's loss is `sum(weight * loss) / examples in the batch`, whatever the micro-batches. Nothing in a
+    step waits for the device. Training may be abandoned after any measurement; the model is then as measured.
+
+    Args:
+        model: Any module, on the device to train on; set to training mode once, at the start.
+        data: The training set, on the same device.
+        loss: One loss per example. With label smoothing it is called with `label_smoothing=` as well.
+        batches: What each step is fed; as many as there are steps.
+        recipe: Optimiser, hyperparameters and schedule.
+        budget_steps: Where the schedule ends.
+        evaluation_steps: Strictly increasing, from 0; training ends at the last, at most the budget.
+        evaluate: Measures the model, see `headrace.training.evaluation.evaluator`.
+        microbatch: The most examples that go through the model at once; larger batches accumulate gradients.
+        record: Called with the detached training-mode outputs of what is trained on.
+        choose: Picks what is trained on among the batch, whose examples are forwarded once more for it,
+            without gradients, in training mode.
+        stream: Entered while the model trains, left while the caller has control, such as a `TorchStream`.
+
+    Raises:
+        InputError: Where the steps are out of order, the warm-up is too long, the batches end too early, the
+            model has nothing to train, the loss does not return one number per example or cannot be smoothed.
+    """
+    _check_steps(evaluation_steps, budget_steps)
+    check_schedule(recipe, budget_steps)
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    optimizer = build_optimizer(parameters, recipe)
+    gradients = Gradients(model, data, _smoothed(loss, recipe), microbatch, record)
+    varies = not is_constant(recipe)
+    stream = nullcontext() if stream is None else stream
+    forwarded = backpropagated = 0
+
+    model.train()
+    optimizer.zero_grad()
+    yield Measurement(step=0, examples_forwarded=0, examples_backpropagated=0, metrics=evaluate(model))
+    for last, until in pairwise(evaluation_steps):
+        with stream:
+            for step in range(last, until):
+                batch = _next(batches, step)
+                if choose is not None:
+                    forwarded += len(batch)
+                    batch = gradients.choose(batch, choose)
+                gradients.compute(batch)
+                forwarded += len(batch)
+                backpropagated += len(batch)
+                if recipe.gradient_clip is not None:
+                    nn.utils.clip_grad_norm_(parameters, recipe.gradient_clip)
+                if varies:
+                    set_learning_rate(optimizer, learning_rate(recipe, step, budget_steps))
+                optimizer.step()
+                for parameter in parameters:
+                    parameter.grad = None
+        measured = evaluate(model)
+        yield Measurement(
+            step=until,
+            examples_forwarded=forwarded,
+            examples_backpropagated=backpropagated,
+            metrics={"train/loss": gradients.take_loss() / (until - last), **measured},
+        )
+
+
+def _smoothed(loss: Loss, recipe: Recipe) -> Loss:
+    if recipe.label_smoothing == 0:
+        return loss
+    try:
+        signature(loss).bind(None, None, label_smoothing=recipe.label_smoothing)
+    except TypeError:
+        raise InputError(
+            "the loss takes no label_smoothing",
+            where="label_smoothing",
+            got=recipe.label_smoothing,
+            fix="Set it to 0, or give the loss a keyword argument label_smoothing.",
+        ) from None
+    any_loss: Callable[..., Tensor] = loss
+    return partial(any_loss, label_smoothing=recipe.label_smoothing)
+
+
+def _next(batches: Iterator[Batch], step: int) -> Batch:
+    batch = next(batches, None)
+    if batch is None:
+        raise InputError("ended before the last step", where="batches", got=f"{step} batches")
+    return batch
+
+
+def _check_steps(evaluation_steps: Sequence[int], budget_steps: int) -> None:
+    increasing = all(last < until for last, until in pairwise(evaluation_steps))
+    if (
+        not evaluation_steps
+        or evaluation_steps[0] != 0
+        or not increasing
+        or evaluation_steps[-1] > budget_steps
+    ):
+        raise InputError(
+            f"must increase strictly from 0 to at most the budget of {budget_steps} steps",
+            where="evaluation_steps",
+            got=list(evaluation_steps[:20]),
+        )

@@ -1,0 +1,46 @@
+"""A named random stream for what torch draws from its global generators (dropout), in several blocks."""
+
+from __future__ import annotations
+
+import torch
+
+from headrace.random import Name, torch_generator
+
+
+class TorchStream:
+    """A context manager, to be entered again and again, that goes on where its last block left off.
+
+    Within a block torch's global generators draw from the stream `path`; after it, their state is what it was
+    before. So a generator function may draw between its `yield`s without touching what the caller draws.
+
+    Args:
+        seed: The root seed.
+        path: The names of the stream.
+        device: The device of the model; on a GPU its own generator has a stream as well.
+    """
+
+    def __init__(self, seed: int, *path: Name, device: torch.device | str = "cpu") -> None:
+        self._device = torch.device(device)
+        self._cpu = torch_generator(seed, *path).get_state()
+        self._gpu = (
+            torch_generator(seed, *path, device=self._device).get_state()
+            if self._device.type == "cuda"
+            else None
+        )
+
+    def __enter__(self) -> None:
+        """Begin a block: exchange the global state for the stream's."""
+        self._exchange()
+
+    def __exit__(self, *_: object) -> None:
+        """End a block: exchange them back."""
+        self._exchange()
+
+    def _exchange(self) -> None:
+        outside = torch.get_rng_state()
+        torch.set_rng_state(self._cpu)
+        self._cpu = outside
+        if self._gpu is not None:
+            outside = torch.cuda.get_rng_state(self._device)
+            torch.cuda.set_rng_state(self._gpu, self._device)
+            self._gpu = outside
