@@ -33,21 +33,26 @@ def fit_each(log_batch: _profile.Points, draws: Draws) -> tuple[Each, Each]:
     """
     weights = np.isfinite(draws).astype(np.float64)
     log_steps = np.log(np.where(weights > 0, draws, 1.0))
-    values = _profile.grid(log_batch, 4096)
+    values = _profile.grid(log_batch, 2048)
     shape = _profile.curve(values, log_batch)
     count = weights.sum(axis=1, keepdims=True)
     # sum w (y - F)^2 - (sum w (y - F))^2 / sum w, as products of matrices; y about its
     # own mean, against rounding.
     centre = (weights * log_steps).sum(axis=1, keepdims=True) / count
     off = weights * (log_steps - centre)
-    total = off.sum(axis=1, keepdims=True) - weights @ shape.T
-    squares = (off**2).sum(axis=1, keepdims=True) - 2 * off @ shape.T + weights @ (shape**2).T
+    total = off.sum(axis=1, keepdims=True) - _product(weights, shape)
+    squares = (off**2).sum(axis=1, keepdims=True) - 2 * _product(off, shape) + _product(weights, shape**2)
     best = (squares - total**2 / count).argmin(axis=1)
     critical = values[best]
     least = (centre + total[np.arange(len(draws)), best][:, None] / count)[:, 0]
     perfect, flat = best == len(values) - 1, best == 0
     critical = np.where(perfect, math.inf, np.where(flat, -math.inf, critical))
     return critical, np.where(perfect, -math.inf, least)
+
+
+def _product(rows: Draws, shape: np.ndarray) -> np.ndarray:
+    """`rows` times the transpose of `shape`, without BLAS: its sums depend on the number of threads."""
+    return np.einsum("dp,gp->dg", rows, shape, optimize=False)
 
 
 def _central(values: Each, level: float) -> tuple[float, float]:

@@ -1,12 +1,37 @@
-"""From a store to its results: `analyse` and `write_results`."""
+"""From a store to its results: `analyse` and `write_results`.
+
+Only canonical data enter: each trial as `headrace.experiments.bound.judge` has it, and its
+measurements up to the step that counts. So results.json is the same, byte for byte, whatever was
+interrupted, resumed, or spread over processes. What a run cost in seconds is not part of it.
+"""
 
 from __future__ import annotations
 
+import json
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from headrace.analysis.budgets import budget_rows
+from headrace.analysis.conclusions import conclude, warn
+from headrace.analysis.curves import CurveFit, fit_curves
+from headrace.analysis.frames import best_frame, budgets_frame, fits_frame, steps_frame, trials_frame
+from headrace.analysis.hyperparameters import effective_learning_rate
+from headrace.analysis.studies import Study, read_studies
+from headrace.experiments.files import write_whole
+from headrace.experiments.records import Status
 
 if TYPE_CHECKING:
     import polars as pl
+
+    from headrace.experiments.store import StoredExperiment
+
+FORMAT = 1
+RESULTS = "results.json"
+DIGITS = 6
+"""Significant digits of what is computed: beyond them, platforms may differ."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,17 +44,19 @@ class Analysis:
             examples, best_trial, complete, infeasible, stopped, failed. `steps` is null where no trial
             reached the goal; `high` is null where it may lie beyond the budget.
         fits: One row a curve (optimizer, subset, policy, workers): steps_min, steps_min_low, steps_min_high,
-            critical_batch_size, low, high, perfect_scaling_limit, perfect_scaling_is_largest_tested,
-            max_useful_batch_size, max_useful_is_largest_tested, residual_scatter, points. Infinite where a
-            side is not bounded; null where a curve has too few points for a fit.
-        trials: One row a counted trial: study, optimizer, subset, policy, workers, batch_size, trial, status,
-            reached, trained, the hyperparameters (null where absent), best (bool), and the last validation
-            metric (column `validation`).
-        best_hyperparameters: One row a study with a point: optimizer, subset, policy, workers, batch_size,
-            the hyperparameters of its best trial, effective_learning_rate, on_border (list of names).
+            critical_batch_size, low, high, perfect_scaling_limit, perfect_scaling_low, perfect_scaling_high,
+            perfect_scaling_is_largest_tested, max_useful_batch_size, max_useful_low, max_useful_high,
+            max_useful_is_largest_tested, residual_scatter, points. Infinite where a side is not bounded;
+            null where a curve has too few points for a fit.
+        trials: One row a judged trial: study, optimizer, subset, policy, workers, batch_size, trial, status,
+            reached, trained, the hyperparameters (null where absent), effective_learning_rate, best (bool),
+            and the last validation metric (column `validation`).
+        best_hyperparameters: One row a study with a point: study, optimizer, subset, policy, workers,
+            batch_size, the hyperparameters of its best trial, effective_learning_rate, on_border (names).
         budgets: Best validation metric of a study within a budget, and the test metric of the same
             measurement: study, optimizer, subset, policy, workers, batch_size, kind ("steps" or "epochs"),
-            budget, validation, test, whole_curves (bool).
+            budget, validation, test, whole_curves (bool; False: trials were stopped, so that a value is
+            only what was seen up to the goal).
     """
 
     results: dict[str, Any]
@@ -38,3 +65,133 @@ class Analysis:
     trials: pl.DataFrame
     best_hyperparameters: pl.DataFrame
     budgets: pl.DataFrame
+
+
+def analyse(stored: StoredExperiment) -> Analysis:
+    """The analysis of a store, finished or not; studies that are not decided yet are left out and named.
+
+    Args:
+        stored: From `headrace.experiments.store.load`.
+
+    Raises:
+        DamagedError: A stored part is truncated or was altered.
+    """
+    studies = read_studies(stored)
+    curves = fit_curves(studies, seed=stored.experiment.seed)
+    return Analysis(
+        results=_results(stored, studies, curves),
+        steps=steps_frame(studies),
+        fits=fits_frame(curves),
+        trials=trials_frame(studies, stored.metric_name),
+        best_hyperparameters=best_frame(studies),
+        budgets=budgets_frame(budget_rows(stored, studies)),
+    )
+
+
+def write_results(analysis: Analysis, directory: str | Path) -> Path:
+    """Write results.json whole or not at all; equal results give equal bytes.
+
+    Args:
+        analysis: What `analyse` returned.
+        directory: The folder of the run.
+
+    Returns:
+        The file.
+
+    Raises:
+        StorageError: The disk is full, or the file cannot be written.
+    """
+    text = json.dumps(analysis.results, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    path = Path(directory) / RESULTS
+    write_whole(path, (text + "\n").encode())
+    return path
+
+
+def _results(
+    stored: StoredExperiment, studies: Sequence[Study], curves: Sequence[CurveFit]
+) -> dict[str, Any]:
+    warnings = warn(studies, asked=stored.experiment.search.trials)
+    return {
+        "format": FORMAT,
+        "workload": stored.experiment.workload.name,
+        "goal": stored.goal,
+        "goal_metric": f"validation/{stored.metric_name}",
+        "seed": stored.experiment.seed,
+        "finished": all(study.decided is not None for study in studies),
+        "studies": [_study(study, stored.metric_name) for study in studies],
+        "scaling": [_curve(curve) for curve in curves],
+        "conclusions": [*conclude(curves), *warnings],
+        "warnings": warnings,
+    }
+
+
+def _study(study: Study, metric: str) -> dict[str, Any]:
+    result = study.result
+    return {
+        "optimizer": study.key.optimizer,
+        "configuration": study.key.configuration.model_dump(),
+        "hyperparameters": list(study.tuned),
+        "steps_to_result": result.steps,
+        "examples_to_result": None if result.steps is None else result.steps * study.batch_size,
+        "interval": [result.steps, result.high],
+        "best_trial": _best_trial(study, metric),
+        "trials": {status.value.lower(): study.count(status) for status in Status},
+        "examples_trained": study.steps_trained * study.batch_size,
+        "budget_steps": study.budget,
+        "decided_at_step": study.decided,
+    }
+
+
+def _best_trial(study: Study, metric: str) -> dict[str, Any] | None:
+    """The best trial with its metrics at the goal."""
+    trial = study.result.best_trial
+    if trial is None or study.best is None:
+        return None
+    at_goal = study.last.get(trial, {})
+    return {
+        "trial": trial,
+        "hyperparameters": study.best,
+        "effective_learning_rate": rounded(effective_learning_rate(study.key.optimizer, study.best)),
+        "on_border": [
+            {"name": border.name, "side": border.side, "limit": border.limit, "suggestion": border.suggestion}
+            for border in study.borders
+        ],
+        "validation": rounded(at_goal.get(f"validation/{metric}")),
+        "test": rounded(at_goal.get(f"test/{metric}")),
+    }
+
+
+def _curve(curve: CurveFit) -> dict[str, Any]:
+    names = dict(zip(("optimizer", "subset", "policy", "workers"), curve.curve, strict=True))
+    fit, rules = curve.fit, curve.rules
+    found: dict[str, Any] = rounded(fit.to_dict()) if fit else dict.fromkeys(_FITTED)
+    if fit:
+        found |= {
+            "perfect_scaling_limit_interval": _list(curve.perfect_scaling_interval),
+            "max_useful_batch_size_interval": _list(curve.max_useful_interval),
+        }
+    slope = None if rules is None else rounded(vars(rules))
+    return {**names, **found, "points": len(curve.points), "learning_rate": slope}
+
+
+_FITTED = (
+    "steps_min",
+    "critical_batch_size",
+    "interval",
+    "perfect_scaling_limit",
+    "max_useful_batch_size",
+)
+"""What is null where a curve has too few points for a fit."""
+
+
+def _list(ends: tuple[float, float] | None) -> list[float] | None:
+    return None if ends is None else list(ends)
+
+
+def rounded(value: Any) -> Any:
+    """Floats to `DIGITS` significant digits, and null where they are not finite; tuples as lists."""
+    if isinstance(value, float):
+        return float(f"{value:.{DIGITS}g}") if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: rounded(item) for key, item in value.items()}
+    return [rounded(item) for item in value] if isinstance(value, list | tuple) else value

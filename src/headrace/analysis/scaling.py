@@ -140,19 +140,41 @@ def fit(
         critical_batch_size=critical,
         interval=ends[0] if ends else None,
         unreached=_unreached(ends[0] if ends else (critical, critical)),
-        perfect_scaling_limit=rules.perfect_scaling,
+        perfect_scaling_limit=_whole(rules.perfect_scaling),
         perfect_scaling_limit_is_largest_tested=rules.perfect_scaling_is_largest_tested,
-        max_useful_batch_size=rules.max_useful,
+        max_useful_batch_size=_whole(rules.max_useful),
         max_useful_batch_size_is_largest_tested=rules.max_useful_is_largest_tested,
         overhead_batch_size=overhead_batch_size(critical, overhead, reference),
         overhead_interval=_each(ends[0], overhead, reference) if ends else None,
-        reference_batch=reference,
+        reference_batch=_whole(reference),
         overhead=overhead,
         tolerance=tolerance,
         level=level,
         residual_scatter=math.sqrt(fitted.residual / freedom) if freedom else None,
         points=len(batch),
     )
+
+
+def critical_ratio(first: ScalingFit, second: ScalingFit) -> tuple[float, Interval] | None:
+    """How many times the critical batch size of `second` that of `first` is, with its interval.
+
+    The two intervals are combined in logs by the method of variance estimates recovery (Donner and Zou
+    2012 [M]): each side's half widths add in squares. None where either fit has no interval, or its
+    critical batch size is not bounded away from 0 and infinity.
+    """
+    if first.interval is None or second.interval is None:
+        return None
+    if not all(0 < fit.critical_batch_size < math.inf for fit in (first, second)):
+        return None
+    a, (a_low, a_high) = math.log(first.critical_batch_size), _logs(first.interval)
+    b, (b_low, b_high) = math.log(second.critical_batch_size), _logs(second.interval)
+    low = a - b - math.hypot(a - a_low, b_high - b)
+    return math.exp(a - b), (_exp(low), _exp(a - b + math.hypot(a_high - a, b - b_low)))
+
+
+def _logs(ends: Interval) -> Interval:
+    low, high = (math.log(end) if end > 0 else -math.inf for end in ends)
+    return low, high
 
 
 def overhead_batch_size(critical_batch_size: float, overhead: float, reference_batch: float) -> float:
@@ -182,6 +204,8 @@ def _intervals(
         found.append(_draws.intervals(log_batch, draws, level))
     if not found:
         return None
+    # The estimate itself lies in the hull, whatever the draws say.
+    found.append(((u := fitted.log_critical, u), (m := fitted.log_steps_min, m)))
     critical, least = zip(*found, strict=True)
     return _hull(critical), _hull(least)
 
@@ -232,6 +256,11 @@ def _check_settings(*, overhead: float, reference_batch: float, tolerance: float
         if not (math.isfinite(value) and 0 < value < most):
             accepted = "between 0 and 1" if most == 1 else "a positive finite number"
             raise InputError(f"must be {accepted}", where=name, got=value)
+
+
+def _whole(batch_size: float) -> float:
+    """A batch size as it is written: 64, not 64.0."""
+    return int(batch_size) if batch_size == int(batch_size) else batch_size
 
 
 def _plain(value: Any) -> Any:

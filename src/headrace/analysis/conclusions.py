@@ -1,0 +1,213 @@
+"""What an experiment shows, in plain sentences; none says more than its interval does."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from headrace import scaling
+from headrace.analysis import words
+from headrace.analysis.curves import CurveFit
+from headrace.analysis.hyperparameters import RULES, RuleCheck
+from headrace.analysis.regimes import TOLERANCE
+from headrace.analysis.studies import Study
+from headrace.experiments.records import Status
+
+FEW_TRIALS = 8
+"""Studies with fewer counted trials than this are said to have been searched thinly."""
+
+
+def conclude(curves: Sequence[CurveFit]) -> list[str]:
+    """The findings: how far batch size pays, what differs between optimisers, what became of the rules.
+
+    Args:
+        curves: The experiment's curves.
+
+    Returns:
+        Sentences, the most important first.
+    """
+    found: list[str] = []
+    for curve in curves:
+        found += _how_far(curve)
+    found += _against_the_first(curves)
+    for curve in curves:
+        found += _rules(curve)
+    return found
+
+
+def _how_far(curve: CurveFit) -> list[str]:
+    name = words.curve(curve.curve)
+    if curve.fit is None:
+        return [f"{name}: too few batch sizes reached the goal to say how far batch size pays."]
+    fit, points = curve.fit, curve.points
+    first, last = points[0], points[-1]
+    tolerance = f"{TOLERANCE:.0%}".replace("%", " %")
+    return [
+        f"{name}: steps to the goal went from {words.number(first.result.steps or 0)} at batch size "
+        f"{words.number(first.batch_size)} to {words.number(last.result.steps or 0)} at "
+        f"{words.number(last.batch_size)}. "
+        f"{_perfect(curve, fit, tolerance)} {_useful(curve, fit, tolerance)} {_critical(fit)}"
+    ]
+
+
+def _perfect(curve: CurveFit, fit: scaling.ScalingFit, tolerance: str) -> str:
+    limit = words.number(fit.perfect_scaling_limit)
+    spread = _spread(curve.perfect_scaling_interval, fit.perfect_scaling_limit)
+    if fit.perfect_scaling_limit_is_largest_tested:
+        return f"They fell in proportion to the batch size (within {tolerance}) up to the largest tested."
+    if fit.perfect_scaling_limit == curve.points[0].batch_size:
+        return f"They fell in proportion to the batch size (within {tolerance}) nowhere{spread}."
+    return f"They fell in proportion to the batch size (within {tolerance}) up to {limit}{spread}."
+
+
+def _useful(curve: CurveFit, fit: scaling.ScalingFit, tolerance: str) -> str:
+    limit = words.number(fit.max_useful_batch_size)
+    spread = _spread(curve.max_useful_interval, fit.max_useful_batch_size)
+    if fit.max_useful_batch_size_is_largest_tested:
+        return f"A larger batch saved steps up to the largest tested, {limit}: more may still pay."
+    return f"Beyond {limit}{spread} a larger batch saved less than {tolerance} of the steps in all."
+
+
+def _spread(ends: tuple[float, float] | None, value: float) -> str:
+    """The interval in brackets, where it is not the value alone."""
+    return "" if ends is None or ends == (value, value) else f" (95 % interval {words.interval(ends)})"
+
+
+def _critical(fit: scaling.ScalingFit) -> str:
+    what = "critical batch size, at which twice the fewest possible steps are needed,"
+    if fit.interval is None:
+        return f"The {what} is {words.number(fit.critical_batch_size)} by two points, with no interval."
+    if len(fit.unreached) == 2:
+        return f"The measurements do not bound the {what} on either side."
+    if math.isinf(fit.interval[1]):
+        return f"The {what} was not reached: it is {words.interval(fit.interval)} (95 %)."
+    if fit.interval[0] == 0:
+        return f"The {what} lies below what was tested: it is {words.interval(fit.interval)} (95 %)."
+    return f"The {what} is {words.number(fit.critical_batch_size)} {words.interval(fit.interval)}."
+
+
+def _against_the_first(curves: Sequence[CurveFit]) -> list[str]:
+    """Each curve against the first one that shares its subset, policy and workers (SGD where it is there)."""
+    found: list[str] = []
+    families: dict[tuple[str, str, int], list[CurveFit]] = {}
+    for curve in curves:
+        families.setdefault(curve.curve[1:], []).append(curve)
+    for members in families.values():
+        base = next((curve for curve in members if curve.curve[0] == "sgd"), members[0])
+        found += [_extends(curve, base) for curve in members if curve is not base]
+    return found
+
+
+def _extends(curve: CurveFit, base: CurveFit) -> str:
+    name, other = words.curve(curve.curve), words.curve(base.curve)
+    ratio = scaling.critical_ratio(curve.fit, base.fit) if curve.fit and base.fit else None
+    if ratio is None:
+        return (
+            f"Whether {name} pays up to larger batches than {other} cannot be said: "
+            "a critical batch size is missing."
+        )
+    factor, ends = ratio
+    shown = (
+        f"its critical batch size is {words.number(factor)} times as large, "
+        f"95 % interval {words.interval(ends)}"
+    )
+    if ends[0] > 1:
+        return f"{name} pays up to larger batches than {other}: {shown}."
+    if ends[1] < 1:
+        return f"{name} pays only up to smaller batches than {other}: {shown}."
+    return f"No difference shown in how far batch size pays between {name} and {other}: {shown}."
+
+
+def _rules(curve: CurveFit) -> list[str]:
+    rules = curve.rules
+    if rules is None:
+        return []
+    name = words.curve(curve.curve)
+    if rules.interval is None:
+        return [f"{name}: two batch sizes are too few to judge a learning-rate rule."]
+    misses = words.listed(
+        [f"by up to {words.number(rules.misses[rule])} times with the {rule} rule" for rule in RULES]
+    )
+    return [
+        f"{name}: the best effective learning rate grew as the batch size to the power "
+        f"{words.number(rules.slope)} (95 % interval {_signed(rules.interval)}); {_verdict(rules)} "
+        f"Carried over from batch size {words.number(rules.smallest)} to the others up to "
+        f"{words.number(rules.largest)}, the learning rate would have missed the best one found {misses}."
+    ]
+
+
+def _signed(ends: tuple[float, float]) -> str:
+    return f"[{words.number(ends[0])}, {words.number(ends[1])}]"
+
+
+def _verdict(rules: RuleCheck) -> str:
+    kept = [f"the {rule} rule (power {power:g})" for rule, power in RULES.items() if rules.supported(rule)]
+    broken = [
+        f"the {rule} rule (power {power:g})" for rule, power in RULES.items() if not rules.supported(rule)
+    ]
+    if not kept:
+        return f"that rules out both {words.listed(broken)}."
+    if not broken:
+        return f"that agrees with both {words.listed(kept)}, so it cannot tell between them."
+    return f"that rules out {broken[0]} and agrees with {kept[0]}."
+
+
+def warn(studies: Sequence[Study], *, asked: int) -> list[str]:
+    """What a reader must know before believing the findings.
+
+    Args:
+        studies: All studies.
+        asked: The number of trials asked for in each.
+
+    Returns:
+        Sentences; empty where there is nothing to warn of.
+    """
+    return [
+        *_each("not finished, and left out", [s for s in studies if s.decided is None]),
+        *_each(
+            "the goal was never reached, so there is no point",
+            [s for s in studies if s.decided is not None and s.result.steps is None],
+        ),
+        *_each(
+            "the goal was met before any training (step 0): choose a stricter goal",
+            [s for s in studies if s.result.steps == 0],
+        ),
+        *_each(
+            f"fewer than the {asked} trials asked for could be counted, since too many diverged or failed",
+            [s for s in studies if s.decided is not None and s.result.counted < asked],
+        ),
+        *_each("some trials failed with an error", [s for s in studies if s.count(Status.FAILED)]),
+        *_thin(studies, asked),
+        *_borders(studies),
+    ]
+
+
+def _each(what: str, studies: Sequence[Study]) -> list[str]:
+    return [f"{words.listed([_place(study) for study in studies])}: {what}."] if studies else []
+
+
+def _place(study: Study) -> str:
+    return f"{words.curve(study.curve)} at batch size {words.number(study.batch_size)}"
+
+
+def _thin(studies: Sequence[Study], asked: int) -> list[str]:
+    if not studies or asked >= FEW_TRIALS:
+        return []
+    return [
+        f"With {asked} trials a study the search is thin: "
+        "the steps found may lie well above the best possible."
+    ]
+
+
+def _borders(studies: Sequence[Study]) -> list[str]:
+    """One sentence for each hyperparameter and side, with the studies it concerns."""
+    found: dict[tuple[str, str, float], list[Study]] = {}
+    for study in studies:
+        for border in study.borders:
+            found.setdefault((border.name, border.side, border.limit), []).append(study)
+    return [
+        f"The best {name} lies at the {side} end of its range ({limit:g}) for "
+        f"{words.listed([_place(study) for study in members])}: the optimum may lie beyond. Move "
+        f"search.space.{name}.{side} outwards and run again."
+        for (name, side, limit), members in found.items()
+    ]

@@ -1,0 +1,137 @@
+"""Steps to result, S(B): the least over a study's trials, with the interval of best-of-K from N.
+
+S(B) is the first evaluated step whose validation metric is strictly better than the goal, at its
+minimum over the trials that count; ties go to the smallest trial (Shallue et al. 2019 [V]).
+
+Its interval answers: had the search had K = N/2 of these N trials, what would it have found? For
+sorted steps s(1) <= .. <= s(N) the minimum of K trials drawn without replacement is s(i) with
+probability C(N-i, K-1) / C(N, K) [D], so nothing is resampled. The interval runs from s(1), which is
+S(B) itself, to the smallest s(r) that the minimum does not pass with the level's probability.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import comb, inf
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import Float
+
+from headrace.experiments.bound import best_of, interval_rank
+
+if TYPE_CHECKING:
+    import polars as pl
+
+Each = Float[np.ndarray, " draws"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepsToResult:
+    """One study's result.
+
+    Attributes:
+        steps: S(B), or None where no trial reached the goal.
+        high: The upper end of the interval (the lower is `steps`); None where it lies beyond the budget.
+        best_trial: The trial with S(B) steps, or None.
+        counted: The number of trials that count, N.
+        reached: (step, trial) of the trials that reached the goal, the fewest steps first.
+    """
+
+    steps: int | None
+    high: int | None
+    best_trial: int | None
+    counted: int
+    reached: tuple[tuple[int, int], ...]
+
+
+def summarise(reached: Sequence[tuple[int, int]], counted: int, *, level: float = 0.95) -> StepsToResult:
+    """S(B) and its interval.
+
+    Args:
+        reached: (step, trial) of those that reached the goal, in order; the `interval_rank` first matter.
+        counted: The number of trials that count, N.
+        level: The level of the interval.
+    """
+    if not reached:
+        return StepsToResult(steps=None, high=None, best_trial=None, counted=counted, reached=())
+    rank = interval_rank(counted, level)
+    return StepsToResult(
+        steps=reached[0][0],
+        high=reached[rank - 1][0] if len(reached) >= rank else None,
+        best_trial=reached[0][1],
+        counted=counted,
+        reached=tuple(reached),
+    )
+
+
+def best_of_probabilities(trials: int) -> list[float]:
+    """P(the best of K drawn from N is s(i)) for i = 1 .. N, with K = `best_of(N)`."""
+    k = best_of(trials)
+    return [comb(trials - i, k - 1) / comb(trials, k) for i in range(1, trials + 1)]
+
+
+def draws(result: StepsToResult, size: int, rng: np.random.Generator) -> Each:
+    """Values that S(B) might have had in searches of half the size: the best-of-K distribution.
+
+    Where the interval is closed, the rest of the probability (at most 1 - level) stands at the last step
+    that is known; where it is open, it is infinite: the goal would not have been reached.
+
+    Args:
+        result: A study's result.
+        size: The number of draws.
+        rng: Where they are drawn from.
+    """
+    if not result.counted:
+        return np.full(size, inf)
+    known = [float(step) for step, _ in result.reached[: result.counted]]
+    beyond = known[-1] if known and result.high is not None else inf
+    values = np.array(known + [beyond] * (result.counted - len(known)))
+    return rng.choice(values, size=size, p=best_of_probabilities(result.counted))
+
+
+def first_below(measurements: pl.DataFrame | pl.LazyFrame, *, metric: str, goal: float) -> pl.DataFrame:
+    """The first measured step of each trial whose metric is strictly below the goal.
+
+    Args:
+        measurements: trial, step, the metric; with a column `study` the trials of each study apart. A lazy
+            frame is read in pieces, so that it need not fit in memory.
+        metric: The metric's column; lower is better. Null and NaN are not below.
+        goal: The goal.
+
+    Returns:
+        (study,) trial, reached; only trials that reached the goal, sorted.
+    """
+    import polars as pl
+
+    frame = measurements.lazy()
+    keys = [name for name in ("study", "trial") if name in frame.collect_schema().names()]
+    # NaN counts as the largest number in a comparison, so it is never below.
+    return (
+        frame.filter(pl.col(metric) < goal)
+        .group_by(keys)
+        .agg(pl.col("step").min().alias("reached"))
+        .sort(keys)
+        .collect(engine="streaming")
+    )
+
+
+def published_rule(
+    statuses: pl.DataFrame, reached: pl.DataFrame, *, asked: int = 100, level: float = 0.95
+) -> StepsToResult:
+    """S(B) by the rule of Shallue et al. (2019): the minimum over the first `asked` COMPLETE trials.
+
+    For archives in which every trial was trained to its budget and carries the status it ended with.
+
+    Args:
+        statuses: trial, status; one study.
+        reached: trial, reached; as from `first_below`.
+        asked: N; 100 in the published archive, 50 in two of its workloads.
+        level: The level of the interval.
+    """
+    import polars as pl
+
+    field = statuses.filter(pl.col("status") == "COMPLETE").sort("trial").head(asked)
+    best = field.join(reached, on="trial", how="inner").sort("reached", "trial")
+    return summarise(list(best.select("reached", "trial").iter_rows()), field.height, level=level)

@@ -1,0 +1,132 @@
+"""Each study of a store as it counts: its judged trials, its result, its best trial's borders."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from headrace.analysis.steps_to_result import StepsToResult, summarise
+from headrace.experiments.bound import Judged
+from headrace.experiments.records import Hyperparameters, Status, StudyKey
+from headrace.experiments.space import Border, borders
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from headrace.experiments.store import StoredExperiment
+
+Curve = tuple[str, str, str, int]
+"""What the studies of one curve S(B) share: optimiser, subset, policy, workers."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Study:
+    """One study as it counts; nothing in it depends on the order in which trials were run.
+
+    Attributes:
+        key: Optimiser and dataset configuration.
+        budget: The step budget of a trial.
+        decided: The step at which the study was decided; None while it is not.
+        trials: The judged trials by index; none while the study is undecided.
+        result: S(B) with its interval.
+        hyperparameters: Trial -> its hyperparameters.
+        tuned: The names that were searched over.
+        borders: The best trial's hyperparameters at the edge of the space.
+        last: Trial -> its last canonical measurement: step and metrics.
+    """
+
+    key: StudyKey
+    budget: int
+    decided: int | None
+    trials: tuple[Judged, ...]
+    result: StepsToResult
+    hyperparameters: Mapping[int, Hyperparameters]
+    tuned: tuple[str, ...]
+    borders: tuple[Border, ...]
+    last: Mapping[int, Mapping[str, Any]]
+
+    @property
+    def batch_size(self) -> int:
+        """Examples per step."""
+        return self.key.configuration.batch_size
+
+    @property
+    def curve(self) -> Curve:
+        """The curve that the study is a point of."""
+        c = self.key.configuration
+        return self.key.optimizer, c.subset, c.policy, c.workers
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """The columns that name the study in every frame."""
+        c = self.key.configuration
+        return {
+            "study": self.key.name,
+            "optimizer": self.key.optimizer,
+            "subset": c.subset,
+            "policy": c.policy,
+            "workers": c.workers,
+            "batch_size": c.batch_size,
+        }
+
+    def count(self, status: Status) -> int:
+        """How many trials count as `status`."""
+        return sum(judged.status is status for judged in self.trials)
+
+    @property
+    def steps_trained(self) -> int:
+        """Steps of all trials, each up to its goal, its divergence or the decision."""
+        return sum(judged.trained for judged in self.trials)
+
+    @property
+    def best(self) -> Hyperparameters | None:
+        """The best trial's hyperparameters."""
+        trial = self.result.best_trial
+        return None if trial is None else self.hyperparameters[trial]
+
+
+def read_studies(stored: StoredExperiment) -> list[Study]:
+    """Every study of the experiment, in its order.
+
+    Raises:
+        DamagedError: A stored part is truncated or was altered.
+    """
+    return [_study(stored, key) for key in stored.experiment.studies()]
+
+
+def _study(stored: StoredExperiment, key: StudyKey) -> Study:
+    judgement = stored.judgement(key)
+    trials = judgement.trials if judgement else ()
+    result = summarise(judgement.best if judgement else (), judgement.counted if judgement else 0)
+    values = {record.trial: record.hyperparameters for record in stored.study_records(key.name)}
+    space = stored.experiment.space_of(key)
+    best = None if result.best_trial is None else values[result.best_trial]
+    return Study(
+        key=key,
+        budget=stored.budget_steps(key) if values else 0,
+        decided=judgement.decided if judgement else None,
+        trials=trials,
+        result=result,
+        hyperparameters=values,
+        tuned=stored.experiment.tuned(key),
+        borders=borders(space, best) if best is not None else (),
+        last=_last(canonical(stored.study_measurements(key.name), trials)) if trials else {},
+    )
+
+
+def canonical(measurements: pl.DataFrame, trials: tuple[Judged, ...]) -> pl.DataFrame:
+    """The measurements of judged trials up to the step that counts; what lies beyond is left out."""
+    import polars as pl
+
+    ends = pl.DataFrame(
+        {"trial": [j.outcome.trial for j in trials], "end": [j.trained for j in trials]},
+        schema={"trial": pl.Int64, "end": pl.Int64},
+    )
+    rows = measurements.join(ends, on="trial", how="inner").filter(pl.col("step") <= pl.col("end"))
+    return rows.drop("end").sort("trial", "step")
+
+
+def _last(measurements: pl.DataFrame) -> dict[int, dict[str, Any]]:
+    rows = measurements.group_by("trial", maintain_order=True).last()
+    return {row["trial"]: row for row in rows.iter_rows(named=True)}

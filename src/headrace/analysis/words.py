@@ -1,0 +1,50 @@
+"""Numbers and names as they stand in sentences."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from headrace.analysis.studies import Curve
+
+OPTIMIZERS = {
+    "sgd": "SGD",
+    "momentum": "heavy-ball momentum",
+    "nesterov": "Nesterov momentum",
+    "adamw": "AdamW",
+}
+
+
+def number(value: float) -> str:
+    """Three significant digits, thousands apart; whole numbers in full."""
+    if math.isinf(value):
+        return "no limit"
+    if value == round(value) or abs(value) >= 1000:
+        rounded = value if value == round(value) else float(f"{value:.3g}")
+        return f"{round(rounded):,}"
+    return f"{value:.3g}"
+
+
+def interval(ends: tuple[float, float]) -> str:
+    """`[low, high]`, with words for an end that is not bounded."""
+    low, high = ends
+    if low <= 0 and math.isinf(high):
+        return "anything"
+    if math.isinf(high):
+        return f"at least {number(low)}"
+    return f"at most {number(high)}" if low <= 0 else f"[{number(low)}, {number(high)}]"
+
+
+def curve(name: Curve) -> str:
+    """What a curve is called: its optimiser, and whatever is not the default."""
+    optimizer, subset, policy, workers = name
+    parts = [OPTIMIZERS.get(optimizer, optimizer)]
+    parts += [f"policy {policy}"] if policy != "shuffle" else []
+    parts += [f"subset {subset}"] if subset != "full" else []
+    parts += [f"{workers} workers"] if workers != 1 else []
+    return ", ".join(parts)
+
+
+def listed(items: Sequence[str]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
