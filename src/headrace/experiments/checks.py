@@ -138,7 +138,7 @@ def _domain_errors(where: str, name: str, entry: Entry) -> Iterator[InputError]:
         *((f"{where}.{end}", value) for end, value in ends.items()),
         *((where, v) for v in values),
     ]:
-        number = int(value) if name in INTEGERS and value.is_integer() else value
+        number = int(value) if name in INTEGERS and int(value) == value else value
         if number not in recipe.RANGES[name]:
             yield InputError(f"{name} must be {recipe.RANGES[name]}", where=key, got=value)
 

@@ -1,0 +1,1 @@
+"""Engines: where trials are trained. `local` is this machine."""

@@ -1,0 +1,187 @@
+"""The worker process: it loads the workload once, trains trials, and keeps suspended ones."""
+
+from __future__ import annotations
+
+import inspect as signatures
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from headrace.errors import HeadraceError, InputError
+from headrace.experiments.engines.messages import Inspection, Report, Task
+from headrace.experiments.experiment import Experiment
+from headrace.experiments.facts import WorkloadFacts
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from headrace.experiments.trial import RunningTrial, Setting
+
+BYTES_PER_PARAMETER = 16
+"""A suspended trial in float32: the parameters, their gradients, and two moments."""
+
+_worker: Worker | None = None
+
+
+class Worker:
+    """The state of this process.
+
+    Args:
+        experiment: What is run.
+        rank: The worker's number.
+        workers: How many there are.
+        bounds: A shared array: per study, the step beyond which no trial need be trained.
+    """
+
+    def __init__(self, experiment: Experiment, rank: int, workers: int, bounds: Any) -> None:
+        self._experiment = experiment
+        self._rank = rank
+        self._workers = workers
+        self._bounds = bounds
+        self._setting: Setting | None = None
+        self._suspended: dict[tuple[str, int], RunningTrial] = {}
+        self._sent: dict[tuple[str, int], int] = {}
+        self._room = 1
+
+    @property
+    def setting(self) -> Setting:
+        """The workload on this worker's device; loaded at the first use."""
+        if self._setting is None:
+            self._setting = self._load()
+        return self._setting
+
+    def inspect(self) -> Inspection:
+        """Load the workload and look at it."""
+        import torch
+
+        setting, first = self.setting, self._experiment.studies()[0]
+        model, workload = setting.new_model(first, 0), setting.workload
+        metrics = setting.evaluator("validation")(model)
+        return Inspection(
+            facts=WorkloadFacts(
+                name=workload.name,
+                goal=setting.goal,
+                metric_name=workload.metric_name,
+                train_examples=len(workload.train),
+                validation_examples=len(workload.validation),
+                test_examples=None if workload.test is None else len(workload.test),
+                parameters=_parameters(model),
+                description=workload.description,
+                classes=workload.classes,
+            ),
+            start_metric=metrics[f"validation/{workload.metric_name}"],
+            smooths_labels="label_smoothing" in signatures.signature(workload.loss).parameters,
+            gpus=torch.cuda.device_count() if setting.device.type == "cuda" else 0,
+        )
+
+    def advance(self, task: Task) -> Report:
+        """Train a trial on, from where it was suspended or from its start."""
+        from headrace.experiments.trial import RunningTrial
+
+        key = (task.study.name, task.trial)
+        setting = self.setting
+        trial = self._suspended.pop(key, None)
+        if trial is None:
+            trial = RunningTrial(setting=setting, study=task.study, trial=task.trial)
+        start = len(trial.rows)
+        trial.advance(task.until, lambda: self._bounds[task.number])
+        keep = not trial.settled and len(self._suspended) < self._room
+        if keep:
+            self._suspended[key] = trial
+        return Report(task=task, record=trial.record(), start=start, rows=trial.rows[start:], suspended=keep)
+
+    def forget(self, study: str) -> None:
+        """Let go of a decided study's trials."""
+        for key in [key for key in self._suspended if key[0] == study]:
+            del self._suspended[key]
+
+    def _load(self) -> Setting:
+        import torch
+
+        from headrace.experiments.trial import Setting
+        from headrace.workloads.registry import load_workload
+
+        torch.set_num_threads(1)
+        table = self._experiment.workload
+        workload = load_workload(table.name, table.settings)
+        device = pick_device(self._experiment.training.device, self._rank)
+        goal = workload.goal if table.goal is None else table.goal
+        setting = Setting(
+            experiment=self._experiment, workload=_on_device(workload, device), goal=goal, device=device
+        )
+        size = BYTES_PER_PARAMETER * max(1, _parameters(setting.new_model(self._experiment.studies()[0], 0)))
+        self._room = max(1, _spare_bytes(device) // self._workers // size)
+        return setting
+
+
+def pick_device(wanted: str, rank: int) -> torch.device:
+    """The device of worker `rank`: GPUs are shared out in turn.
+
+    Raises:
+        InputError: The device asked for is not there.
+    """
+    import torch
+
+    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    kind = ("cuda" if there["cuda"] else "cpu") if wanted == "auto" else wanted
+    if not there[kind]:
+        have = ", ".join(name for name, is_there in there.items() if is_there)
+        raise InputError(
+            "this machine has no such device", where="training.device", got=wanted, fix=f"It has {have}."
+        )
+    return torch.device(kind, rank % torch.cuda.device_count()) if kind == "cuda" else torch.device(kind)
+
+
+def _on_device(workload: Any, device: torch.device) -> Any:
+    from dataclasses import replace
+
+    splits = {split: getattr(workload, split) for split in ("train", "validation", "test")}
+    return replace(workload, **{k: data.to(device) for k, data in splits.items() if data is not None})
+
+
+def _parameters(model: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def _spare_bytes(device: torch.device) -> int:
+    """A quarter of the memory that trials may be kept in, of all workers together."""
+    import torch
+
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[1] * torch.cuda.device_count() // 4
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 4
+
+
+def start(experiment: str, rank: int, workers: int, bounds: Any, parent: Any) -> None:
+    """Make this process a worker; it ends when the other end of the pipe `parent` is closed."""
+    global _worker  # noqa: PLW0603  (a worker process has one worker)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # What the user's code prints must not mix with the command line's own output.
+    os.dup2(2, 1)
+    sys.stdout = sys.stderr
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    _worker = Worker(Experiment.model_validate_json(experiment), rank, workers, bounds)
+
+
+def _end_with(parent: Any) -> None:
+    """Wait until the pipe is closed, be it by an orderly end or because the parent was killed."""
+    with suppress(EOFError, OSError):
+        parent.recv_bytes()
+    os._exit(1)
+
+
+def call(name: str, *arguments: Any) -> Any:
+    """Call a method of this process's worker; errors of ours are sent as ones that can be pickled."""
+    assert _worker is not None
+    method: Callable[..., Any] = getattr(_worker, name)
+    try:
+        return method(*arguments)
+    except InputError as error:
+        raise InputError(str(error)) from None
+    except HeadraceError as error:
+        raise HeadraceError(str(error)) from None

@@ -1,0 +1,180 @@
+"""How far an experiment is: of a run under way, and of a folder."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from headrace.experiments.records import Outcome
+from headrace.experiments.schedule import Race
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyState:
+    """How far one study is.
+
+    Attributes:
+        study: Its name.
+        trials: The trials of which something is known.
+        of: The trials asked for.
+        infeasible: Those known to have diverged.
+        failed: Those that raised an error.
+        best_steps: The fewest steps to result so far, or None.
+        finished: Whether the study is decided.
+    """
+
+    study: str
+    trials: int
+    of: int
+    infeasible: int
+    failed: int
+    best_steps: int | None
+    finished: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class State:
+    """How far an experiment is.
+
+    Attributes:
+        studies: Each study's state.
+        share: The share of the work that is done, a guess from 0 to 1.
+        seconds: How long the run has taken, 0 for a folder.
+        seconds_left: A guess of how long it will take, or None where nothing can be said.
+    """
+
+    studies: tuple[StudyState, ...]
+    share: float = 0.0
+    seconds: float = 0.0
+    seconds_left: float | None = None
+
+    @property
+    def finished_studies(self) -> int:
+        """How many studies are decided."""
+        return sum(study.finished for study in self.studies)
+
+    def summary(self) -> str:
+        """One line."""
+        trials = sum(study.trials for study in self.studies)
+        return f"{self.finished_studies} of {len(self.studies)} studies finished, {trials} trials"
+
+    def rows(self) -> list[tuple[object, ...]]:
+        """A table: study, trials, of, infeasible, failed, best steps, finished."""
+        return [
+            (s.study, s.trials, s.of, s.infeasible, s.failed, s.best_steps, "yes" if s.finished else "no")
+            for s in self.studies
+        ]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data, for JSON."""
+        return {
+            "finished": self.finished_studies == len(self.studies),
+            "studies": [asdict(study) for study in self.studies],
+        }
+
+
+class Progress(Protocol):
+    """Called with the state of a run from the run's own thread; may be slow, but then so is the run."""
+
+    def __call__(self, state: State) -> None:
+        """Show it."""
+        ...
+
+
+def progress_of(directory: str | Path) -> State:
+    """How far the experiment in a folder is; a run may be under way.
+
+    Raises:
+        InputError: There is no experiment in the folder.
+        DamagedError: A part is truncated or was altered.
+    """
+    from headrace.experiments.store import load
+
+    stored = load(directory)
+    states = [
+        study_state(
+            study.name,
+            {record.trial: record for record in stored.study_records(study.name)},
+            asked=stored.experiment.search.trials,
+            finished=stored.facts is not None and stored.judgement(study) is not None,
+        )
+        for study in stored.experiment.studies()
+    ]
+    share = sum(state.finished for state in states) / len(states)
+    return State(studies=tuple(states), share=share)
+
+
+def study_state(study: str, outcomes: dict[int, Outcome], *, asked: int, finished: bool) -> StudyState:
+    """The state of a study from what is known of its trials."""
+    known = outcomes.values()
+    return StudyState(
+        study=study,
+        trials=len(outcomes),
+        of=asked,
+        infeasible=sum(o.diverged is not None and o.reached is None for o in known),
+        failed=sum(o.failed for o in known),
+        best_steps=min((o.reached for o in known if o.reached is not None), default=None),
+        finished=finished,
+    )
+
+
+class Watch:
+    """Tells `progress` the state of a run, now and then.
+
+    Args:
+        progress: Whom to tell, or None.
+    """
+
+    INTERVAL_SECONDS = 0.25
+
+    def __init__(self, progress: Progress | None) -> None:
+        self._progress = progress
+        self._start = time.monotonic()
+        self._next = 0.0
+        self._share_at_start: float | None = None
+
+    def show(self, races: Sequence[Race], *, last: bool = False) -> None:
+        """Tell the state of the studies, unless it was told a moment ago."""
+        now = time.monotonic()
+        if self._progress is None or (now < self._next and not last):
+            return
+        self._next = now + self.INTERVAL_SECONDS
+        share = share_done(races)
+        self._share_at_start = share if self._share_at_start is None else self._share_at_start
+        seconds, gained = now - self._start, share - self._share_at_start
+        self._progress(
+            State(
+                studies=tuple(
+                    study_state(r.key.name, r.outcomes, asked=r.rules.asked, finished=r.decided)
+                    for r in races
+                ),
+                share=share,
+                seconds=seconds,
+                seconds_left=seconds * (1 - share) / gained if gained > 0 else None,
+            )
+        )
+
+
+def share_done(races: Sequence[Race]) -> float:
+    """The share of the work that is done, with the studies weighted by a guess of their cost.
+
+    Within a study: the rungs that its trials have climbed, of those below the bound known so far.
+    """
+    total = sum(race.cost for race in races)
+    return sum(race.cost * _climbed(race) for race in races) / total
+
+
+def _climbed(race: Race) -> float:
+    if race.decided:
+        return 1.0
+    rungs = [step for step in race.ladder if step < race.bound] + [race.bound]
+    known = sorted((_climbed_by(o, rungs) for o in race.outcomes.values()), reverse=True)[: race.rules.asked]
+    return sum(known) / race.rules.asked
+
+
+def _climbed_by(outcome: Outcome, rungs: Sequence[int]) -> float:
+    settled = outcome.reached is not None or outcome.diverged is not None or outcome.failed
+    return 1.0 if settled else sum(step <= outcome.trained for step in rungs) / len(rungs)

@@ -1,0 +1,86 @@
+"""What can be wrong with an experiment once its workload is known; checked before anything is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from headrace.errors import InputError, InputErrors
+from headrace.experiments.engines.messages import Inspection
+from headrace.experiments.experiment import Experiment
+from headrace.experiments.space import Entry, Range
+from headrace.training.recipe import Recipe
+from headrace.training.schedules import check_schedule
+
+
+def check_readiness(experiment: Experiment, inspection: Inspection) -> None:
+    """Check that the experiment and its workload go together.
+
+    Raises:
+        InputErrors: All that do not.
+    """
+    errors = [
+        *_size_errors(experiment, inspection),
+        *_goal_errors(inspection),
+        *_smoothing_errors(experiment, inspection),
+    ]
+    errors += [] if errors else list(_budget_errors(experiment, inspection))
+    if errors:
+        raise InputErrors(errors, where=f"the experiment on {inspection.facts.name}")
+
+
+def _size_errors(experiment: Experiment, inspection: Inspection) -> Iterator[InputError]:
+    examples = inspection.facts.train_examples
+    for size in sorted(experiment.grid.batch_size):
+        if size > examples:
+            yield InputError(
+                f"a batch cannot be larger than the training set of {examples} examples",
+                where="grid.batch_size",
+                got=size,
+                fix=f"Use {examples} for the full batch.",
+            )
+
+
+def _goal_errors(inspection: Inspection) -> Iterator[InputError]:
+    facts = inspection.facts
+    if inspection.start_metric < facts.goal:
+        yield InputError(
+            f"the goal is met before training: validation/{facts.metric_name} of an untrained model is "
+            f"{inspection.start_metric:.4g}",
+            where="workload.goal",
+            got=facts.goal,
+            fix="Set a lower goal.",
+        )
+
+
+def _smoothing_errors(experiment: Experiment, inspection: Inspection) -> Iterator[InputError]:
+    entry = experiment.search.space.get("label_smoothing", 0.0)
+    if not inspection.smooths_labels and _largest(entry) > 0:
+        yield InputError(
+            "the workload's loss does not take label_smoothing",
+            where="search.space.label_smoothing",
+            fix="Leave it out, or use the cross-entropy.",
+        )
+
+
+def _largest(entry: Entry) -> float:
+    if isinstance(entry, Range):
+        return entry.high
+    return entry if isinstance(entry, float | int) else max(entry.choices)
+
+
+def _budget_errors(experiment: Experiment, inspection: Inspection) -> Iterator[InputError]:
+    """Budgets without a step, and warm-ups that do not fit: the first of each study."""
+    for study in experiment.studies():
+        try:
+            budget = experiment.budget_steps(study, inspection.facts.train_examples)
+            for trial in range(experiment.search.limit):
+                check_schedule(
+                    Recipe(
+                        optimizer=study.optimizer,
+                        schedule=experiment.training.schedule,
+                        **experiment.hyperparameters(study, trial),  # pyright: ignore[reportArgumentType]
+                    ),
+                    budget,
+                )
+        except InputError as error:
+            yield InputError(str(error), where=study.name)

@@ -1,0 +1,153 @@
+"""Running an experiment: from a folder, perhaps with trials in it, to one where every study is decided."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from headrace.experiments import lock, store
+from headrace.experiments.engines.local import LocalEngine, cores
+from headrace.experiments.engines.messages import Inspection, Report
+from headrace.experiments.experiment import Experiment
+from headrace.experiments.ledger import Ledger
+from headrace.experiments.progress import Progress, Watch
+from headrace.experiments.readiness import check_readiness
+from headrace.experiments.records import StudyKey
+from headrace.experiments.schedule import Race, Schedule, rungs
+from headrace.experiments.store import StoredExperiment
+
+PROCESSES_PER_GPU = 4
+"""Default number of trials side by side on one GPU."""
+
+
+def run(
+    experiment: Experiment,
+    directory: str | Path,
+    *,
+    processes: int | None = None,
+    progress: Progress | None = None,
+) -> StoredExperiment:
+    """Run an experiment, or go on with it, until every study is decided.
+
+    What is stored depends on no interruption and on no number of processes, but for trials that were
+    trained a little further than was needed, which analysis leaves out.
+
+    Args:
+        experiment: What to run.
+        directory: The folder; made where it is not there.
+        processes: How many trials are trained side by side; None for one a core, or on GPUs a few each.
+        progress: Called with the state of the run, from this thread, after every task.
+
+    Raises:
+        InputError: The folder holds another experiment, or the workload does not fit the experiment.
+        BusyError: The folder is in use by another process.
+        DamagedError: A stored part is truncated or was altered.
+        WorkerDied: A worker process died.
+        StorageError: The folder cannot be written, for example because the disk is full.
+        KeyboardInterrupt: Ctrl-C; what was measured is stored.
+    """
+    directory = Path(directory)
+    store.create(directory, experiment)
+    with lock.exclusive(directory):
+        stored = store.load(directory)
+        if stored.facts is None or not Schedule(_races(stored)).finished:
+            _train(stored, processes, progress)
+        return store.load(directory)
+
+
+def _train(stored: StoredExperiment, processes: int | None, progress: Progress | None) -> None:
+    experiment = stored.experiment
+    engine, inspection = _start(experiment, processes)
+    with engine:
+        check_readiness(experiment, inspection)
+        store.write_facts(stored.directory, inspection.facts)
+        stored = store.load(stored.directory)
+        _Run(
+            schedule=Schedule(_races(stored)),
+            engine=engine,
+            ledger=Ledger(stored.directory, inspection.facts.metric_name),
+            watch=Watch(progress),
+            metric=f"validation/{inspection.facts.metric_name}",
+        ).to_the_end()
+
+
+def _start(experiment: Experiment, processes: int | None) -> tuple[LocalEngine, Inspection]:
+    """Start the workers; on GPUs, where so many would not fit, start again with fewer."""
+    engine = LocalEngine(experiment, processes or cores())
+    try:
+        inspection = engine.inspect()
+        most = PROCESSES_PER_GPU * inspection.gpus or engine.processes
+        if processes is None and engine.processes > most:
+            engine.close()
+            engine = LocalEngine(experiment, most)
+            inspection = engine.inspect()
+    except BaseException:
+        engine.close()
+        raise
+    return engine, inspection
+
+
+def _races(stored: StoredExperiment) -> list[Race]:
+    return [_race(stored, number, key) for number, key in enumerate(stored.experiment.studies())]
+
+
+def _race(stored: StoredExperiment, number: int, key: StudyKey) -> Race:
+    """A study as far as it is known; trials that failed are tried again."""
+    rules = stored.rules(key)
+    return Race(
+        key=key,
+        number=number,
+        rules=rules,
+        ladder=rungs(stored.experiment.evaluation_steps(rules.budget)),
+        to_budget=stored.experiment.training.stop == "budget",
+        outcomes={record.trial: record for record in stored.study_records(key.name) if not record.failed},
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Run:
+    """One run: tasks go out to idle workers, reports come in, until nothing is left to train."""
+
+    schedule: Schedule
+    engine: LocalEngine
+    ledger: Ledger
+    watch: Watch
+    metric: str
+
+    def to_the_end(self) -> None:
+        for race in self.schedule.races:
+            self.engine.set_bound(race.number, race.bound)
+        try:
+            self._dispatch()
+            while self.engine.busy:
+                for worker, report in self.engine.finished():
+                    self._take(worker, report)
+        finally:
+            # Whatever ended the run: what is known is worth keeping.
+            self.ledger.store_all()
+
+    def _take(self, worker: int, report: Report) -> None:
+        race, record = self.schedule.races[report.task.number], report.record
+        if report.rows:
+            race.metrics[record.trial] = report.rows[-1][self.metric]
+        if report.suspended:
+            race.holders[record.trial] = worker
+        else:
+            race.holders.pop(record.trial, None)
+        race.finish(record)
+        self.engine.set_bound(race.number, race.bound)
+        # The worker goes on first; storing what it has brought can wait a moment.
+        self._dispatch()
+        self.ledger.note(report)
+        if race.decided and not race.running:
+            for holder in set(race.holders.values()):
+                self.engine.forget(holder, race.key.name)
+            race.holders.clear()
+            self.ledger.store_study(race.key.name)
+        self.watch.show(self.schedule.races)
+
+    def _dispatch(self) -> None:
+        for worker in sorted(set(range(self.engine.processes)) - self.engine.busy):
+            task = self.schedule.next(worker)
+            if task is not None:
+                self.engine.submit(worker, task)

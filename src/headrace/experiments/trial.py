@@ -1,0 +1,197 @@
+"""One trial: a model trained on its own named streams, walked from evaluation to evaluation.
+
+A trial is a pure function of (experiment, study, trial index): it may be suspended and resumed, or
+thrown away and trained again from its start, on any worker, with the same result.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import torch
+from torch import nn
+
+from headrace import random
+from headrace.experiments.experiment import Experiment
+from headrace.experiments.records import StudyKey, TrialRecord
+from headrace.sampling.batches import shuffled_batches
+from headrace.training.divergence import diverged
+from headrace.training.evaluation import Evaluator, evaluator
+from headrace.training.loop import Measurement, train
+from headrace.training.recipe import Recipe
+from headrace.training.stream import TorchStream
+from headrace.workloads import Workload
+
+EVALUATION_BATCH = 1024
+"""Examples per forward pass of an evaluation; speed and memory only."""
+
+Row = dict[str, float | int]
+"""One measurement: trial, step, and the metrics."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """What all trials of a worker share.
+
+    Attributes:
+        experiment: What was asked.
+        workload: The workload, its data on `device`.
+        goal: The validation metric to get strictly below.
+        device: Where models are trained.
+    """
+
+    experiment: Experiment
+    workload: Workload
+    goal: float
+    device: torch.device
+
+    @property
+    def stops_at_goal(self) -> bool:
+        """Whether a trial has done its part when it has reached the goal."""
+        return self.experiment.training.stop == "bound"
+
+    def new_model(self, study: StudyKey, trial: int) -> nn.Module:
+        """A trial's model, freshly initialised on the trial's stream."""
+        with random.torch_stream(self.experiment.seed, study.name, trial, "initialisation"):
+            return self.workload.build_model().to(self.device)
+
+    def evaluator(self, *splits: str) -> Evaluator:
+        """Measures a model on those of `splits` that the workload has."""
+        data = {split: getattr(self.workload, split) for split in splits}
+        return evaluator(
+            {split: examples for split, examples in data.items() if examples is not None},
+            self.workload.loss,
+            self.workload.metric,
+            metric_name=self.workload.metric_name,
+            batch_size=EVALUATION_BATCH,
+        )
+
+
+@dataclass(kw_only=True)
+class RunningTrial:
+    """A trial that can be trained on: what is known of it, and the suspended training.
+
+    Args:
+        setting: What it shares with other trials.
+        study: Its study.
+        trial: Its index.
+    """
+
+    setting: Setting
+    study: StudyKey
+    trial: int
+    rows: list[Row] = field(default_factory=list)
+    settled: bool = False
+    _reached: int | None = None
+    _diverged: int | None = None
+    _error: str | None = None
+    _last: Measurement | None = None
+    _seconds: float = 0.0
+    _first_loss: float = 0.0
+
+    def __post_init__(self) -> None:
+        experiment = self.setting.experiment
+        self._budget = experiment.budget_steps(self.study, len(self.setting.workload.train))
+        self._steps = experiment.evaluation_steps(self._budget)
+        self._hyperparameters = experiment.hyperparameters(self.study, self.trial)
+        self._measurements: Iterator[Measurement] | None = None
+        self._model: nn.Module | None = None
+
+    @property
+    def trained(self) -> int:
+        """The last evaluated step; -1 before the first."""
+        return -1 if self._last is None else self._last.step
+
+    def advance(self, until: int, bound: Callable[[], int]) -> None:
+        """Train on to the evaluated step `until`, or less far where `bound` allows, or where it is settled.
+
+        Args:
+            until: A step.
+            bound: The step beyond which no trial of this study need be trained; asked at each evaluation.
+        """
+        start = time.perf_counter()
+        try:
+            while not self.settled and self.trained < min(until, bound()):
+                self._take(self._next())
+        except Exception as error:  # noqa: BLE001  (whatever the user's model, loss or data raise)
+            self._error = f"{type(error).__name__}: {error}"
+            self.settled = True
+        if self.settled:
+            self._measurements = self._model = None
+        self._seconds += time.perf_counter() - start
+
+    def record(self) -> TrialRecord:
+        """What is known so far."""
+        last = self._last
+        return TrialRecord(
+            study=self.study.name,
+            trial=self.trial,
+            hyperparameters=self._hyperparameters,
+            reached=self._reached,
+            diverged=self._diverged,
+            trained=self._coming() if self._error else max(self.trained, 0),
+            failed=self._error is not None,
+            error=self._error,
+            examples_forwarded=last.examples_forwarded if last else 0,
+            examples_backpropagated=last.examples_backpropagated if last else 0,
+            seconds=self._seconds,
+        )
+
+    def _coming(self) -> int:
+        """The evaluated step that an error kept the trial from."""
+        return next((step for step in self._steps if step > self.trained), self._budget)
+
+    def _next(self) -> Measurement:
+        if self._measurements is None:
+            self._measurements = self._begin()
+        return next(self._measurements)
+
+    def _begin(self) -> Iterator[Measurement]:
+        setting, experiment = self.setting, self.setting.experiment
+        workload, path = setting.workload, (self.study.name, self.trial)
+        self._model = setting.new_model(self.study, self.trial)
+        splits = ("validation",) if setting.stops_at_goal else ("validation", "test")
+        return train(
+            model=self._model,
+            data=workload.train,
+            loss=workload.loss,
+            batches=shuffled_batches(
+                len(workload.train),
+                self.study.configuration.batch_size,
+                seed=experiment.seed,
+                path=path,
+                device=setting.device,
+            ),
+            recipe=Recipe(
+                optimizer=self.study.optimizer,
+                schedule=experiment.training.schedule,
+                **self._hyperparameters,  # pyright: ignore[reportArgumentType]
+            ),
+            budget_steps=self._budget,
+            evaluation_steps=self._steps,
+            evaluate=setting.evaluator(*splits),
+            microbatch=experiment.training.microbatch,
+            stream=TorchStream(experiment.seed, *path, "training", device=setting.device),
+        )
+
+    def _take(self, measurement: Measurement) -> None:
+        """Note a measurement and what follows from it."""
+        metrics, workload = measurement.metrics, self.setting.workload
+        validation_loss = metrics["validation/loss"]
+        if measurement.step == 0:
+            self._first_loss = validation_loss
+        self._last = measurement
+        row: Row = {"trial": self.trial, "step": measurement.step, **metrics}
+        self.rows.append(row)
+        if diverged(self._first_loss, metrics.get("train/loss"), validation_loss):
+            self._diverged, self.settled = measurement.step, True
+            return
+        if self._reached is None and metrics[f"validation/{workload.metric_name}"] < self.setting.goal:
+            self._reached = measurement.step
+        done = measurement.step == self._budget
+        if done or (self._reached is not None and self.setting.stops_at_goal):
+            self.settled = True
+            if self.setting.stops_at_goal and self._model is not None:
+                row |= self.setting.evaluator("test")(self._model) if workload.test is not None else {}
