@@ -43,8 +43,8 @@ def interleaved(
     """Time two callables in turns: ours-peer, peer-ours, ours-peer, ...
 
     The default clock counts the process's own CPU seconds, which other processes disturb far less than
-    wall-clock seconds; take `time.perf_counter` for what waits (disks, GPUs, child processes), and synchronise
-    in the callable.
+    wall-clock seconds; take `time.perf_counter` for what waits (disks, GPUs, child processes), and
+    synchronise in the callable.
     """
     times: dict[str, list[float]] = {"ours": [], "peer": []}
     contestants = [("ours", ours), ("peer", peer)]
