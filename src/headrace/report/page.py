@@ -1,0 +1,168 @@
+"""The page: what the template is given, and the template filled in with every text escaped."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from headrace.report.figures import Absent, Picture
+from headrace.report.numbers import plain, whole
+from headrace.report.tuning import trends
+from headrace.report.values import Curve, Fit, Point
+from headrace.report.words import GLOSSARY
+
+if TYPE_CHECKING:
+    from headrace.analysis.results import Analysis
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shown:
+    """A figure as it stands in the page.
+
+    Attributes:
+        figure: What is drawn.
+        number: Its number in the page.
+        wide: The SVG for wide pages and paper.
+        narrow: The SVG for telephones.
+        files: Format -> the address of its file, relative to the page.
+    """
+
+    figure: Picture
+    number: int
+    wide: str
+    narrow: str
+    files: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Provenance:
+    """What is needed to run it again.
+
+    Attributes:
+        experiment: The text of the experiment file, None where there is none.
+        seed: The experiment's seed, None where it is not known.
+        facts: Facts of the workload, name -> words.
+        versions: Package -> version, of the machine that wrote the report.
+    """
+
+    experiment: str | None
+    seed: int | None
+    facts: Mapping[str, str]
+    versions: Mapping[str, str]
+
+
+def page(
+    analysis: Analysis,
+    curves: Sequence[Curve],
+    figures: Sequence[Shown | Absent],
+    provenance: Provenance,
+    *,
+    metric: str,
+) -> str:
+    """The whole page as HTML; one file that fetches nothing."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("headrace.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    shown = [figure for figure in figures if isinstance(figure, Shown)]
+    return environment.get_template("report.html").render(
+        results=analysis.results,
+        metric=metric,
+        summary=[summary_row(curve) for curve in curves],
+        figures=shown,
+        absent=[figure for figure in figures if isinstance(figure, Absent)],
+        studies=study_rows(analysis, curves),
+        counts=counts(analysis),
+        conclusions=conclusions(analysis),
+        warnings=warnings(analysis),
+        provenance=provenance,
+        glossary=GLOSSARY,
+        plain=plain,
+    )
+
+
+def summary_row(curve: Curve) -> dict[str, str]:
+    """One row of the summary: the curve's name and its four numbers, as they are written."""
+    fit = curve.fit or Fit(steps_min=None, critical_batch_size=None)
+    fewest = curve.fewest
+    return {
+        "curve": curve.label,
+        "perfect": _at_least(fit.perfect_scaling_limit, largest=fit.perfect_scaling_is_largest_tested),
+        "perfect_interval": interval(fit.perfect_scaling_low, fit.perfect_scaling_high),
+        "useful": _at_least(fit.max_useful_batch_size, largest=fit.max_useful_is_largest_tested),
+        "useful_interval": interval(fit.max_useful_low, fit.max_useful_high),
+        "critical": whole(fit.critical_batch_size),
+        "critical_interval": interval(fit.low, fit.high) if fit.critical_batch_size is not None else "",
+        "fewest": whole(fewest.steps) if fewest else "goal not reached",
+        "fewest_at": f"at batch size {whole(fewest.batch_size)}" if fewest else "",
+        "fewest_interval": interval(*fewest.interval) if fewest else "",
+    }
+
+
+def _at_least(value: float | None, *, largest: bool) -> str:
+    return f"≥ {whole(value)}" if largest and value is not None else whole(value)
+
+
+def interval(low: float | None, high: float | None) -> str:
+    """An interval in words: `12 to 34`, `at least 12` where it is open above."""
+    if low is None:
+        return ""
+    if high is None or math.isinf(high):
+        return f"at least {whole(low)}" if low > 0 else "not bounded"
+    return f"{whole(low)} to {whole(high)}" if low > 0 else f"at most {whole(high)}"
+
+
+def study_rows(analysis: Analysis, curves: Sequence[Curve]) -> list[dict[str, str]]:
+    """Every study as a row of text."""
+    rows = {row["study"]: row for row in analysis.steps.to_dicts()}
+    best: dict[tuple[str, str, int], float] = {
+        (name, trend.curve, size): value
+        for name, some in trends(analysis, curves).items()
+        for trend in some
+        for size, value in zip(trend.sizes, trend.values, strict=True)
+    }
+    return [_study_row(curve, point, rows[point.study], best) for curve in curves for point in curve.points]
+
+
+def _study_row(
+    curve: Curve, point: Point, row: Mapping[str, Any], best: Mapping[tuple[str, str, int], float]
+) -> dict[str, str]:
+    names = ("learning_rate", "momentum")
+    return {
+        "curve": curve.label,
+        "batch_size": whole(point.batch_size),
+        "steps": whole(point.steps) if point.steps is not None else "not reached",
+        "interval": interval(*point.interval) if point.steps is not None else "",
+        "examples": whole(point.examples),
+        **{name: plain(best.get((name, curve.label, point.batch_size))) for name in names},
+        **{name: whole(row[name]) for name in ("complete", "stopped", "infeasible", "failed")},
+    }
+
+
+def counts(analysis: Analysis) -> dict[str, str]:
+    """How many trials ended in which way, over all studies."""
+    rows = analysis.steps.to_dicts()
+    return {
+        name: whole(sum(row[name] for row in rows))
+        for name in ("complete", "stopped", "infeasible", "failed")
+    }
+
+
+def warnings(analysis: Analysis) -> list[str]:
+    """What a reader must know before trusting the numbers, in the words of the analysis."""
+    unfinished = "The experiment is not finished: these are the results of the studies that are decided."
+    said = [] if analysis.results.get("finished", True) else [unfinished]
+    return said + [str(text) for text in analysis.results.get("warnings", [])]
+
+
+def conclusions(analysis: Analysis) -> list[str]:
+    """The findings; the warnings among them stand in their own place."""
+    cautions = set(analysis.results.get("warnings", []))
+    return [str(text) for text in analysis.results["conclusions"] if text not in cautions]

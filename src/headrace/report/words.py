@@ -1,0 +1,125 @@
+"""What the page says beside its figures, for a reader without the paper: titles, captions, the glossary."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Words:
+    """A figure's title, and its caption in paragraphs: what is to be seen, and how to read it."""
+
+    title: str
+    caption: tuple[str, ...]
+
+
+SCALING = Words(
+    title="How many steps each batch size needs",
+    caption=(
+        "Each point is the fewest training steps in which any trial at that batch size reached the goal, "
+        "with the hyperparameters searched afresh for every batch size. Lower is faster, if a larger batch "
+        "can be processed in the same time. Both axes double at every grid line. The bar through a point is "
+        "its 95 % interval: how much the fewest steps would vary had the search tried other "
+        "hyperparameters.",
+        "The dashed line is perfect scaling: twice the batch, half the steps. While the points follow it, a "
+        "larger batch costs nothing. The line through the points is the fitted law, steps = fewest steps × "
+        "(1 + critical batch size / batch size). The rows below show where perfect scaling ends, from where "
+        "on a larger batch saves no more steps, and the critical batch size with its interval.",
+    ),
+)
+NORMALISED = Words(
+    title="The same curves with their scales divided out",
+    caption=(
+        "First: steps divided by those of the same curve's smallest batch size. Curves that start together "
+        "and part later differ in how far they scale, not in how fast they start.",
+        "Second: both axes divided by the fit. If the law holds, all points fall on the one grey line. To "
+        "its left steps halve as batches double; at 1 the steps are twice the minimum; to its right there "
+        "is little to gain.",
+    ),
+)
+EXAMPLES = Words(
+    title="What the goal costs in examples",
+    caption=(
+        "Batch size × steps: the number of examples processed until the goal, which is close to the "
+        "computing cost. Flat means that a larger batch is free: the same work, done in fewer steps. Where "
+        "the points climb, each step saved is paid for with more examples.",
+    ),
+)
+TRADE_OFF = Words(
+    title="Time against cost",
+    caption=(
+        "Each point is a batch size (the small numbers): across, the examples processed until the goal "
+        "(cost); up, the steps one after the other (time). Down and to the left is better. The best "
+        "compromise is at the bend: at the critical batch size both are twice their minimum.",
+    ),
+)
+TUNING = Words(
+    title="The best hyperparameters at each batch size",
+    caption=(
+        "The values of the trial with the fewest steps. The bar spans the values of all trials that reached "
+        "the goal within the interval of the fewest steps: a long bar means that the value hardly matters.",
+        "The lines carry the best value of the smallest batch size to the others by two common rules: "
+        "multiply it by the factor of the batch size (linear), or by its square root. Where the points "
+        "leave a line, that rule would have given a worse learning rate than the search found. The "
+        "effective learning rate is the learning rate divided by (1 − momentum): how far the weights move "
+        "in all for one gradient.",
+    ),
+)
+BUDGETS = Words(
+    title="The best result for a fixed budget",
+    caption=(
+        "The best validation metric that any trial had within the budget named at the line's right end; "
+        "lower is better. With a budget of steps a larger batch sees more examples, so large batches look "
+        "good. With a budget of epochs a larger batch takes fewer steps, so small ones do. Which is fair "
+        "depends on whether your time or your computing is limited.",
+    ),
+)
+
+_SEARCH = (
+    "A panel for each batch size B, each mark one trial; the title says how many reached the goal. The star "
+    "is the trial with the fewest steps. A star at the edge of the cloud means that the search space should "
+    "be wider there. Trials that were stopped early could no longer have changed the result."
+)
+
+
+def search_words(curve: str, *, momentum: bool) -> Words:
+    """The words of one curve's scatter."""
+    axes = (
+        "Across: the learning rate; up: the momentum, on an axis in which 0.9, 0.99 and 0.999 are equally "
+        "far apart."
+        if momentum
+        else (
+            "Across: the learning rate; up: the steps to the goal, or the steps trained where it was not "
+            "reached."
+        )
+    )
+    return Words(title=f"Every trial of the search: {curve}", caption=(axes, _SEARCH))
+
+
+GLOSSARY: tuple[tuple[str, str], ...] = (
+    ("batch size, B", "how many examples one step of training averages over."),
+    ("step", "one update of the model's weights."),
+    ("goal", "the validation metric that a trial must get strictly below."),
+    ("trial", "one training run with one choice of hyperparameters."),
+    ("study", "one search over hyperparameters, for one optimiser and one batch size."),
+    ("steps to result, S(B)", "the first evaluated step below the goal, the minimum over a study's trials."),
+    ("examples to result", "batch size × steps to result."),
+    ("perfect scaling", "twice the batch, half the steps; the total of examples stays the same."),
+    ("largest useful batch", "the smallest batch size from which on a larger one saves no more steps."),
+    (
+        "critical batch size",
+        "where steps and examples are both twice their minimum, in the fitted law steps = fewest × (1 + "
+        "critical / B).",
+    ),
+    ("fewest steps", "the steps that the best batch size tested needed."),
+    (
+        "95 % interval",
+        "the range that the value would have in 95 of 100 repetitions of the search; a difference within it "
+        "is none.",
+    ),
+    ("effective learning rate", "learning rate / (1 − momentum)."),
+    ("complete", "a trial that reached the goal, or trained to the end of its budget."),
+    ("infeasible", "a trial that diverged: its loss exploded."),
+    ("stopped", "a trial ended early because it could no longer change the result."),
+    ("failed", "a trial that raised an error."),
+)

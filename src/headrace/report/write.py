@@ -1,0 +1,118 @@
+"""From an analysis to the files of its report."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Mapping, Sequence
+from functools import partial
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from platform import python_version
+from typing import TYPE_CHECKING, Any
+
+from headrace.experiments.files import write_whole
+from headrace.report.figures import Absent, Picture, figures
+from headrace.report.numbers import whole
+from headrace.report.page import Provenance, Shown, page
+from headrace.report.values import curves
+
+if TYPE_CHECKING:
+    from headrace.analysis.results import Analysis
+    from headrace.report.render import Format
+
+_PACKAGES = ("headrace", "torch", "numpy", "scipy", "polars", "matplotlib")
+
+
+def write_report(
+    analysis: Analysis, directory: Path, *, formats: Sequence[Format] = ("svg", "pdf", "png")
+) -> Path:
+    """Write `report.html`, and beside it `figures/NAME` as SVG, PDF, PNG and CSV.
+
+    The page stands alone: it opens with the conclusions, holds its figures and their data, and fetches
+    nothing. The same analysis in the same folder gives the same bytes.
+
+    Args:
+        analysis: What `headrace.analysis.results.analyse` gave.
+        directory: The folder of the run; its `experiment.toml` and `workload.json` are shown, if there.
+        formats: The formats of the figures' files; empty for the page alone.
+
+    Returns:
+        The path of the page.
+    """
+    facts = _json(directory / "workload.json")
+    metric = str(analysis.results.get("goal_metric", "validation/error")).removeprefix("validation/")
+    found = curves(analysis)
+    shown: list[Shown | Absent] = []
+    for figure in figures(analysis, found, metric=metric):
+        drawn = figure if isinstance(figure, Absent) else _drawn(figure, len(shown) + 1, directory, formats)
+        shown.append(drawn)
+    text = page(analysis, found, shown, provenance(directory, facts), metric=metric)
+    path = directory / "report.html"
+    write_whole(path, text.encode("utf-8"))
+    return path
+
+
+def _drawn(figure: Picture, number: int, directory: Path, formats: Sequence[Format]) -> Shown:
+    """Draw a figure for both widths; the wide one is also what the files hold."""
+    from headrace.report.canvas import NARROW, WIDE
+    from headrace.report.render import inline_svg, saved
+    from headrace.report.style import styled
+
+    save = partial(saved, title=figure.words.title)
+    inline = partial(inline_svg, description=figure.description)
+    folder = directory / "figures"
+    folder.mkdir(parents=True, exist_ok=True)
+    with styled(figure.name):
+        picture = figure.draw(WIDE)
+        wide = save(picture, "svg")
+        for form in formats:
+            write_whole(folder / f"{figure.name}.{form}", wide if form == "svg" else save(picture, form))
+        narrow = save(figure.draw(NARROW), "svg")
+    write_whole(folder / f"{figure.name}.csv", figure.table.csv().encode("utf-8"))
+    return Shown(
+        figure=figure,
+        number=number,
+        wide=inline(wide, prefix=f"{figure.name}-wide"),
+        narrow=inline(narrow, prefix=f"{figure.name}-narrow"),
+        files={form.upper(): f"figures/{figure.name}.{form}" for form in formats},
+    )
+
+
+def provenance(directory: Path, facts: Mapping[str, Any]) -> Provenance:
+    """What is known of how the results came about; only what the folder and this machine say."""
+    path = directory / "experiment.toml"
+    text = path.read_text(encoding="utf-8") if path.is_file() else None
+    return Provenance(
+        experiment=text,
+        seed=None if text is None else tomllib.loads(text).get("seed"),
+        facts=_facts_in_words(facts),
+        versions={"Python": python_version(), **_versions()},
+    )
+
+
+def _versions() -> dict[str, str]:
+    found: dict[str, str] = {}
+    for name in _PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+def _facts_in_words(facts: Mapping[str, Any]) -> dict[str, str]:
+    """The counts of the workload that are on record."""
+    names = {
+        "train_examples": "training examples",
+        "validation_examples": "validation examples",
+        "test_examples": "test examples",
+        "parameters": "parameters of the model",
+    }
+    said = {"description": str(facts["description"])} if facts.get("description") else {}
+    return said | {words: whole(facts[name]) for name, words in names.items() if facts.get(name)}
+
+
+def _json(path: Path) -> dict[str, Any]:
+    """The object in a JSON file; empty where there is no such file."""
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
