@@ -31,7 +31,9 @@ def experiment(batch_sizes: list[int], **overrides: Any) -> Experiment:
             "grid": {"batch_size": batch_sizes, "optimizer": overrides.get("optimizer", ["sgd"])},
             "search": {
                 "trials": overrides.get("trials", 16),
-                "space": overrides.get("space", {"learning_rate": {"low": 1e-3, "high": 10.0, "scale": "log"}}),
+                "space": overrides.get(
+                    "space", {"learning_rate": {"low": 1e-3, "high": 10.0, "scale": "log"}}
+                ),
             },
             "training": {
                 "budget": {"steps": overrides.get("budget", 100_000)},
@@ -90,7 +92,9 @@ def _trial(asked: Experiment, study: StudyKey, trial: int, law: Law) -> tuple[Tr
     end = diverged if diverged is not None else budget
     steps = steps[steps <= end]
     error = GOAL * (1.5 - 0.5 * steps / (needed if not math.isnan(needed) else math.inf))
-    error = np.where(steps >= (reached if reached is not None else math.inf), np.minimum(error, GOAL * 0.99), error)
+    error = np.where(
+        steps >= (reached if reached is not None else math.inf), np.minimum(error, GOAL * 0.99), error
+    )
     rows = pl.DataFrame(
         {
             "trial": np.full(len(steps), trial),

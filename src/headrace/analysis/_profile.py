@@ -99,7 +99,7 @@ def interval(
     At u the residual is residual(u) + n (m - m(u))^2, so the extent in m follows from the one in u
     without a second search. Ends are infinite where the limit itself lies within the threshold.
     """
-    values = grid(log_batch, 4096)
+    values = grid(log_batch, 1024)
     if math.isfinite(fitted.log_critical):
         values = np.sort(np.append(values, fitted.log_critical))
     inside = np.flatnonzero(residual(values, log_batch, log_steps) <= threshold)
@@ -111,7 +111,7 @@ def interval(
     perfect = perfect_residual(log_batch, log_steps) <= threshold
     low = -math.inf if flat else _crossing(values[first], values[first - 1], threshold, log_batch, log_steps)
     high = math.inf if perfect else _crossing(values[last], values[last + 1], threshold, log_batch, log_steps)
-    extent = np.linspace(max(low, values[0]), min(high, values[-1]), 8192)
+    extent = np.linspace(max(low, values[0]), min(high, values[-1]), 2048)
     centre = log_steps_min(extent, log_batch, log_steps)
     room = np.sqrt(np.maximum(threshold - residual(extent, log_batch, log_steps), 0.0) / len(log_batch))
     smallest = -math.inf if perfect else float((centre - room).min())

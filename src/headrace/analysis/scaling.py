@@ -94,7 +94,7 @@ def fit(
     The interval of Bcrit is all values whose residual sum of squares is at most
     (1 + F(1, n-2; level)/(n-2)) times the least one (normal errors of log S, scatter unknown). It is
     one-sided where the table shows no perfect scaling, or no end of it. A curve through two rows is exact and
-    has no interval.
+    has no interval. Whole numbers of steps are taken to scatter by rounding at least.
 
     Args:
         batch_sizes: Examples per step, positive. Repeated ones are replicates: all enter the fit, their
@@ -198,7 +198,8 @@ def _intervals(
     freedom = len(log_batch) - 2
     found: list[tuple[Interval, Interval]] = []
     if freedom:
-        threshold = fitted.residual * (1 + _t_quantile(freedom, level) ** 2 / freedom)
+        scatter = max(fitted.residual / freedom, _rounding(log_steps))
+        threshold = fitted.residual + scatter * _t_quantile(freedom, level) ** 2
         found.append(_profile.interval(fitted, threshold, log_batch, log_steps))
     if draws is not None:
         found.append(_draws.intervals(log_batch, draws, level))
@@ -208,6 +209,16 @@ def _intervals(
     found.append(((u := fitted.log_critical, u), (m := fitted.log_steps_min, m)))
     critical, least = zip(*found, strict=True)
     return _hull(critical), _hull(least)
+
+
+def _rounding(log_steps: _profile.Points) -> float:
+    """The least variance that log S can have where steps are whole numbers: that of rounding, 1/12 step^2.
+
+    It keeps a table that happens to lie on a curve from claiming to be certain.
+    """
+    steps = np.exp(log_steps)
+    whole = bool(np.all(np.abs(steps - np.round(steps)) < 1e-9 * steps))
+    return float(np.mean(1 / (12 * steps**2))) if whole else 0.0
 
 
 def _hull(intervals: Sequence[Interval]) -> Interval:

@@ -1,0 +1,232 @@
+"""The fit: published numbers, exact cases, degenerate tables, coverage of the intervals."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.optimize import least_squares
+
+from headrace import random, scaling
+from headrace.errors import InputError
+
+BATCH = [2**k for k in range(3, 14)]
+ZHANG_BATCH = [64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384]
+ZHANG_STEPS = [46000, 23000, 13282, 7000, 3840, 2528, 1917, 1600, 1600]
+
+
+def law(steps_min: float, critical: float, batch_sizes=BATCH) -> np.ndarray:
+    return steps_min * (1 + critical / np.array(batch_sizes, dtype=float))
+
+
+def noisy(steps_min: float, critical: float, sigma: float, *path: int) -> np.ndarray:
+    rng = random.generator(0, "coverage", *path)
+    return law(steps_min, critical) * np.exp(rng.normal(0, sigma, len(BATCH)))
+
+
+def test_the_85m_row_of_zhang_et_al():
+    found = scaling.fit(ZHANG_BATCH, ZHANG_STEPS, overhead=0.2, reference_batch=256)
+    assert found.overhead_batch_size == pytest.approx(745.32, abs=0.005)
+    assert found.steps_min == pytest.approx(1293.83, abs=0.005)
+    assert found.steps_min * found.critical_batch_size == pytest.approx(2834258.09, rel=1e-6)
+    low, high = found.overhead_interval
+    assert low < 745.32 < high
+
+
+def test_the_overhead_rule_is_where_steps_exceed_linear_scaling():
+    found = scaling.fit(ZHANG_BATCH, ZHANG_STEPS, overhead=0.35, reference_batch=200)
+    b = found.overhead_batch_size
+    assert found.predict(b) == pytest.approx(1.35 * found.predict(200) * 200 / b, rel=1e-9)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.floats(1, 1e5), st.floats(1, 1e5))
+def test_exact_tables_are_recovered(steps_min, critical):
+    found = scaling.fit(BATCH, law(steps_min, critical))
+    assert found.steps_min == pytest.approx(steps_min, rel=1e-4)
+    assert found.critical_batch_size == pytest.approx(critical, rel=1e-4)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10_000), st.floats(1.0, 1e5))
+def test_least_squares_is_not_beaten_by_a_general_solver(seed, critical):
+    steps = noisy(100, critical, 0.2, seed)
+    found = scaling.fit(BATCH, steps)
+    log_batch, log_steps = np.log(BATCH), np.log(steps)
+
+    def off(q):
+        return log_steps - q[0] - np.logaddexp(0, q[1] - log_batch)
+
+    for start in (0.0, 5.0, 10.0):
+        other = least_squares(off, [log_steps.min(), start])
+        ours = found.residual_scatter**2 * (len(BATCH) - 2)
+        assert ours <= 2 * other.cost * (1 + 1e-7)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10_000), st.floats(0.1, 10), st.floats(0.1, 10))
+def test_units_do_not_matter(seed, per_step, per_example):
+    steps = noisy(100, 200, 0.1, seed)
+    plain = scaling.fit(BATCH, steps)
+    scaled = scaling.fit(np.array(BATCH) * per_example, steps * per_step)
+    assert scaled.critical_batch_size == pytest.approx(plain.critical_batch_size * per_example, rel=1e-5)
+    assert scaled.steps_min == pytest.approx(plain.steps_min * per_step, rel=1e-5)
+    assert scaled.interval == pytest.approx([end * per_example for end in plain.interval], rel=1e-5)
+
+
+@pytest.mark.parametrize("critical", [30.0, 400.0, 6000.0])
+def test_the_intervals_cover_as_often_as_they_say(critical):
+    hits = np.zeros(2)
+    runs = 200
+    for i in range(runs):
+        found = scaling.fit(BATCH, noisy(100, critical, 0.1, int(critical), i))
+        hits += [
+            found.interval[0] <= critical <= found.interval[1],
+            found.steps_min_interval[0] <= 100 <= found.steps_min_interval[1],
+        ]
+    # Four standard errors of a share of 0.95 over the runs.
+    assert np.all(np.abs(hits / runs - 0.95) < 4 * math.sqrt(0.95 * 0.05 / runs))
+
+
+def test_the_profile_interval_is_where_the_residual_passes_its_threshold():
+    steps = noisy(100, 300, 0.1, 5)
+    found = scaling.fit(BATCH, steps, level=0.9)
+    log_batch, log_steps = np.log(BATCH), np.log(steps)
+
+    def residual(critical):
+        off = log_steps - np.log(1 + critical / np.array(BATCH))
+        return ((off - off.mean()) ** 2).sum()
+
+    least = residual(found.critical_batch_size)
+    t = 1.8331129326536335  # Student's t, 9 degrees of freedom, 0.95
+    for end in found.interval:
+        assert residual(end) == pytest.approx(least * (1 + t**2 / 9), rel=1e-6)
+    assert log_batch.shape == log_steps.shape
+
+
+def test_perfect_scaling_is_reported_as_such():
+    found = scaling.fit(BATCH, [2.0**20 / b for b in BATCH])
+    assert found.critical_batch_size == math.inf
+    assert found.steps_min == 0
+    assert found.unreached == ("maximal data parallelism",)
+    assert found.perfect_scaling_limit_is_largest_tested
+    assert found.to_dict()["critical_batch_size"] is None
+
+
+def test_nearly_perfect_scaling_has_a_one_sided_interval():
+    found = scaling.fit(BATCH, noisy(1e-6, 1e10, 0.05, 1))
+    assert found.interval[1] == math.inf
+    assert found.interval[0] > max(BATCH)
+    assert found.steps_min_interval[0] == 0
+    assert found.unreached == ("maximal data parallelism",)
+
+
+def test_a_flat_table_has_its_own_one_sided_interval():
+    found = scaling.fit(BATCH, noisy(100, 1e-9, 0.05, 2))
+    assert found.interval[0] == 0
+    assert found.interval[1] < 8
+    assert found.unreached == ("perfect scaling",)
+    assert found.steps_min == pytest.approx(100, rel=0.1)
+    assert found.perfect_scaling_limit == 8
+
+
+def test_steps_that_rise_with_the_batch_size_are_flat_at_best():
+    found = scaling.fit(BATCH, [100 * b**0.2 for b in BATCH])
+    assert found.critical_batch_size == 0
+    assert found.interval[0] == 0
+
+
+def test_two_points_are_met_exactly_and_give_no_interval():
+    found = scaling.fit([8, 16], [100, 60])
+    assert found.predict(8) == pytest.approx(100)
+    assert found.predict(16) == pytest.approx(60)
+    assert found.interval is None
+    assert found.residual_scatter is None
+
+
+@pytest.mark.parametrize(("steps", "critical"), [([100, 30], math.inf), ([100, 120], 0.0)])
+def test_two_points_that_no_curve_meets_give_the_nearest_limit(steps, critical):
+    assert scaling.fit([8, 16], steps).critical_batch_size == critical
+
+
+def test_replicates_all_enter_the_fit_and_their_median_the_limits():
+    found = scaling.fit([8, 16, 16, 16, 32], [100, 20, 58, 59, 45])
+    assert found.points == 5
+    assert found.perfect_scaling_limit == 16
+    assert found.steps_min != pytest.approx(scaling.fit([8, 16, 32], [100, 58, 45]).steps_min, rel=0.01)
+
+
+def test_whole_steps_on_a_curve_are_not_taken_for_certain():
+    found = scaling.fit([8, 16, 32, 64], [800, 400, 200, 100])
+    assert found.interval[1] == math.inf
+    assert 64 < found.interval[0] < 1e6
+
+
+def test_draws_widen_the_intervals_and_never_narrow_them():
+    steps = noisy(100, 300, 0.02, 3)
+    plain = scaling.fit(BATCH, steps)
+    rng = random.generator(1, "draws")
+    wild = steps * np.exp(rng.normal(0, 0.4, (400, len(BATCH))))
+    wide = scaling.fit(BATCH, steps, draws=wild)
+    assert wide.interval[0] < plain.interval[0] / 1.1
+    assert wide.interval[1] > plain.interval[1] * 1.1
+    assert wide.critical_batch_size == plain.critical_batch_size
+    same = scaling.fit(BATCH, steps, draws=np.tile(steps, (50, 1)))
+    assert same.interval == pytest.approx(plain.interval, rel=0.02)
+
+
+def test_each_draw_is_fitted_as_a_table_of_its_own():
+    draws = np.array([law(50, 20), law(10, 1000), law(100, 300)])
+    draws[2, 4] = math.inf
+    critical, least = scaling._draws.fit_each(np.log(BATCH), draws)
+    assert np.exp(critical) == pytest.approx([20, 1000, 300], rel=0.02)
+    assert np.exp(least) == pytest.approx([50, 10, 100], rel=0.02)
+
+
+def test_the_ratio_of_two_critical_batch_sizes():
+    few, many = (scaling.fit(BATCH, noisy(100, c, 0.05, 7)) for c in (50, 500))
+    ratio, (low, high) = scaling.critical_ratio(many, few)
+    assert low < 10 < high
+    assert ratio == pytest.approx(many.critical_batch_size / few.critical_batch_size)
+    back, ends = scaling.critical_ratio(few, many)
+    assert back == pytest.approx(1 / ratio)
+    assert ends == pytest.approx((1 / high, 1 / low))
+    assert scaling.critical_ratio(few, scaling.fit([8, 16], [100, 60])) is None
+
+
+def test_the_dictionary_is_plain_json():
+    text = json.dumps(scaling.fit(ZHANG_BATCH, ZHANG_STEPS).to_dict(), allow_nan=False)
+    for name in ("steps_min", "critical_batch_size", "interval", "perfect_scaling_limit",
+                 "max_useful_batch_size", "overhead_batch_size"):  # fmt: skip
+        assert f'"{name}"' in text
+
+
+@pytest.mark.parametrize(
+    ("batch_sizes", "steps", "where"),
+    [
+        ([8], [100], "batch_sizes"),
+        ([8, 8], [100, 90], "batch_sizes"),
+        ([], [], "batch_sizes"),
+        ([8, 16], [100, math.nan], r"steps\[1\]"),
+        ([8, 16], [100, math.inf], r"steps\[1\]"),
+        ([8, -16], [100, 50], r"batch_sizes\[1\]"),
+        ([8, 16], [0, 50], r"steps\[0\]"),
+        ([8, 16], [100], "steps"),
+        (["a", "b"], [1, 2], "batch_sizes"),
+    ],
+)
+def test_what_cannot_be_fitted_is_refused(batch_sizes, steps, where):
+    with pytest.raises(InputError, match=rf"^{where}: "):
+        scaling.fit(batch_sizes, steps)
+
+
+@pytest.mark.parametrize(
+    "setting", [{"overhead": 0}, {"level": 1}, {"tolerance": -1}, {"reference_batch": 0}]
+)
+def test_settings_out_of_range_are_refused(setting):
+    with pytest.raises(InputError, match=next(iter(setting))):
+        scaling.fit([8, 16], [100, 60], **setting)
