@@ -1,0 +1,109 @@
+"""The table of all observations so far, weighted alike or fading exponentially: 56 bytes an example."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from headrace.examples._base import SPARE
+from headrace.examples.moments import Layout, advanced, increments, merged, slots
+from headrace.examples.observations import Quantity
+
+CHUNK = 1 << 20
+"""Rows merged at a time, so that a merge needs little memory beside the two tables."""
+
+
+class GrowingTable:
+    """Running means and second moments of every example (a `Table`).
+
+    Args:
+        quantities: What is averaged.
+        num_examples: The number of rows.
+        decay: The weight of an observation is `decay` to the number of later batches that hold its
+            example; 1 weighs all alike.
+        device: Where the rows live.
+    """
+
+    def __init__(
+        self, quantities: tuple[Quantity, ...], num_examples: int, *, decay: float, device: torch.device
+    ) -> None:
+        self.layout = Layout(quantities)
+        self.decay = decay
+        rows = num_examples + SPARE
+        self._take(torch.zeros((rows, self.layout.width), device=device))
+        self._slots = torch.zeros(rows, dtype=torch.int32, device=device)
+
+    def _take(self, rows: Tensor) -> None:
+        self._rows = rows
+        self._examples = rows[:-SPARE]
+        self._fading = None if self.decay == 1.0 else self.layout.fading(self.decay, rows.device)
+
+    @property
+    def quantities(self) -> tuple[Quantity, ...]:
+        """The quantities that are averaged."""
+        return self.layout.quantities
+
+    def add(self, index: Int[Tensor, " batch"], values: Float[Tensor, "batch quantities"]) -> None:
+        """Take in one batch; occurrences of one example in it are merged first."""
+        on_host = index.device.type == "cpu"
+        rows = (self._examples if on_host else self._rows).index_select(0, index)
+        slot, position = slots(self._slots, index)
+        terms = increments(rows, values, self.layout)
+        last = values[:, self.layout.last]
+        # Looking for duplicates is free on the host; on a device it would wait, so they are always summed.
+        if not (on_host and torch.equal(slot, position)):
+            terms = torch.zeros_like(terms).index_add_(0, slot, terms).index_select(0, slot)
+            last = last.index_select(0, slot)
+        self._rows.index_copy_(0, index, advanced(rows, terms, last, self._fading, self.layout))
+
+    def _column(self, block: int, place: int = 0) -> Float[Tensor, " examples"]:
+        return self._examples[:, sum(self.layout.sizes[:block]) + place]
+
+    def count(self) -> Float[Tensor, " examples"]:
+        """How many times each example was observed (exact to 2^24)."""
+        return self._column(0, 2).clone()
+
+    def size(self) -> Float[Tensor, " examples"]:
+        """The effective number of observations (Kish): (sum of weights)^2 / sum of squared weights."""
+        if self.decay == 1.0:
+            return self.count()
+        return self._column(0, 0).square() / self._column(0, 1).clamp_min(torch.finfo(torch.float32).tiny)
+
+    def mean(self, quantity: Quantity) -> Float[Tensor, " examples"]:
+        """The weighted mean of a quantity."""
+        return self._column(2, self.quantities.index(quantity)).clone()
+
+    def variance(self, quantity: Quantity) -> Float[Tensor, " examples"]:
+        """The weighted population variance of the probability or of the loss."""
+        place = self.quantities.index(quantity)
+        return self._column(1, place).clamp_min(0.0) / self._column(0, 0).clamp_min(1.0)
+
+    def last(self, quantity: Quantity) -> Float[Tensor, " examples"]:
+        """The last value of the loss or of correct."""
+        return self._column(3, ("loss", "correct").index(quantity)).clone()
+
+    def transitions(self) -> Float[Tensor, " examples"]:
+        """How often an example went from correct to wrong, weighted like the rest."""
+        return self._column(0, 3).clone()
+
+    def merge(self, other: Tensor) -> None:
+        """Take in the rows of another growing table, in pieces."""
+        for start in range(0, len(self._examples), CHUNK):
+            rows = self._examples[start : start + CHUNK]
+            rows.copy_(merged(rows, other[start : start + CHUNK].to(rows.device), self.layout))
+
+    @property
+    def tensor(self) -> Float[Tensor, "rows columns"]:
+        """The rows of the examples."""
+        return self._examples
+
+    @property
+    def bytes_per_example(self) -> int:
+        """The row and the slot."""
+        return 4 * self.layout.width + self._slots.element_size()
+
+    def to(self, device: torch.device) -> None:
+        """Move to a device."""
+        self._take(self._rows.to(device))
+        self._slots = self._slots.to(device)

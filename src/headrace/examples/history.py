@@ -1,0 +1,338 @@
+"""The record of a model's predictions on each training example.
+
+Three lines in a training loop of one's own:
+
+    history = headrace.History(len(dataset), device=device)
+    for index, inputs, targets in loader:
+        logits = model(inputs)
+        history.record(index, logits, targets)
+        ...
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from headrace.errors import InputError
+from headrace.examples import storage
+from headrace.examples._base import Table
+from headrace.examples.growing import GrowingTable
+from headrace.examples.guard import Guard
+from headrace.examples.observations import LOSS, PREDICTION, Quantity, observe
+from headrace.examples.window import WindowTable
+
+
+class _Record:
+    """What histories of predictions and of losses share: the table, its reading, saving and merging."""
+
+    kind: str
+    quantities: tuple[Quantity, ...]
+
+    def __init__(
+        self,
+        num_examples: int,
+        *,
+        device: torch.device | str = "cpu",
+        window: int | None = None,
+        decay: float | None = None,
+        fingerprint: str | None = None,
+    ) -> None:
+        self.num_examples = num_examples
+        self.window = window
+        self.decay = decay
+        self.fingerprint = fingerprint
+        self.num_classes: int | None = None
+        self._guard = Guard(num_examples, torch.device(device))
+        self._table = _table(self.quantities, num_examples, window, decay, torch.device(device))
+
+    @property
+    def device(self) -> torch.device:
+        """Where the history lives."""
+        return self._table.tensor.device
+
+    @property
+    def bytes_per_example(self) -> int:
+        """The memory that one example takes."""
+        return self._table.bytes_per_example
+
+    def to(self, device: torch.device | str) -> Self:
+        """Move to a device; returns itself."""
+        self._guard.to(torch.device(device))
+        self._table.to(torch.device(device))
+        return self
+
+    @property
+    def count(self) -> Float[Tensor, " examples"]:
+        """How many times each example was observed, ever."""
+        self._guard.check()
+        return self._table.count()
+
+    @property
+    def size(self) -> Float[Tensor, " examples"]:
+        """How many observations the means rest on: the count, the filled window, or the effective size."""
+        self._guard.check()
+        return self._table.size()
+
+    def mean(self, quantity: Quantity) -> Float[Tensor, " examples"]:
+        """The mean of a quantity per example, 0 where the example was never observed.
+
+        Raises:
+            InputError: The quantity needs predictions, and only losses were recorded.
+        """
+        self._ready(quantity)
+        return self._table.mean(quantity)
+
+    def variance(self, quantity: Quantity) -> Float[Tensor, " examples"]:
+        """The population variance of the probability or the loss, 0 below two observations.
+
+        Raises:
+            InputError: The quantity needs predictions, or no second moment of it is kept.
+        """
+        self._ready(quantity)
+        if quantity not in ("probability", "loss"):
+            raise InputError(
+                "no variance of this is kept", where="quantity", got=quantity, fix="Use probability or loss."
+            )
+        return self._table.variance(quantity)
+
+    def last_loss(self) -> Float[Tensor, " examples"]:
+        """The loss of each example when it was last observed, 0 where it never was."""
+        self._ready("loss")
+        return self._table.last("loss")
+
+    def transitions(self) -> Float[Tensor, " examples"]:
+        """How often an example that was correct the last time was wrong (forgetting transitions).
+
+        Raises:
+            InputError: Only losses were recorded.
+        """
+        self._ready("correct")
+        return self._table.transitions()
+
+    def _ready(self, quantity: str) -> None:
+        if quantity not in self.quantities:
+            raise InputError(
+                f"{quantity} needs the predicted probabilities, and this history holds losses only",
+                where=type(self).__name__,
+                fix="Record logits with History, or use mean_loss or loss_variance.",
+            )
+        self._guard.check()
+
+    def merge(self, other: Self) -> Self:
+        """Take in another history of the same examples, as if both had been recorded here; returns itself.
+
+        Counts, means and variances are exact but for rounding. `other` is taken to come after: its
+        last values stay, and no transition is counted between the two. Merge each record once: two
+        histories that were resumed from the same file both hold that file.
+
+        Raises:
+            InputError: Another kind, size, window, decay, data set or number of classes; or itself.
+        """
+        if other is self:
+            raise InputError("a history merged with itself would count everything twice", where="merge")
+        self._guard.check()
+        other._guard.check()
+        storage.agree(storage.description(self), storage.description(other), where="merge")
+        self.num_classes = self.num_classes if self.num_classes is not None else other.num_classes
+        self.fingerprint = self.fingerprint if self.fingerprint is not None else other.fingerprint
+        self._table.merge(other._table.tensor)
+        return self
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that is known, as plain values and one tensor (a copy)."""
+        self._guard.check()
+        return {**storage.description(self), "table": self._table.tensor.clone()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Put back what `state_dict` gave.
+
+        Raises:
+            InputError: The state is of another kind, size, window, decay or data set.
+        """
+        storage.agree(storage.description(self), state, where="load_state_dict")
+        self.num_classes = state["num_classes"]
+        self.fingerprint = self.fingerprint if self.fingerprint is not None else state["fingerprint"]
+        self._table.tensor.copy_(state["table"])
+
+    def save(self, path: Path | str) -> None:
+        """Write the history to a safetensors file, whole or not at all."""
+        self._guard.check()
+        storage.write(Path(path), storage.description(self), self._table.tensor)
+
+    @classmethod
+    def load(
+        cls, path: Path | str, *, device: torch.device | str = "cpu", fingerprint: str | None = None
+    ) -> Self:
+        """Read a history that `save` wrote.
+
+        Args:
+            path: The file.
+            device: Where the history shall live.
+            fingerprint: The data set that the history must be of (see `fingerprint`), if known.
+
+        Raises:
+            InputError: No such file, not such a history, or one of another data set.
+            DamagedError: The file was truncated or altered.
+        """
+        state = storage.read(Path(path))
+        if state["kind"] != cls.kind:
+            raise InputError(
+                f"holds {state['kind']}, not {cls.kind}", where=str(path), fix="Use the other class."
+            )
+        history = cls(
+            state["num_examples"],
+            device=device,
+            window=state["window"],
+            decay=state["decay"],
+            fingerprint=fingerprint,
+        )
+        history.load_state_dict(state)
+        return history
+
+    def to_parquet(self, path: Path | str) -> None:
+        """Write one row per example (its index, counts, means, variances) to a Parquet file."""
+        storage.write_parquet(Path(path), self)
+
+
+class History(_Record):
+    """What a classifier predicted for each training example, over a training run.
+
+    Keeps per example: the count; mean and variance of the true class's probability and of the loss;
+    the last loss; the share of correct predictions; forgetting transitions; the means of the margin
+    and of EL2N. `headrace.scores` turn these into one number per example.
+
+    Args:
+        num_examples: The number of training examples, at least 1.
+        device: Where the history lives: that of the model.
+        window: Keep only each example's last `window` observations (at least 2): 12 bytes for each.
+        decay: Weigh observations by `decay` (between 0 and 1) to the number of later ones.
+        fingerprint: What identifies the data set (see `headrace.examples.fingerprint`); stored, and
+            compared when histories are merged or loaded.
+
+    Raises:
+        InputError: A value out of its range, or both window and decay.
+    """
+
+    kind = "predictions"
+    quantities = PREDICTION
+
+    def record(
+        self,
+        index: Int[Tensor, " batch"],
+        logits: Float[Tensor, "batch classes"],
+        targets: Int[Tensor, " batch"],
+        *,
+        keep: Bool[Tensor, " batch"] | None = None,
+    ) -> None:
+        """Take in the forward pass of one batch; never waits for the device.
+
+        Args:
+            index: The examples' indices in the training set; the same one may occur more than once.
+            logits: The model's outputs before the softmax, in any floating type.
+            targets: The true classes.
+            keep: Which rows count; padding of a last batch or of a distributed sampler is marked False.
+
+        Raises:
+            InputError: Shapes that do not fit, another number of classes than before, another device;
+                an index or a class out of range. The last two are found at once on the CPU, where
+                nothing is changed then; on a device when the history is next read (it would have to
+                wait otherwise), and the other rows of the batch count.
+        """
+        self._guard.shapes(index, logits, targets)
+        classes = logits.shape[1]
+        if classes != self.num_classes:
+            self._first_width(classes)
+        index, targets, logits = self._guard.route(index, targets, logits, keep)
+        try:
+            self._table.add(index, observe(logits, targets))
+        except (IndexError, RuntimeError):
+            self._guard.explain(index, targets, classes)
+            raise
+
+    def _first_width(self, classes: int) -> None:
+        if self.num_classes is not None:
+            raise InputError(
+                f"the logits have {classes} classes, those before had {self.num_classes}",
+                where="logits",
+                fix="Use one history per model output.",
+            )
+        if classes < 2:
+            raise InputError(
+                "logits need at least two classes",
+                where="logits",
+                got=classes,
+                fix="Give a binary model two outputs, or record its losses with LossHistory.",
+            )
+        self.num_classes = classes
+
+
+class LossHistory(_Record):
+    """The losses of each training example: for regression, language models, and any loss of one's own.
+
+    Scores that need the true class's probability refuse such a history. 28 bytes an example.
+
+    Args:
+        num_examples: The number of training examples, at least 1.
+        device: Where the history lives.
+        window: Keep only each example's last `window` losses (at least 2).
+        decay: Weigh losses by `decay` (between 0 and 1) to the number of later ones.
+        fingerprint: What identifies the data set.
+
+    Raises:
+        InputError: A value out of its range, or both window and decay.
+    """
+
+    kind = "losses"
+    quantities = LOSS
+
+    def record(
+        self,
+        index: Int[Tensor, " batch"],
+        losses: Float[Tensor, " batch"],
+        *,
+        keep: Bool[Tensor, " batch"] | None = None,
+    ) -> None:
+        """Take in the losses of one batch, before they are averaged; never waits for the device.
+
+        Args:
+            index: The examples' indices in the training set.
+            losses: One loss per example, in any floating type.
+            keep: Which rows count.
+
+        Raises:
+            InputError: As for `History.record`.
+        """
+        self._guard.shapes(index, losses.unsqueeze(-1))
+        index, _, losses = self._guard.route(index, None, losses, keep)
+        try:
+            self._table.add(index, losses.detach().float().unsqueeze(1))
+        except (IndexError, RuntimeError):
+            self._guard.explain(index, None, 0)
+            raise
+
+
+def _table(
+    quantities: tuple[Quantity, ...],
+    num_examples: int,
+    window: int | None,
+    decay: float | None,
+    device: torch.device,
+) -> Table:
+    if num_examples < 1:
+        raise InputError("a history needs at least one example", where="num_examples", got=num_examples)
+    if window is not None and decay is not None:
+        raise InputError(
+            "a history is windowed or fading, not both", where="window, decay", fix="Leave one out."
+        )
+    if window is not None:
+        if window < 2:
+            raise InputError("a window holds at least two observations", where="window", got=window)
+        return WindowTable(quantities, num_examples, window=window, device=device)
+    if decay is not None and not 0.0 < decay < 1.0:
+        raise InputError("decay lies between 0 and 1, both excluded", where="decay", got=decay)
+    return GrowingTable(quantities, num_examples, decay=1.0 if decay is None else decay, device=device)

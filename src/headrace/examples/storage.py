@@ -1,0 +1,172 @@
+"""Histories as files: safetensors for going on, Parquet for looking at."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import torch
+from jaxtyping import Shaped
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from headrace.errors import DamagedError, InputError
+
+if TYPE_CHECKING:
+    from headrace.examples.observations import Quantity
+
+VERSION = 1
+_SETTINGS = ("version", "kind", "num_examples", "window", "decay")
+
+
+class Described(Protocol):
+    """What identifies a history."""
+
+    kind: str
+    num_examples: int
+    window: int | None
+    decay: float | None
+    num_classes: int | None
+    fingerprint: str | None
+
+
+class Readable(Described, Protocol):
+    """A history that can be read."""
+
+    quantities: tuple[Quantity, ...]
+
+    @property
+    def count(self) -> Tensor:
+        """Observations per example."""
+        ...
+
+    @property
+    def size(self) -> Tensor:
+        """Observations that the means rest on."""
+        ...
+
+    def mean(self, quantity: Quantity) -> Tensor:
+        """Mean per example."""
+        ...
+
+    def variance(self, quantity: Quantity) -> Tensor:
+        """Variance per example."""
+        ...
+
+    def last_loss(self) -> Tensor:
+        """Last loss per example."""
+        ...
+
+    def transitions(self) -> Tensor:
+        """Forgetting transitions per example."""
+        ...
+
+
+def fingerprint(*arrays: Shaped[Tensor, " ..."] | Shaped[np.ndarray, " ..."]) -> str:
+    """A data set's identity: the SHA-256 of its arrays' types, shapes and contents, as 64 hex digits.
+
+    Give what tells data sets apart and is at hand: often the targets are enough.
+
+    Args:
+        arrays: NumPy arrays or tensors, in a fixed order.
+    """
+    digest = hashlib.sha256()
+    for array in arrays:
+        host = np.ascontiguousarray(array.detach().cpu().numpy() if isinstance(array, Tensor) else array)
+        digest.update(f"{host.dtype.str}{host.shape}".encode())
+        digest.update(host.data)
+    return digest.hexdigest()
+
+
+def description(history: Described) -> dict[str, Any]:
+    """The plain values that must agree before two histories are put together."""
+    return {
+        "version": VERSION,
+        "kind": history.kind,
+        "num_examples": history.num_examples,
+        "window": history.window,
+        "decay": history.decay,
+        "num_classes": history.num_classes,
+        "fingerprint": history.fingerprint,
+    }
+
+
+def agree(mine: Mapping[str, Any], theirs: Mapping[str, Any], *, where: str) -> None:
+    """Raise unless two descriptions are of the same examples and form.
+
+    The number of classes and the fingerprint are compared where both are known.
+
+    Raises:
+        InputError: One entry differs; the message names it and both values.
+    """
+    optional = [key for key in ("num_classes", "fingerprint") if None not in (mine[key], theirs.get(key))]
+    for key in (*_SETTINGS, *optional):
+        if theirs.get(key) != mine[key]:
+            other_data = key in ("num_examples", "fingerprint", "num_classes")
+            raise InputError(
+                ("a history of another data set: " if other_data else "a history of another form: ")
+                + f"its {key} is {theirs.get(key)!r}, here it is {mine[key]!r}",
+                where=where,
+                fix="Use the history that was recorded on this data set." if other_data else None,
+            )
+
+
+def _checksum(table: Tensor) -> str:
+    return hashlib.sha256(table.numpy().data).hexdigest()
+
+
+def write(path: Path, about: Mapping[str, Any], table: Shaped[Tensor, "rows columns"]) -> None:
+    """Write a table and its description to `path`, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    host = table.detach().cpu().contiguous()
+    metadata = {"headrace.history": json.dumps({**about, "checksum": _checksum(host)})}
+    partial = path.with_name(path.name + ".partial")
+    save_file({"table": host}, partial, metadata=metadata)
+    partial.replace(path)
+
+
+def read(path: Path) -> dict[str, Any]:
+    """The state that `write` wrote.
+
+    Raises:
+        InputError: No such file, or no history.
+        DamagedError: Truncated or altered.
+    """
+    if not path.is_file():
+        raise InputError("there is no such file", where=str(path), fix="Save a history there first.")
+    try:
+        with safe_open(path, framework="pt") as file:
+            about = (file.metadata() or {}).get("headrace.history")
+            table = file.get_tensor("table") if about is not None else torch.empty(0)
+    except SafetensorError as error:
+        raise DamagedError(f"not a whole safetensors file: {error}", where=str(path)) from error
+    if about is None:
+        raise InputError("a safetensors file, but not a history", where=str(path))
+    state = json.loads(about)
+    if state.pop("checksum") != _checksum(table):
+        raise DamagedError("the contents do not fit their checksum", where=str(path))
+    return {**state, "table": table}
+
+
+def write_parquet(path: Path, history: Readable) -> None:
+    """Write one row per example: `example`, counts, means, variances; Float32 but for the index."""
+    import polars as pl
+
+    columns: dict[str, Tensor] = {"count": history.count, "size": history.size}
+    columns |= {f"{quantity}_mean": history.mean(quantity) for quantity in history.quantities}
+    columns["loss_variance"] = history.variance("loss")
+    columns["last_loss"] = history.last_loss()
+    if "probability" in history.quantities:
+        columns["probability_variance"] = history.variance("probability")
+        columns["transitions"] = history.transitions()
+    frame = pl.DataFrame({"example": np.arange(history.num_examples, dtype=np.int64)})
+    frame = frame.with_columns(pl.Series(name, column.cpu().numpy()) for name, column in columns.items())
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    frame.write_parquet(partial)
+    partial.replace(path)
