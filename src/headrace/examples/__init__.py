@@ -1,6 +1,9 @@
 """What is known of each training example: histories of predictions, and scores computed from them."""
 
+from headrace.examples import scores
 from headrace.examples.history import History, LossHistory
+from headrace.examples.labels import LabelWindow
+from headrace.examples.scores import SCORES, Score, smoothed
 from headrace.examples.storage import fingerprint
 
-__all__ = ["History", "LossHistory", "fingerprint"]
+__all__ = ["SCORES", "History", "LabelWindow", "LossHistory", "Score", "fingerprint", "scores", "smoothed"]

@@ -1,0 +1,129 @@
+"""The labels that a model predicted for each example in its last few observations."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from headrace.errors import InputError
+from headrace.examples._base import SPARE
+from headrace.examples.guard import Guard
+from headrace.examples.window import ring_places
+
+CHUNK = 1 << 18
+"""Examples whose entropy is computed at a time."""
+
+
+class LabelWindow:
+    """The last `window` predicted labels of each example, one byte each: what recency bias looks at.
+
+    Source: Song et al. (2020), a window of 10. Memory: `window` + 4 bytes an example.
+
+    Args:
+        num_examples: The number of training examples.
+        num_classes: At most 256.
+        window: How many labels are kept.
+        device: Where the labels live: that of the model.
+
+    Raises:
+        InputError: A value out of its range.
+    """
+
+    def __init__(
+        self,
+        num_examples: int,
+        num_classes: int,
+        *,
+        window: int = 10,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        for name, got, low, high in (
+            ("num_examples", num_examples, 1, None),
+            ("num_classes", num_classes, 2, 256),
+            ("window", window, 1, None),
+        ):
+            if got < low or (high is not None and got > high):
+                raise InputError(
+                    f"at least {low}" + (f", at most {high}" if high else ""), where=name, got=got
+                )
+        self.num_examples = num_examples
+        self.num_classes = num_classes
+        self.window = window
+        self._guard = Guard(num_examples, torch.device(device))
+        self._labels = torch.zeros((num_examples + SPARE, window), dtype=torch.uint8, device=device)
+        self._count = torch.zeros(num_examples + SPARE, dtype=torch.int32, device=device)
+
+    def record(self, index: Int[Tensor, " batch"], logits: Float[Tensor, "batch classes"]) -> None:
+        """Take in the predicted labels (the highest logit) of one batch; never waits for the device.
+
+        Raises:
+            InputError: As for `History.record`.
+        """
+        self._guard.shapes(index, logits)
+        if logits.shape[1] != self.num_classes:
+            raise InputError(
+                f"the logits have {logits.shape[1]} classes, {self.num_classes} were announced",
+                where="logits",
+            )
+        index, _, logits = self._guard.route(index, None, logits, None)
+        if index.device.type == "cpu":
+            self._guard.explain(index, None, 0)
+        seen = self._count.index_select(0, index)
+        place, overwritten = ring_places(seen, index, self.window)
+        row = torch.where(overwritten, self.num_examples, index)
+        labels = logits.detach().argmax(1).to(torch.uint8)
+        self._labels.view(-1).index_copy_(0, row * self.window + place, labels)
+        self._count.index_add_(0, index, torch.ones_like(seen))
+
+    @property
+    def count(self) -> Int[Tensor, " examples"]:
+        """How many times each example was observed."""
+        self._guard.check()
+        return self._count[:-SPARE].clone()
+
+    def entropy(self) -> Float[Tensor, " examples"]:
+        """The entropy, in nats, of each example's predicted labels in its window; 0 where none was recorded.
+
+        H = -(1/n) sum_i log(share of the window's labels that equal label i), which is the entropy of
+        the labels' frequencies without a table of examples x classes.
+        """
+        self._guard.check()
+        return torch.cat(
+            [
+                self._entropy(self._labels[start : start + CHUNK], self._count[start : start + CHUNK])
+                for start in range(0, self.num_examples, CHUNK)
+            ]
+        )[: self.num_examples]
+
+    def _entropy(self, labels: Tensor, count: Tensor) -> Float[Tensor, " examples"]:
+        there = torch.arange(self.window, device=labels.device) < count.unsqueeze(1)
+        size = count.clamp(1, self.window).float()
+        total = torch.zeros_like(size)
+        for place in range(self.window):
+            equal = ((labels == labels[:, place : place + 1]) & there).sum(1).clamp_min(1)
+            total -= torch.where(there[:, place], (equal / size).log(), 0.0)
+        return total / size
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that is known, as plain values and tensors (copies)."""
+        self._guard.check()
+        settings = {key: getattr(self, key) for key in ("num_examples", "num_classes", "window")}
+        return {"version": 1, **settings, "labels": self._labels.clone(), "count": self._count.clone()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Put back what `state_dict` gave.
+
+        Raises:
+            InputError: Another version, number of examples or classes, or window.
+        """
+        mine = {"version": 1} | {key: getattr(self, key) for key in ("num_examples", "num_classes", "window")}
+        for key, value in mine.items():
+            if state.get(key) != value:
+                raise InputError(
+                    f"labels of another form: {key}", where="load_state_dict", got=state.get(key)
+                )
+        self._labels.copy_(state["labels"])
+        self._count.copy_(state["count"])
