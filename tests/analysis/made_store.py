@@ -71,14 +71,14 @@ def make_store(
         directory,
         WorkloadFacts(name="made", goal=GOAL, train_examples=4096, validation_examples=512, parameters=7),
     )
-    jobs = [
-        (study, trial)
-        for study in asked.studies()
-        for trial in range(asked.search.limit if extra else 2 * asked.search.trials)
-    ]
-    for i in random.generator(order, "order").permutation(len(jobs)):
-        record, rows = _trial(asked, *jobs[i], law)
-        write_trials(directory, [record], rows, part=record.trial)
+    trials = asked.search.limit if extra else 2 * asked.search.trials
+    for study in asked.studies():
+        shuffled = random.generator(order, "order", study.name).permutation(trials).tolist()
+        for part, members in enumerate((shuffled[: trials // 2], shuffled[trials // 2 :])):
+            made = [_trial(asked, study, trial, law) for trial in members]
+            write_trials(
+                directory, [record for record, _ in made], pl.concat([r for _, r in made]), part=part
+            )
     return load(directory)
 
 
@@ -91,7 +91,7 @@ def _trial(asked: Experiment, study: StudyKey, trial: int, law: Law) -> tuple[Tr
     diverged = int(steps[3]) if math.isnan(needed) else None
     end = diverged if diverged is not None else budget
     steps = steps[steps <= end]
-    error = GOAL * (1.5 - 0.5 * steps / (needed if not math.isnan(needed) else math.inf))
+    error = GOAL * (1.5 - 0.5 * steps / (math.inf if math.isnan(needed) else max(needed, 1e-9)))
     error = np.where(
         steps >= (reached if reached is not None else math.inf), np.minimum(error, GOAL * 0.99), error
     )

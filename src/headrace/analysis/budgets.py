@@ -17,23 +17,23 @@ if TYPE_CHECKING:
     from headrace.experiments.store import StoredExperiment
 
 HALVINGS = 6
-"""Budgets shown: the largest that any study has, and its halves, down to 1/64."""
+"""Budgets shown: the largest that every study covers, and its halves, down to 1/64."""
 
 
 def step_budgets(studies: list[Study]) -> list[int]:
-    """The largest step budget of any study and its halves, ascending."""
-    largest = max((study.budget for study in studies), default=0)
+    """The largest step budget that every study covers and its halves, ascending."""
+    largest = min((study.budget for study in studies), default=0)
     return sorted({largest >> k for k in range(HALVINGS + 1)} - {0})
 
 
 def example_budgets(studies: list[Study]) -> list[int]:
-    """The largest budget of examples of any study and its halves, ascending."""
-    largest = max((study.budget * study.batch_size for study in studies), default=0)
+    """The largest budget of examples that every study covers and its halves, ascending."""
+    largest = min((study.budget * study.batch_size for study in studies), default=0)
     return sorted({largest >> k for k in range(HALVINGS + 1)} - {0})
 
 
 def budget_rows(stored: StoredExperiment, studies: list[Study]) -> list[dict[str, Any]]:
-    """One row for each study and budget that the study's own budget covers.
+    """One row for each decided study and budget of at least one step.
 
     Args:
         stored: The store.
@@ -45,9 +45,8 @@ def budget_rows(stored: StoredExperiment, studies: list[Study]) -> list[dict[str
     whole = stored.experiment.training.stop == "budget"
     examples = stored.facts.train_examples if stored.facts else 1
     rows: list[dict[str, Any]] = []
+    studies = [study for study in studies if study.trials]
     for study in studies:
-        if not study.trials:
-            continue
         curves = _curves(stored, study)
         for kind, budget, steps in _limits(studies, study, examples):
             best = _best_within(curves, steps, stored.metric_name)
@@ -56,10 +55,10 @@ def budget_rows(stored: StoredExperiment, studies: list[Study]) -> list[dict[str
 
 
 def _limits(studies: list[Study], study: Study, examples: int) -> list[tuple[str, float, int]]:
-    """(kind, budget, its steps in this study), where the study's own budget covers it."""
+    """(kind, budget, its steps in this study), where that is at least one."""
     by_steps = [("steps", float(budget), budget) for budget in step_budgets(studies)]
     by_epochs = [("epochs", e / examples, e // study.batch_size) for e in example_budgets(studies)]
-    return [limit for limit in by_steps + by_epochs if 1 <= limit[2] <= study.budget]
+    return [limit for limit in by_steps + by_epochs if limit[2] >= 1]
 
 
 def _curves(stored: StoredExperiment, study: Study) -> pl.DataFrame:

@@ -9,12 +9,16 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal
+
+import numpy as np
 
 from headrace.errors import InputError
 
 Verdict = Literal["better", "worse", "no difference shown"]
 POWER = 0.8
+_QUANTILES = 512
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -198,23 +202,28 @@ def detectable_difference(standard_error: float, freedom: float, alpha: float, p
         The difference, in the metric's unit: delta x standard_error, with P(|T'| > t) = power for the
         noncentral t distribution of noncentrality delta.
     """
-    from scipy.optimize import brentq
-    from scipy.special import nctdtr, stdtrit
+    return standard_error * _shift(freedom, alpha, power)
 
-    if standard_error == 0:
-        return 0.0
-    critical = float(stdtrit(freedom, 1 - alpha / 2))
+
+@lru_cache(maxsize=256)
+def _shift(freedom: float, alpha: float, power: float) -> float:
+    """The noncentrality at which a two-sided t test at `alpha` has `power`."""
+    from scipy.optimize import brentq
+    from scipy.special import gammaincinv, ndtr, stdtrit
+
+    # T' = (Z + delta) / s with s^2 chi-square over its degrees of freedom, integrated over the quantiles
+    # of s: scipy's own noncentral t is NaN in far tails.
+    middles = (np.arange(_QUANTILES) + 0.5) / _QUANTILES
+    limit = float(stdtrit(freedom, 1 - alpha / 2)) * np.sqrt(gammaincinv(freedom / 2, middles) * 2 / freedom)
 
     def lacking(shift: float) -> float:
-        shown = 1 - nctdtr(freedom, shift, critical) + nctdtr(freedom, shift, -critical)
-        return float(shown) - power
+        return float(np.mean(ndtr(shift - limit) + ndtr(-shift - limit))) - power
 
-    # A noncentrality of t + 40 is shown with certainty at any degrees of freedom that two seeds leave.
-    high = critical + 1.0
+    high = 1.0
     while lacking(high) < 0:
         high *= 2
     shift: Any = brentq(lacking, 0.0, high)
-    return float(shift) * standard_error
+    return float(shift)
 
 
 def _contrast(name: str, rows: dict[Hashable, float], base: dict[Hashable, float]) -> Contrast:
