@@ -1,0 +1,87 @@
+"""How much memory members and their activations take, and what therefore runs at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+CPU_BYTES = 1 << 30
+"""What models and activations may take on the CPU by default."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class InferencePlan:
+    """What runs at once.
+
+    Attributes:
+        members_at_once: Members held at once, so members that share one pass over the data.
+        stack_chunk: How many of them are evaluated in one stacked call.
+        batch_size: Examples at a time.
+        passes: Passes over the data.
+        estimated_bytes: Estimated peak: the held members twice (loaded and stacked), and the activations.
+    """
+
+    members_at_once: int
+    stack_chunk: int
+    batch_size: int
+    passes: int
+    estimated_bytes: int
+
+
+def make_plan(
+    model: nn.Module, example: Tensor, members: int, batch_size: int, memory_bytes: int | None
+) -> InferencePlan:
+    """Half of the memory for members, half for activations; at least one member and one example.
+
+    Args:
+        model: One of the members; the others are taken to be as large.
+        example: A batch of one input [1 ...] on the model's device.
+        members: How many there are.
+        batch_size: The largest batch wanted.
+        memory_bytes: The limit; None for the default of the example's device.
+    """
+    half = (default_bytes(example.device) if memory_bytes is None else memory_bytes) // 2
+    state = 2 * max(1, state_bytes(model))
+    activation = max(1, activation_bytes(model, example))
+    held = max(1, min(members, half // state))
+    batch = max(1, min(batch_size, half // activation))
+    chunk = max(1, min(held, half // (batch * activation)))
+    return InferencePlan(
+        members_at_once=held,
+        stack_chunk=chunk,
+        batch_size=batch,
+        passes=-(-members // held),
+        estimated_bytes=held * state + chunk * batch * activation,
+    )
+
+
+def default_bytes(device: torch.device) -> int:
+    """1 GiB on the CPU, half of what is free on a GPU."""
+    return torch.cuda.mem_get_info(device)[0] // 2 if device.type == "cuda" else CPU_BYTES
+
+
+def state_bytes(model: nn.Module) -> int:
+    """Bytes of all parameters and buffers."""
+    return sum(value.numel() * value.element_size() for value in model.state_dict().values())
+
+
+def activation_bytes(model: nn.Module, example: Tensor) -> int:
+    """Peak bytes of activations for one example: twice the largest input and output of any module within."""
+    peak = 0
+
+    def note(_: nn.Module, inputs: Any, output: Any) -> None:
+        nonlocal peak
+        tensors = [t for t in (*inputs, output) if isinstance(t, Tensor)]
+        peak = max(peak, sum(t.numel() * t.element_size() for t in tensors))
+
+    hooks = [part.register_forward_hook(note) for part in model.modules()]
+    try:
+        with torch.inference_mode():
+            model(example)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return 2 * peak // max(1, len(example))
