@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _UNITS_PER_INCH = 72
 _LEGEND_ROW = 21
-_CHARACTER = 7.6
+_CHARACTER = 7.2
 """An upper estimate of a character's width at the size of `style.TEXT`."""
 
 
@@ -107,7 +107,7 @@ def _legend_rows(handles: Sequence[Any], width: float) -> list[list[Any]]:
     rows: list[list[Any]] = []
     used = width + 1.0
     for handle in handles:
-        needed = len(str(handle.get_label())) * _CHARACTER + 48
+        needed = len(str(handle.get_label())) * _CHARACTER + 42
         if used + needed > width + 18:
             rows.append([])
             used = 0.0
