@@ -66,7 +66,8 @@ class Workload:
                 raise self._wrong(field, "is to be a function")
         if not _is_number(self.goal) or not math.isfinite(self.goal):
             raise self._wrong("goal", "is to be a finite number")
-        if self.clean_targets is not None and len(self.clean_targets) != len(self.train):
+        clean = self.clean_targets
+        if clean is not None and len(clean) != len(self.train):
             raise self._wrong(
                 "clean_targets", f"is to have one target for each of {len(self.train)} examples"
             )
@@ -82,9 +83,9 @@ class Workload:
             )
 
     def _check_split(self, split: str) -> None:
-        data: Any = getattr(self, split)
-        if data is None and split == "test":
+        if split == "test" and self.test is None:
             return
+        data: Any = getattr(self, split)
         missing = [name for name in ("__len__", "fetch", "to") if not callable(getattr(data, name, None))]
         if missing:
             raise self._wrong(

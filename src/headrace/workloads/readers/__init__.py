@@ -1,1 +1,1 @@
-"""Readers of the forms in which data sets are commonly had; each returns `Labelled` or an array, in memory."""
+"""Readers of the forms in which data sets are commonly had; each returns what it read, in memory."""

@@ -34,9 +34,8 @@ def read_binary(folder: Path | str, batches: tuple[str, ...] = TRAIN_BATCHES) ->
         InputError: A file is missing, is not a whole number of records, or has a label over 9.
     """
     parts = [_binary_records(Path(folder) / f"{batch}.bin") for batch in batches]
-    records = np.concatenate(parts)
-    images = np.ascontiguousarray(records[:, 1:]).reshape(-1, 3, 32, 32)
-    return _labelled(images, records[:, 0])
+    images = np.concatenate([records[:, 1:] for records in parts]).reshape(-1, 3, 32, 32)
+    return _labelled(images, np.concatenate([records[:, 0] for records in parts]))
 
 
 def _binary_records(path: Path) -> UInt8[np.ndarray, "examples record"]:
