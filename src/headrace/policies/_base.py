@@ -20,13 +20,12 @@ the objective. `headrace.policies.testing` checks all this; every policy joins i
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float
 
-from headrace.sampling.plan import Epoch, Known, Need, Plan
+from headrace.sampling.plan import Chosen, Epoch, Known, Need, Plan
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -41,7 +40,7 @@ State = dict[str, "Tensor"]
 class Policy(ABC):
     """Decides once an epoch which examples are trained on, in which order, and what their losses weigh."""
 
-    changes_objective: ClassVar[bool]
+    changes_objective: bool
     """Whether training minimises something else than the mean loss over all examples."""
 
     needs: frozenset[Need] = frozenset()
@@ -69,10 +68,8 @@ class Policy(ABC):
 class BatchPolicy(Policy):
     """A policy that also chooses within each batch, from the outputs of a forward pass over candidates."""
 
-    @property
-    @abstractmethod
-    def candidates(self) -> int:
-        """At most so many examples are forwarded for each one trained on: the cost of the policy."""
+    candidates: int
+    """At most so many examples are forwarded for each one trained on: the cost of the policy."""
 
     @abstractmethod
     def rate(
@@ -89,16 +86,3 @@ class BatchPolicy(Policy):
         self, ratings: Float[Tensor, " batch"], count: int, state: State, rng: np.random.Generator
     ) -> tuple[Chosen, State]:
         """Choose `count` candidates of the global batch, and return what to remember; pure."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Chosen:
-    """What a batch policy trains on.
-
-    Attributes:
-        positions: Positions within the candidates, int64 `[chosen]`, on the device; may repeat.
-        weights: What each chosen example's loss is multiplied by `[chosen]`.
-    """
-
-    positions: Tensor
-    weights: Tensor

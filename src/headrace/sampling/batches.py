@@ -21,11 +21,13 @@ class Batch:
         indices: The examples, `[batch]`; an example may occur more than once.
         weights: What each example's loss is multiplied by, or None where all are 1.
         epoch: The pass over the training set, from 0, in which the first of these examples was drawn.
+        train_on: How many of these candidates are to be chosen and trained on, or None for all.
     """
 
     indices: Int64[Tensor, " batch"]
     weights: Float[Tensor, " batch"] | None = None
     epoch: int = 0
+    train_on: int | None = None
 
     def __len__(self) -> int:
         """The number of examples."""

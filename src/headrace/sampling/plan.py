@@ -6,19 +6,22 @@ The sampler lies below the policies and knows them only by the protocol `Planner
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from headrace.errors import InputError
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 Need = Literal["history", "label_window", "holdout_losses", "labels"]
 """What a policy may need beside the number of examples."""
 
 NEEDS: dict[Need, str] = {
     "history": "Give ExampleSampler(history=...) and record every trained batch into it.",
-    "label_window": "Give ExampleSampler(label_window=headrace.policies.LabelWindow(num_examples)) and "
+    "label_window": "Give ExampleSampler(label_window=headrace.examples.LabelWindow(...)) and "
     "record every trained batch into it.",
     "holdout_losses": "Train a model on data held out from training, evaluate the loss of every training "
     "example with it, and give these as ExampleSampler(holdout_losses=...).",
@@ -100,18 +103,24 @@ class Plan:
     stands_for: int | None = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class Chosen:
+    """What is trained on of a batch of candidates.
+
+    Attributes:
+        positions: Positions within the candidates, int64 `[chosen]`, on their device; may repeat.
+        weights: What each chosen example's loss is multiplied by `[chosen]`.
+    """
+
+    positions: Tensor
+    weights: Tensor
+
+
 class Planner(Protocol):
     """What the sampler calls; `headrace.policies.Policy` tells the whole contract."""
 
-    @property
-    def needs(self) -> frozenset[Need]:
-        """What must be given to the sampler."""
-        ...
-
-    @property
-    def refresh_epochs(self) -> int:
-        """Assessed values are used for so many epochs."""
-        ...
+    needs: frozenset[Need]
+    refresh_epochs: int
 
     def assess(self, known: Known, epoch: Epoch) -> Float[np.ndarray, " examples"] | None:
         """One number per example, at the start of an epoch."""
@@ -125,4 +134,19 @@ class Planner(Protocol):
 
     def draws(self, epoch: Epoch) -> int | None:
         """The number of indices in the epoch's plan, or None where it depends on the values."""
+        ...
+
+
+@runtime_checkable
+class Picker(Protocol):
+    """What the sampler calls of a policy that chooses within batches; see `headrace.policies.BatchPolicy`."""
+
+    def rate(self, outputs: Tensor, targets: Tensor, losses: Tensor, values: Tensor | None) -> Tensor:
+        """One number per candidate."""
+        ...
+
+    def pick(
+        self, ratings: Tensor, count: int, state: dict[str, Tensor], rng: np.random.Generator
+    ) -> tuple[Chosen, dict[str, Tensor]]:
+        """Choose `count` candidates."""
         ...

@@ -1,0 +1,82 @@
+"""What several policies do with assessed values: pure functions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from headrace.errors import InputError
+from headrace.sampling.plan import Epoch
+
+SCORES = (
+    "difficulty",
+    "easiness",
+    "prediction-variance",
+    "threshold-closeness",
+    "mean-loss",
+    "loss-variance",
+    "last-loss",
+    "confidence",
+    "variability",
+    "correctness",
+    "forgetting",
+    "el2n",
+)
+"""The scores that are never negative, so that a policy can draw or weigh by them."""
+
+
+def check_score(name: str, where: str) -> None:
+    """`InputError` where a policy cannot draw by the score `name`."""
+    if name.replace("_", "-") not in SCORES:
+        raise InputError(
+            "no such score to draw or weigh by", where=where, got=name, fix=f"One of {', '.join(SCORES)}."
+        )
+
+
+def score(name: str, history: Any) -> Float[np.ndarray, " examples"]:
+    """The score `name` (`-` or `_` between words) of a history, float64 on the host [examples]."""
+    if name.replace("_", "-") == "last-loss":
+        return last_losses(history)
+    from headrace.examples import scores
+
+    # Rounding may leave a difficulty of -1e-8.
+    values = as_float64(scores.SCORES[name.replace("-", "_")](history))
+    return np.where((values < 0) & (values > -1e-5), 0.0, values)
+
+
+def as_float64(values: Any) -> Float[np.ndarray, " examples"]:
+    """An array or a tensor on any device, as float64 on the host."""
+    host = values.detach().cpu().numpy() if hasattr(values, "detach") else values
+    return np.asarray(host, dtype=np.float64)
+
+
+def last_losses(history: Any) -> Float[np.ndarray, " examples"]:
+    """The loss that each example had when it was last trained on [examples]; NaN where never."""
+    return np.where(as_float64(history.count) > 0, as_float64(history.last_loss()), np.nan)
+
+
+def filled(values: Float[np.ndarray, " examples"]) -> Float[np.ndarray, " examples"]:
+    """The values, where undefined (NaN) their mean over the defined ones; all 1 where none is defined.
+
+    A score of one or no prediction is undefined; the mean neither favours nor neglects such an example.
+    """
+    undefined = np.isnan(values)
+    if not undefined.any():
+        return values
+    if undefined.all():
+        return np.ones_like(values)
+    return np.where(undefined, values[~undefined].mean(), values)
+
+
+def mean_one(weights: Float[np.ndarray, " examples"]) -> Float[np.ndarray, " examples"]:
+    """The weights scaled so that their mean over the training set is one."""
+    return weights / weights.mean()
+
+
+def pressure(first: float, epoch: Epoch, policy: str) -> float:
+    """Selection pressure that falls exponentially from `first` in epoch 0 to 1 in the last epoch."""
+    epoch.progress(policy)
+    left = 1 - epoch.number / max((epoch.epochs or 1) - 1, 1)
+    return float(first ** max(left, 0.0))
