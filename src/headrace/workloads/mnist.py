@@ -1,8 +1,8 @@
 """MNIST and Fashion-MNIST: 28x28 grey images in ten classes, split 55,000 / 5,000 / 10,000.
 
 The images are held as float32. Held as uint8 and scaled at each fetch they would take a quarter of the memory
-(55 against 220 MB) and be loaded a few tenths of a second sooner, but a step of a small fully connected network at batch
-size 64 is then 2 to 4 % slower; for the convolutional networks it makes no difference.
+(55 against 220 MB) and be loaded a few tenths of a second sooner, but a step of a small fully connected
+network at batch size 64 is then 2 to 4 % slower; beside a convolutional network's step the fetch is nothing.
 """
 
 from __future__ import annotations
