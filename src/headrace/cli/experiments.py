@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.resources import as_file, files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,7 +24,8 @@ def demo(*, out: Path = Path("runs/demo"), processes: int | None = None, json: J
     """
     from headrace.experiments import Experiment
 
-    return _run(Experiment.demo(), out, processes, json)
+    with as_file(files("headrace.experiments") / "demo.toml") as file:
+        return _run(Experiment.from_toml(file), out, processes, json)
 
 
 def run(
