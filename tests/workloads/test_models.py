@@ -43,6 +43,17 @@ def test_resnet8_has_seven_convolutions_on_its_longest_path_and_no_batch_normali
     assert not any(isinstance(m, torch.nn.modules.batchnorm._BatchNorm) for m in model.modules())
 
 
+def test_a_fresh_resnet8_is_its_shortcuts_alone() -> None:
+    """What the blocks' first convolutions hold makes no difference before training."""
+    model = resnet8((3, 8, 8), 3)
+    x = torch.ones(1, 3, 8, 8)
+    before = model(x)
+    for name, parameter in model.named_parameters():
+        if ".first." in name:
+            parameter.data.add_(1.0)
+    assert torch.equal(model(x), before)
+
+
 def test_every_parameter_of_resnet8_learns() -> None:
     """Blocks begin at zero; after one step their first convolutions get gradients as well."""
     with random.torch_stream(0, "resnet"):
