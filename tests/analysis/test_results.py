@@ -7,9 +7,10 @@ import math
 from pathlib import Path
 
 import pytest
-from tests.analysis.made_store import experiment, make_store, two_regimes
 
 from headrace.analysis.results import analyse, write_results
+
+from .made_store import experiment, make_store, two_regimes
 
 BATCH = [8, 16, 32, 64, 128, 256, 512, 1024]
 MOMENTUM = {
