@@ -40,7 +40,7 @@ def evaluate(
     metric: Metric,
     *,
     metric_name: str = "error",
-    batch_size: int = 256,
+    batch_size: int = 512,
     device: Device | None = None,
 ) -> dict[str, float]:
     """The mean loss and the mean metric over all of `data`: `{"loss": ..., metric_name: ...}`.
@@ -67,7 +67,7 @@ def evaluator(
     metric: Metric,
     *,
     metric_name: str = "error",
-    batch_size: int = 256,
+    batch_size: int = 512,
 ) -> Evaluator:
     """A function that evaluates a model on all splits, in one pass and with one wait for the device.
 
