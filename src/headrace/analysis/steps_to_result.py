@@ -19,10 +19,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float
 
+from headrace.errors import InputError
 from headrace.experiments.bound import best_of, interval_rank
 
 if TYPE_CHECKING:
     import polars as pl
+
+    from headrace.experiments.store import StoredExperiment
 
 Each = Float[np.ndarray, " draws"]
 
@@ -135,3 +138,49 @@ def published_rule(
     field = statuses.filter(pl.col("status") == "COMPLETE").sort("trial").head(asked)
     best = field.join(reached, on="trial", how="inner").sort("reached", "trial")
     return summarise(list(best.select("reached", "trial").iter_rows()), field.height, level=level)
+
+
+def published_results(
+    stored: StoredExperiment, *, goal: float | None = None, asked: int | None = None, level: float = 0.95
+) -> dict[str, StepsToResult]:
+    """S(B) of every study by the paper's rule, for any goal; every trial was trained to its budget.
+
+    The measurements of one study at a time are in memory.
+
+    Args:
+        stored: From `headrace.experiments.store.load`; imported archives among them.
+        goal: The validation metric to get strictly below; None for the store's own.
+        asked: N; None for the experiment's number of trials.
+        level: The level of the intervals.
+
+    Returns:
+        The study's name -> its result.
+
+    Raises:
+        DamagedError: A stored part is truncated or was altered.
+    """
+    threshold = stored.goal if goal is None else goal
+    if threshold is None:
+        raise InputError("the store has no goal", where=str(stored.directory), fix="Give one.")
+    return {
+        key.name: published_rule(
+            _statuses(stored, key.name),
+            first_below(
+                stored.study_measurements(key.name), metric=f"validation/{stored.metric_name}", goal=threshold
+            ),
+            asked=asked or stored.experiment.search.trials,
+            level=level,
+        )
+        for key in stored.experiment.studies()
+    }
+
+
+def _statuses(stored: StoredExperiment, study: str) -> pl.DataFrame:
+    """Trial and status by the paper's rule: a trial that diverged at any point is INFEASIBLE."""
+    import polars as pl
+
+    rows = [
+        (record.trial, "FAILED" if record.failed else "COMPLETE" if record.diverged is None else "INFEASIBLE")
+        for record in stored.study_records(study)
+    ]
+    return pl.DataFrame(rows, schema={"trial": pl.Int64, "status": pl.String}, orient="row")
