@@ -261,8 +261,7 @@ def _record(
         study=study.key.name,
         trial=number,
         hyperparameters={
-            HYPERPARAMETERS.get(name, name): value / unit.get(name, 1)
-            for name, value in parameters.items()
+            HYPERPARAMETERS.get(name, name): value / unit.get(name, 1) for name, value in parameters.items()
         },
         reached=reached if complete else None,
         diverged=0 if infeasible else None,

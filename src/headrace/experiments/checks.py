@@ -30,7 +30,9 @@ def input_errors(error: ValidationError, model: type[BaseModel]) -> list[InputEr
         error: What was raised for `model`.
         model: The outermost table; its fields are the keys that may stand in the file.
     """
-    return [_input_error(detail, model) for detail in error.errors()]
+    # A list whose items are all wrong is told by its items, and not for being short of right ones as well.
+    details = [d for d in error.errors() if not (d["type"] == "too_short" and d["input"])]
+    return [_input_error(detail, model) for detail in details]
 
 
 def _input_error(detail: ErrorDetails, model: type[BaseModel]) -> InputError:

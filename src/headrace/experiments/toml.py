@@ -23,7 +23,7 @@ def dumps(tables: Mapping[str, Any]) -> str:
 def _blocks(table: Mapping[str, Any], path: tuple[str, ...]) -> list[str]:
     tables = {k: v for k, v in table.items() if isinstance(v, Mapping) and (not path or _holds_mappings(v))}
     values = {k: v for k, v in table.items() if v is not None and k not in tables}
-    lines = [f"[{'.'.join(map(_key, path))}]"] if path and values else []
+    lines = [f"[{'.'.join(map(_key, path))}]"] if path and (values or not tables) else []
     lines += [f"{_key(name)} = {_value(value)}" for name, value in values.items()]
     blocks = ["\n".join(lines)] if lines else []
     for name, value in tables.items():

@@ -1,0 +1,198 @@
+"""The archive's layout, both ways; the archive here is made by hand from its published description."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from headrace.errors import DamagedError, InputError
+from headrace.experiments import store
+from headrace.experiments.archive import import_archive, steps_to_goal
+from headrace.experiments.archive_export import export_archive
+from headrace.experiments.facts import WorkloadFacts
+from headrace.experiments.records import Status
+from headrace.experiments.space import Choices, Range
+
+HEADER = (
+    "step,train/cross_entropy_error,train/classification_error,"
+    "val/cross_entropy_error,val/classification_error,test/cross_entropy_error,test/classification_error"
+)
+
+
+def study_json(batch_size: int) -> dict:
+    return {
+        "batch_size": batch_size,
+        "dataset": "mnist",
+        "early_stopping": False,
+        "model": "simple_cnn_base",
+        "optimizer": "nesterov_momentum",
+        "parameter_configs": {
+            "end_learning_rate_factor": {
+                "max_value": 0.1,
+                "min_value": 0.0001,
+                "scale": "LOG_SCALE",
+                "type": "DOUBLE",
+            },
+            "label_smoothing": {"feasible_points": [0.0, 0.1], "type": "DISCRETE"},
+            "learning_rate": {"max_value": 10.0, "min_value": 0.001, "scale": "LOG_SCALE", "type": "DOUBLE"},
+            "learning_rate_decay_steps": {
+                "max_value": 1000,
+                "min_value": 500,
+                "scale": "",
+                "type": "INTEGER",
+            },
+            "momentum": {
+                "max_value": 0.999,
+                "min_value": 0.9,
+                "scale": "REVERSE_LOG_SCALE",
+                "type": "DOUBLE",
+            },
+        },
+        "train_steps": 1000,
+    }
+
+
+# status -> the validation errors at steps 0, 400, 1000.
+TRIALS = [
+    ("INFEASIBLE", [0.9, 0.05, None]),
+    ("COMPLETE", [0.9, 0.2, 0.1]),
+    ("INCOMPLETE", [0.9, 0.05]),
+    ("COMPLETE", [0.9, 0.3, 0.09]),
+    ("COMPLETE", [0.9, 0.09, 0.04]),
+    ("COMPLETE", [0.9, 0.01, 0.01]),
+]
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Path:
+    root = tmp_path / "batch_science" / "mnist" / "simple_cnn_base"
+    for batch_size in (16, 256):
+        folder = root / "nesterov_momentum" / str(batch_size)
+        for number, (status, errors) in enumerate(TRIALS, start=1):
+            trial = folder / str(number)
+            trial.mkdir(parents=True)
+            metadata = {
+                "parameters": {
+                    "end_learning_rate_factor": 0.01,
+                    "label_smoothing": 0.1,
+                    "learning_rate": 0.1 * number,
+                    "learning_rate_decay_steps": 777,
+                    "momentum": 0.95,
+                },
+                "status": status,
+                "steps": (0, 400, 1000)[len(errors) - 1],
+                "trial_id": number,
+            }
+            (trial / "metadata.json").write_text(json.dumps(metadata))
+            rows = [
+                f"{step},0.5,0.25,0.6,{'' if error is None else error},0.7,0.125"
+                for step, error in zip((0, 400, 1000), errors, strict=False)
+            ]
+            (trial / "measurements.csv").write_text("\n".join([HEADER, *rows]) + "\n")
+        (folder / "study.json").write_text(json.dumps(study_json(batch_size)))
+    return root
+
+
+def test_import_is_judged_by_the_papers_rule(archive: Path, tmp_path: Path) -> None:
+    """The first 3 COMPLETE trials count: 2, 4, 5 (ids). Trial 6 is better but comes too late."""
+    stored = import_archive(archive, tmp_path / "in", goal=0.1, trials=3)
+    assert stored.facts is not None
+    assert (stored.facts.name, stored.facts.train_examples) == ("mnist/simple_cnn_base", 55_000)
+    assert [study.name for study in stored.experiment.studies()] == [
+        "nesterov,batch_size=16",
+        "nesterov,batch_size=256",
+    ]
+    for study in stored.experiment.studies():
+        judged = stored.judgement(study)
+        assert judged is not None
+        assert judged.best[0] == (400, 4)
+        counted = [t.outcome.trial for t in judged.trials if t.status in (Status.COMPLETE, Status.STOPPED)]
+        assert counted == [1, 3, 4]
+        assert [t.status for t in judged.trials][::2] == [Status.INFEASIBLE, Status.FAILED, Status.COMPLETE]
+
+
+def test_the_goal_is_met_strictly_below(archive: Path, tmp_path: Path) -> None:
+    stored = import_archive(archive, tmp_path / "in", goal=0.09, trials=4)
+    reached = {r.trial: r.reached for r in stored.study_records("nesterov,batch_size=16")}
+    assert reached == {0: None, 1: None, 2: None, 3: None, 4: 1000, 5: 400}
+
+
+def test_the_search_space_is_translated(archive: Path, tmp_path: Path) -> None:
+    stored = import_archive(archive, tmp_path / "in", goal=0.1)
+    assert stored.experiment.search.trials == 4
+    assert dict(stored.experiment.search.space) == {
+        "end_factor": Range(low=0.0001, high=0.1, scale="log"),
+        "label_smoothing": Choices(choices=(0.0, 0.1)),
+        "learning_rate": Range(low=0.001, high=10.0, scale="log"),
+        "decay_fraction": Range(low=0.5, high=1.0, scale="linear"),
+        "momentum": Range(low=0.9, high=0.999, scale="one-minus-log"),
+    }
+    assert stored.records[1].hyperparameters == {
+        "end_factor": 0.01,
+        "label_smoothing": 0.1,
+        "learning_rate": 0.2,
+        "decay_fraction": 0.777,
+        "momentum": 0.95,
+    }
+
+
+def test_round_trip(archive: Path, tmp_path: Path) -> None:
+    stored = import_archive(archive, tmp_path / "in", goal=0.1)
+    made = export_archive(stored, tmp_path / "out")
+    assert made == tmp_path / "out" / "mnist" / "simple_cnn_base"
+    files = sorted(path.relative_to(archive) for path in archive.rglob("*.*"))
+    assert sorted(path.relative_to(made) for path in made.rglob("*.*")) == files
+    for file in files:
+        before, after = (archive / file), (made / file)
+        if file.suffix == ".json":
+            assert json.loads(before.read_text()) == json.loads(after.read_text())
+        else:
+            assert pl.read_csv(before).equals(pl.read_csv(after))
+
+
+def test_our_own_trials_are_exported(experiment, tmp_path: Path) -> None:
+    from .test_store import record, table
+
+    store.create(tmp_path / "own", experiment())
+    store.write_facts(
+        tmp_path / "own", WorkloadFacts(name="blobs", goal=0.4, train_examples=96, validation_examples=9)
+    )
+    outcomes = [{"reached": 5}, {"diverged": 5}, {}, {"failed": True, "error": "no"}, {"trained": 60}]
+    for trial, changes in enumerate(outcomes):
+        store.write_trials(tmp_path / "own", [record(trial, **changes)], table(trial), part=trial)
+    made = export_archive(store.load(tmp_path / "own"), tmp_path / "out", dataset="blobs", model="net")
+    metadata = [json.loads((made / f"sgd/4/{i + 1}/metadata.json").read_text()) for i in range(5)]
+    assert [m["status"] for m in metadata] == [
+        "COMPLETE",
+        "INFEASIBLE",
+        "INCOMPLETE",
+        "INCOMPLETE",
+        "COMPLETE",
+    ]
+    study = json.loads((made / "sgd/4/study.json").read_text())
+    assert study["parameter_configs"] == {
+        "learning_rate": {"max_value": 1e3, "min_value": 1e-2, "scale": "LOG_SCALE", "type": "DOUBLE"}
+    }
+    assert (study["train_steps"], study["early_stopping"]) == (60, True)
+    assert (
+        (made / "sgd/4/1/measurements.csv").read_text().splitlines()[0].startswith("step,train/cross_entropy")
+    )
+
+
+def test_steps_to_goal_by_hand() -> None:
+    frame = pl.DataFrame(
+        {"trial": [0, 0, 1, 1, 2], "step": [9, 3, 1, 2, 1], "validation/error": [0.0, 0.1, 0.5, None, 0.2]}
+    )
+    assert steps_to_goal(frame, 0.2).rows() == [(0, 3)]
+
+
+def test_what_cannot_be_imported(archive: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"there are no studies here\. Give the folder dataset/model"):
+        import_archive(archive.parent, tmp_path / "in", goal=0.1)
+    file = archive / "nesterov_momentum/16/3/metadata.json"
+    file.write_text("{")
+    with pytest.raises(DamagedError, match="cannot be read"):
+        import_archive(archive, tmp_path / "in", goal=0.1)

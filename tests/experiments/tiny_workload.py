@@ -1,0 +1,95 @@
+"""Workloads small enough to train hundreds of times: two noisy blobs, and ones that go wrong."""
+
+from __future__ import annotations
+
+import os
+
+import torch
+from torch import nn
+
+from headrace.random import torch_generator
+from headrace.training.data import TensorData
+from headrace.workloads import Workload
+
+
+def _blobs(examples: int, name: str) -> TensorData:
+    generator = torch_generator(0, "blobs", name)
+    targets = torch.arange(examples) % 2
+    inputs = torch.randn(examples, 8, generator=generator)
+    inputs[:, 0] += 2.5 * targets
+    inputs[:, 1] *= 4.0
+    return TensorData(inputs, targets)
+
+
+def _model() -> nn.Module:
+    return nn.Sequential(nn.Linear(8, 8), nn.ReLU(), nn.Dropout(0.3), nn.Linear(8, 2))
+
+
+def blobs(goal: float = 0.19, pause: float = 0.0) -> Workload:
+    """Dropout is in it so that a trial's own random stream matters."""
+    return Workload(
+        name="blobs",
+        train=_blobs(96, "train"),
+        validation=_blobs(128, "validation"),
+        test=_blobs(64, "test"),
+        build_model=lambda: _Slow(_model(), pause),
+        goal=goal,
+    )
+
+
+class _Slow(nn.Module):
+    def __init__(self, model: nn.Module, pause: float) -> None:
+        super().__init__()
+        self.model = model
+        self.pause = pause
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        if self.pause:
+            import time
+
+            time.sleep(self.pause)
+        return self.model(inputs)
+
+
+class _Broken(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.model = _model()
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        if self.training:
+            raise RuntimeError("the user's model is broken")
+        return self.model(inputs)
+
+
+def broken() -> Workload:
+    """A model that raises as soon as it is trained."""
+    return Workload(
+        name="broken",
+        train=_blobs(96, "train"),
+        validation=_blobs(32, "validation"),
+        build_model=_Broken,
+        goal=0.01,
+    )
+
+
+class _Deadly(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.model = _model()
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        if self.training:
+            os._exit(9)
+        return self.model(inputs)
+
+
+def deadly() -> Workload:
+    """A model that ends its process, as the kernel does when memory runs out."""
+    return Workload(
+        name="deadly",
+        train=_blobs(96, "train"),
+        validation=_blobs(32, "validation"),
+        build_model=_Deadly,
+        goal=0.01,
+    )
