@@ -1,9 +1,8 @@
 """The contract between a history and where it keeps its numbers.
 
-A `Table` lives as long as its history. `add` is called once per recorded batch, on the host's
-side of the step: it must not wait for the device, must raise on CPU before it changes anything
-when an index is out of range, and may not keep or change what it is given. All else is called
-between steps, at any time, and may be slow. Row `examples` (the last) swallows what is not to count.
+A `Table` lives as long as its history. `add` is called once per recorded batch, within the step: it
+must not wait for the device, and may not keep or change what it is given. All else is called between
+steps, at any time, and may be slow. The row after the last example swallows what is not to count.
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from headrace.examples.arrays import Array
 from headrace.examples.observations import Quantity
 
 SPARE = 1
@@ -28,8 +28,8 @@ class Table(Protocol):
         """The quantities that are kept, the columns of the `values` given to `add`."""
         ...
 
-    def add(self, index: Int[Tensor, " batch"], values: Float[Tensor, "batch quantities"]) -> None:
-        """Take in one batch."""
+    def add(self, index: Int[Array, " batch"], values: Float[Array, "batch quantities"]) -> None:
+        """Take in one batch: NumPy arrays on the host, tensors on a device; indices are in range."""
         ...
 
     def count(self) -> Float[Tensor, " examples"]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from headrace.examples._base import SPARE
+from headrace.examples.arrays import Array, alike, summed
 from headrace.examples.moments import Layout, advanced, increments, merged, slots
 from headrace.examples.observations import Quantity
 
@@ -37,25 +39,25 @@ class GrowingTable:
     def _take(self, rows: Tensor) -> None:
         self._rows = rows
         self._examples = rows[:-SPARE]
-        self._fading = None if self.decay == 1.0 else self.layout.fading(self.decay, rows.device)
+        self._fading = (
+            None if self.decay == 1.0 else torch.tensor(self.layout.fading(self.decay)).to(rows.device)
+        )
 
     @property
     def quantities(self) -> tuple[Quantity, ...]:
         """The quantities that are averaged."""
         return self.layout.quantities
 
-    def add(self, index: Int[Tensor, " batch"], values: Float[Tensor, "batch quantities"]) -> None:
+    def add(self, index: Int[Array, " batch"], values: Float[Array, "batch quantities"]) -> None:
         """Take in one batch; occurrences of one example in it are merged first."""
-        on_host = index.device.type == "cpu"
-        rows = (self._examples if on_host else self._rows).index_select(0, index)
-        slot, position = slots(self._slots, index)
-        terms = increments(rows, values, self.layout)
-        last = values[:, self.layout.last]
-        # Looking for duplicates is free on the host; on a device it would wait, so they are always summed.
-        if not (on_host and torch.equal(slot, position)):
-            terms = torch.zeros_like(terms).index_add_(0, slot, terms).index_select(0, slot)
-            last = last.index_select(0, slot)
-        self._rows.index_copy_(0, index, advanced(rows, terms, last, self._fading, self.layout))
+        table, scratch, fading = alike(values, self._rows, self._slots, self._fading)
+        rows = table[index]
+        slot, position = slots(scratch, index)
+        terms, last = increments(rows, values, self.layout), values[:, self.layout.last]
+        # Looking for duplicates is free on the host; a device would be waited for, so there all are summed.
+        if not isinstance(slot, np.ndarray) or (slot != position).any():
+            terms, last = summed(slot, terms), last[slot]
+        table[index] = advanced(rows, terms, last, fading, self.layout)
 
     def _column(self, block: int, place: int = 0) -> Float[Tensor, " examples"]:
         return self._examples[:, sum(self.layout.sizes[:block]) + place]

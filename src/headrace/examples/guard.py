@@ -1,17 +1,19 @@
 """Checks of what is recorded, without waiting for a device.
 
-On the CPU torch's own gathers raise on a bad index or class before anything has changed; `explain`
-then says which. On a device such a gather would end the process's use of the device, so bad rows are
-led to the table's spare row, a flag on the device is raised, and `check` reads it when the history is read.
+On the host a bad index or class raises before anything has changed. On a device that would mean to
+wait for it (or to end the process's use of it), so bad rows are led to the table's spare row, a flag on
+the device is raised, and `check` reads it when the history is read.
 """
 
 from __future__ import annotations
 
+import numpy as np
 import torch
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from headrace.errors import InputError
+from headrace.examples.arrays import Array
 
 _INTEGERS = (torch.int64, torch.int32, torch.int16, torch.uint8, torch.int8)
 
@@ -61,38 +63,52 @@ class Guard:
                 )
 
     def route(
-        self, index: Tensor, targets: Tensor | None, values: Tensor, keep: Bool[Tensor, " batch"] | None
-    ) -> tuple[Int[Tensor, " batch"], Tensor, Tensor]:
-        """What is safe to gather with: rows that do not count are dropped, or led to the spare row.
+        self,
+        index: Int[Tensor, " batch"],
+        values: Float[Tensor, "batch classes"],
+        targets: Int[Tensor, " batch"] | None = None,
+        keep: Bool[Tensor, " batch"] | None = None,
+    ) -> tuple[Array, Array, Array]:
+        """The index, the float32 values and the targets, all safe to gather with.
 
-        Returns:
-            The index, the targets (the index again where there are none) and the values.
+        On the host they are NumPy arrays without the rows that do not count. On a device they are
+        tensors, and such rows have the spare row's index. Without targets the index stands in for them.
+
+        Raises:
+            InputError: On the host, an index or a class out of range.
         """
-        if self._on_host:
-            if keep is not None:
-                index, values = index[keep], values[keep]
-                targets = None if targets is None else targets[keep]
-            return index.long(), index if targets is None else targets, values
+        values = values.detach().float()
+        if not self._on_host:
+            return self._led(index, values, targets, keep)
+        given = [index, values, index if targets is None else targets]
+        if keep is not None:
+            given = [tensor[keep] for tensor in given]
+        index, values, labels = given
+        places, classes = index.long().numpy(), labels.long().numpy()
+        _within("index", places, self.num_examples)
+        if targets is not None:
+            _within("targets", classes, values.shape[1])
+        return places, values.numpy(), classes
+
+    def _led(
+        self, index: Tensor, values: Tensor, targets: Tensor | None, keep: Tensor | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """As `route`, on a device."""
         device = self._bad.device
         index = index.to(device, torch.int64, non_blocking=True)
-        inside = (index >= 0) & (index < self.num_examples)
-        known = inside
+        inside = known = (index >= 0) & (index < self.num_examples)
+        labels = index
         if targets is not None:
-            targets = targets.to(device, torch.int64, non_blocking=True)
-            known = (targets >= 0) & (targets < values.shape[1])
-            targets = targets.clamp(0, values.shape[1] - 1)
-        kept = None if keep is None else keep.to(device, non_blocking=True)
-        good = inside & known if kept is None else inside & known & kept
+            labels = targets.to(device, torch.int64, non_blocking=True)
+            known = (labels >= 0) & (labels < values.shape[1])
+            labels = labels.clamp(0, values.shape[1] - 1)
         wrong = torch.stack((~inside, ~known), 1)
-        wrong = wrong if kept is None else wrong & kept.unsqueeze(1)
+        good = inside & known
+        if keep is not None:
+            kept = keep.to(device, non_blocking=True)
+            wrong, good = wrong & kept.unsqueeze(1), good & kept
         self._bad |= wrong.any(0)
-        return torch.where(good, index, self.num_examples), index if targets is None else targets, values
-
-    def explain(self, index: Tensor, targets: Tensor | None, classes: int) -> None:
-        """Raise for the index or class that is out of range, if one is."""
-        self._range("index", index, self.num_examples)
-        if targets is not None:
-            self._range("targets", targets, classes)
+        return torch.where(good, index, self.num_examples), values, labels
 
     def check(self) -> None:
         """Raise if a device has seen a bad index or class since the last check; waits for the device."""
@@ -108,13 +124,13 @@ class Guard:
                     fix=f"Use 0 .. {end - 1}." if end else "Use 0 .. classes - 1.",
                 )
 
-    @staticmethod
-    def _range(name: str, given: Tensor, end: int) -> None:
-        bad = given[(given < 0) | (given >= end)]
-        if len(bad):
-            raise InputError(
-                f"out of range, {end} are known",
-                where=name,
-                got=int(bad[0]),
-                fix=f"Use 0 .. {end - 1}" + ("; mark padding with keep." if name == "targets" else "."),
-            )
+
+def _within(name: str, given: Int[np.ndarray, " batch"], end: int) -> None:
+    """Raise unless all lie in 0 .. end - 1; one pass, since negative numbers are large without their sign."""
+    if len(given) and given.view(np.uint64).max() >= end:
+        raise InputError(
+            f"out of range, {end} are known",
+            where=name,
+            got=int(given[(given < 0) | (given >= end)][0]),
+            fix=f"Use 0 .. {end - 1}" + ("; mark padding with keep." if name == "targets" else "."),
+        )

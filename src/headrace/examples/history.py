@@ -14,6 +14,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Self
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
@@ -247,12 +248,11 @@ class History(_Record):
         classes = logits.shape[1]
         if classes != self.num_classes:
             self._first_width(classes)
-        index, targets, logits = self._guard.route(index, targets, logits, keep)
-        try:
-            self._table.add(index, observe(logits, targets))
-        except (IndexError, RuntimeError):
-            self._guard.explain(index, targets, classes)
-            raise
+        places, scores, labels = self._guard.route(index, logits, targets, keep)
+        if len(places):
+            # A logit that is not finite shows in the history; NumPy need not warn.
+            with np.errstate(invalid="ignore"):
+                self._table.add(places, observe(scores, labels))
 
     def _first_width(self, classes: int) -> None:
         if self.num_classes is not None:
@@ -307,13 +307,11 @@ class LossHistory(_Record):
         Raises:
             InputError: As for `History.record`.
         """
-        self._guard.shapes(index, losses.unsqueeze(-1))
-        index, _, losses = self._guard.route(index, None, losses, keep)
-        try:
-            self._table.add(index, losses.detach().float().unsqueeze(1))
-        except (IndexError, RuntimeError):
-            self._guard.explain(index, None, 0)
-            raise
+        column = losses.unsqueeze(-1)
+        self._guard.shapes(index, column)
+        places, values, _ = self._guard.route(index, column, keep=keep)
+        if len(places):
+            self._table.add(places, values)
 
 
 def _table(

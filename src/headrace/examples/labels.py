@@ -68,15 +68,14 @@ class LabelWindow:
                 f"the logits have {logits.shape[1]} classes, {self.num_classes} were announced",
                 where="logits",
             )
-        index, _, logits = self._guard.route(index, None, logits, None)
-        if index.device.type == "cpu":
-            self._guard.explain(index, None, 0)
-        seen = self._count.index_select(0, index)
-        place, overwritten = ring_places(seen, index, self.window)
-        row = torch.where(overwritten, self.num_examples, index)
-        labels = logits.detach().argmax(1).to(torch.uint8)
+        places, scores, _ = self._guard.route(index, logits)
+        places = torch.as_tensor(places)
+        seen = self._count.index_select(0, places)
+        place, overwritten = ring_places(seen, places, self.window)
+        row = torch.where(overwritten, self.num_examples, places)
+        labels = torch.as_tensor(scores).argmax(1).to(torch.uint8)
         self._labels.view(-1).index_copy_(0, row * self.window + place, labels)
-        self._count.index_add_(0, index, torch.ones_like(seen))
+        self._count.index_add_(0, places, torch.ones_like(seen))
 
     @property
     def count(self) -> Int[Tensor, " examples"]:

@@ -14,10 +14,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
+import numpy as np
 from jaxtyping import Float, Int
-from torch import Tensor
 
+from headrace.examples.arrays import Array, namespace, positions
 from headrace.examples.observations import Quantity
 
 
@@ -55,38 +55,41 @@ class Layout:
         """Which quantities' last values are kept: loss and correct, or loss."""
         return slice(1, 3) if self.predictions else slice(0, 1)
 
-    def fading(self, decay: float, device: torch.device) -> Float[Tensor, " columns"]:
+    def fading(self, decay: float) -> Float[np.ndarray, " columns"]:
         """What the sums and second moments are multiplied by before a batch is added."""
         sums, seconds, _, _ = self.sizes
-        kept = [decay, decay * decay, 1.0, decay][:sums] + [decay] * seconds
-        return torch.tensor(kept, device=device)
+        return np.array([decay, decay * decay, 1.0, decay][:sums] + [decay] * seconds, dtype=np.float32)
+
+    def means(self) -> slice:
+        """The columns of the means."""
+        start = self.sizes[0] + self.sizes[1]
+        return slice(start, start + self.sizes[2])
 
 
 def increments(
-    rows: Float[Tensor, "batch columns"], values: Float[Tensor, "batch quantities"], layout: Layout
-) -> Float[Tensor, "batch terms"]:
+    rows: Float[Array, "batch columns"], values: Float[Array, "batch quantities"], layout: Layout
+) -> Float[Array, "batch terms"]:
     """What each occurrence adds: its ones, its transition, its squared deviations, its deviations.
 
     A transition is counted where the example was correct the last time before this batch and is
     wrong here; so several occurrences in one batch are each compared with the state before it.
     """
-    _, seconds, _, _ = layout.sizes
-    _, _, means, last = rows.split_with_sizes(layout.sizes, 1)
-    deviations = values - means
-    parts = [values.new_ones((values.shape[0], 3))]
+    deviations = values - rows[:, layout.means()]
+    varying = deviations[:, : layout.sizes[1]]
+    one = values[:, :1] * 0.0 + 1.0
+    parts = (one, one, one)
     if layout.predictions:
-        parts.append(last[:, 1:] * (1.0 - values[:, 2:3]))
-    parts += [deviations[:, :seconds].square(), deviations]
-    return torch.cat(parts, 1)
+        parts = (*parts, rows[:, -1:] > values[:, 2:3])
+    return namespace(values).concatenate((*parts, varying * varying, deviations), 1)
 
 
 def advanced(
-    rows: Float[Tensor, "batch columns"],
-    terms: Float[Tensor, "batch terms"],
-    last: Float[Tensor, "batch lasts"],
-    fading: Float[Tensor, " sums"] | None,
+    rows: Float[Array, "batch columns"],
+    terms: Float[Array, "batch terms"],
+    last: Float[Array, "batch lasts"],
+    fading: Float[Array, " columns"] | None,
     layout: Layout,
-) -> Float[Tensor, "batch columns"]:
+) -> Float[Array, "batch columns"]:
     """The rows after a batch; see the module's text for the formula.
 
     Args:
@@ -96,38 +99,36 @@ def advanced(
         fading: `Layout.fading`, or None where nothing fades.
         layout: Where a row keeps what.
     """
-    sums, seconds, width, _ = layout.sizes
-    head, deviations = terms.split_with_sizes((sums + seconds, width), 1)
-    old = rows[:, : sums + seconds]
-    new = old + head if fading is None else torch.addcmul(head, old, fading)
+    sums, seconds, _, _ = layout.sizes
+    head, old, deviations = sums + seconds, rows[:, : sums + seconds], terms[:, sums + seconds :]
+    new = terms[:, :head] + (old if fading is None else old * fading)
     step = deviations / new[:, :1]
-    new[:, sums:].addcmul_(deviations[:, :seconds], step[:, :seconds], value=-1)
-    means = rows[:, sums + seconds : sums + seconds + width] + step
-    return torch.cat((new, means, last), 1)
+    new[:, sums:] -= deviations[:, :seconds] * step[:, :seconds]
+    return namespace(rows).concatenate((new, rows[:, layout.means()] + step, last), 1)
 
 
 def merged(
-    first: Float[Tensor, "examples columns"], second: Float[Tensor, "examples columns"], layout: Layout
-) -> Float[Tensor, "examples columns"]:
+    first: Float[Array, "examples columns"], second: Float[Array, "examples columns"], layout: Layout
+) -> Float[Array, "examples columns"]:
     """Two records of the same examples as one (Chan, Golub and LeVeque 1979); exact but for rounding.
 
     Sums are added, so a transition between the end of one record and the start of the other is not
     counted. The last values are those of `second` where it has seen the example.
     """
-    count = 2
-    sums_a, seconds_a, means_a, last_a = first.split_with_sizes(layout.sizes, 1)
-    sums_b, seconds_b, means_b, last_b = second.split_with_sizes(layout.sizes, 1)
-    sums = sums_a + sums_b
-    share = sums_b[:, :1] / sums[:, :1].clamp_min(torch.finfo(torch.float32).tiny)
-    difference = means_b - means_a
-    between = difference[:, : layout.sizes[1]].square() * (sums_a[:, :1] * share)
-    last = torch.where(sums_b[:, count : count + 1] > 0, last_b, last_a)
-    return torch.cat((sums, seconds_a + seconds_b + between, means_a + difference * share, last), 1)
+    xp, (sums, seconds, _, lasts) = namespace(first), layout.sizes
+    varying, count = slice(sums, sums + seconds), slice(2, 3)
+    total = first[:, :sums] + second[:, :sums]
+    share = second[:, :1] / xp.where(total[:, :1] > 0, total[:, :1], 1.0)
+    difference = second[:, layout.means()] - first[:, layout.means()]
+    between = difference[:, :seconds] * difference[:, :seconds] * (first[:, :1] * share)
+    last = xp.where(second[:, count] > 0, second[:, -lasts:], first[:, -lasts:])
+    spread = first[:, varying] + second[:, varying] + between
+    return xp.concatenate((total, spread, first[:, layout.means()] + difference * share, last), 1)
 
 
 def slots(
-    scratch: Int[Tensor, " rows"], index: Int[Tensor, " batch"]
-) -> tuple[Int[Tensor, " batch"], Int[Tensor, " batch"]]:
+    scratch: Int[Array, " rows"], index: Int[Array, " batch"]
+) -> tuple[Int[Array, " batch"], Int[Array, " batch"]]:
     """For each occurrence the position in the batch that stands for its example: its last one.
 
     Args:
@@ -137,9 +138,10 @@ def slots(
     Returns:
         The slots, and the plain positions: they are equal where no example occurs twice.
     """
-    positions = torch.arange(index.shape[0], dtype=torch.int32, device=index.device)
-    if index.device.type == "cpu":
-        scratch.index_copy_(0, index, positions)
+    position = positions(index)
+    if isinstance(scratch, np.ndarray):
+        scratch[index] = position
     else:
-        scratch.scatter_reduce_(0, index, positions, "amax", include_self=False)
-    return scratch.index_select(0, index), positions
+        # Which of several assignments stays is left open on a device; the largest position is the last.
+        scratch.scatter_reduce_(0, index, position.int(), "amax", include_self=False)
+    return scratch[index], position

@@ -13,9 +13,9 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
-import torch
 from jaxtyping import Float, Int
-from torch import Tensor
+
+from headrace.examples.arrays import Array, namespace, positions
 
 Quantity = Literal["probability", "loss", "correct", "margin", "el2n"]
 """What is observed of an example; the order of the columns of `observe`."""
@@ -28,26 +28,29 @@ LOSS: tuple[Quantity, ...] = ("loss",)
 
 
 def observe(
-    logits: Float[Tensor, "batch classes"], targets: Int[Tensor, " batch"]
-) -> Float[Tensor, "batch quantities"]:
-    """The five quantities of `PREDICTION` for each example of a batch, in float32.
-
-    Half-precision logits are computed in float32. No gradient flows back.
+    logits: Float[Array, "batch classes"], targets: Int[Array, " batch"]
+) -> Float[Array, "batch quantities"]:
+    """The five quantities of `PREDICTION` for each example of a batch.
 
     Args:
-        logits: The model's outputs before the softmax, at least two classes.
+        logits: The model's outputs before the softmax, float32, at least two classes.
         targets: The true class of each example, from 0 to classes - 1.
 
     Returns:
-        One row per example: probability, loss, correct, margin, el2n.
+        One float32 row per example: probability, loss, correct, margin, el2n.
     """
-    scores = logits.detach().float()
-    column = targets.long().unsqueeze(1)
-    log_probabilities = scores.log_softmax(1)
-    log_probability = log_probabilities.gather(1, column)
-    margin = scores.gather(1, column) - scores.scatter(1, column, -torch.inf).amax(1, keepdim=True)
-    minus_one = scores.new_full((scores.shape[0], 1), -1.0)
-    residual = log_probabilities.exp_().scatter_add_(1, column, minus_one)
-    el2n = torch.linalg.vector_norm(residual, dim=1, keepdim=True)
-    correct = margin.heaviside(margin.new_zeros(()))
-    return torch.cat((log_probability.exp(), -log_probability, correct, margin, el2n), 1)
+    xp, row = namespace(logits), positions(logits)
+    shifted = logits - xp.amax(logits, 1, keepdims=True)
+    residual = xp.exp(shifted)
+    total = residual.sum(1, keepdims=True)
+    residual /= total
+    own = shifted[row, targets]
+    probability = residual[row, targets]
+    loss = xp.log(total) - own[:, None]
+    # One of the two is the highest logit, which was shifted to 0: so the difference is rounded once.
+    shifted[row, targets] = -xp.inf
+    margin = own[:, None] - xp.amax(shifted, 1, keepdims=True)
+    # Subtracted before it is squared: near certainty the squares alone would cancel.
+    residual[row, targets] = probability - 1.0
+    el2n = xp.sqrt((residual * residual).sum(1, keepdims=True))
+    return xp.concatenate((probability[:, None], loss, margin > 0, margin, el2n), 1)

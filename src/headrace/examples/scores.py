@@ -139,7 +139,7 @@ def prediction_variance(history: Observed) -> Float[Tensor, " examples"]:
 
 @_score(hard="high")
 def threshold_closeness(history: Observed) -> Float[Tensor, " examples"]:
-    """pm (1 - pm), of the mean: how near the decision lies (Chang et al. 2017)."""
+    """The product pm (1 - pm), of the mean: how near the decision lies (Chang et al. 2017)."""
     mean = _mean(history, "probability")
     return _filled(mean * (1.0 - mean), history.count > 0)
 

@@ -7,6 +7,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from headrace.examples._base import SPARE
+from headrace.examples.arrays import Array
 from headrace.examples.observations import Quantity
 
 CHUNK = 1 << 20
@@ -60,16 +61,16 @@ class WindowTable:
         width = 1 + window * len(self._stored)
         self._rows = torch.zeros((num_examples + SPARE, width), device=device)
 
-    def add(self, index: Int[Tensor, " batch"], values: Float[Tensor, "batch quantities"]) -> None:
+    def add(self, index: Int[Array, " batch"], values: Float[Array, "batch quantities"]) -> None:
         """Take in one batch; occurrences of one example enter in the order of the batch."""
+        index, values = torch.as_tensor(index), torch.as_tensor(values)
         rows, fields = self._rows, len(self._stored)
-        on_host = index.device.type == "cpu"
-        seen = (rows[:-SPARE] if on_host else rows)[:, 0].index_select(0, index)
+        seen = rows[:, 0].index_select(0, index)
         place, overwritten = ring_places(seen, index, self.window)
         row = torch.where(overwritten, len(rows) - SPARE, index)
-        columns = [self.quantities.index(quantity) for quantity in self._stored]
-        for field, column in enumerate(columns):
-            rows.view(-1).index_copy_(0, row * rows.shape[1] + 1 + place * fields + field, values[:, column])
+        for field, quantity in enumerate(self._stored):
+            target = row * rows.shape[1] + 1 + place * fields + field
+            rows.view(-1).index_copy_(0, target, values[:, self.quantities.index(quantity)])
         rows[:, 0].index_add_(0, index, torch.ones_like(seen))
 
     def count(self) -> Float[Tensor, " examples"]:
