@@ -11,7 +11,7 @@ import pytest
 
 from headrace.analysis.results import Analysis
 from headrace.report import write_report
-from headrace.report.page import interval, summary_row
+from headrace.report.page import headline, interval, lead, summary_row
 from headrace.report.values import Curve, Fit, Point
 
 from .made import Made, analysis
@@ -188,7 +188,7 @@ def test_the_summary_says_at_least_where_the_largest_tested_is_still_useful() ->
         max_useful_batch_size=16, max_useful_is_largest_tested=True,
     )  # fmt: skip
     row = summary_row(Curve(label="SGD", optimizer="sgd", points=points, fit=fit))
-    assert (row["perfect"], row["useful"]) == ("8", "≥ 16")
+    assert (row["perfect"], row["useful"]) == ("none", "≥ 16")
     assert (row["critical"], row["critical_interval"]) == ("1,234", "at least 800")
     assert (row["fewest"], row["fewest_interval"], row["fewest_at"]) == (
         "60",
@@ -197,10 +197,33 @@ def test_the_summary_says_at_least_where_the_largest_tested_is_still_useful() ->
     )
 
 
+def curve(label: str, useful: float | None, *, largest: bool = False, high: float | None = None) -> Curve:
+    fit = Fit(
+        steps_min=1.0, critical_batch_size=8.0, max_useful_batch_size=useful, max_useful_high=high,
+        max_useful_low=64.0 if high else None, max_useful_is_largest_tested=largest,
+    )  # fmt: skip
+    return Curve(label=label, optimizer="sgd", points=(Point(batch_size=4096, steps=9),), fit=fit)
+
+
+def test_the_headline_is_the_answer_in_one_sentence() -> None:
+    said = "Larger batches save steps up to a batch size of 256"
+    assert headline([curve("SGD", 256)]) == f"{said}."
+    two = headline([curve("SGD", 256, high=512), curve("Nesterov", 4096, largest=True, high=4096)])
+    first, second = f"{said} with SGD (95 % interval: 64 to 512)", "at least 4,096 with Nesterov"
+    assert two == f"{first}, and of {second} (95 % interval: at least 64)."
+    assert "sizes of 1 to 5:" in headline([curve(str(size), size) for size in range(1, 6)])
+    assert headline([curve("SGD", None)]).startswith("Too few batch sizes")
+
+
+def test_the_lead_of_a_conclusion_is_what_stands_before_its_colon() -> None:
+    assert lead("SGD: it scales: far") == ("SGD: ", "it scales: far")
+    assert lead("It scales far.") == ("", "It scales far.")
+
+
 @pytest.mark.parametrize(
     ("ends", "text"),
     [
-        ((12, 34.4), "12 to 34"), ((12, None), "at least 12"), ((0.0, 34), "at most 34"),
+        ((0.57, 34.4), "0.57 to 34.4"), ((12, None), "at least 12"), ((0.0, 34), "at most 34"),
         ((0.0, float("inf")), "not bounded"), ((None, None), ""),
     ],
 )  # fmt: skip

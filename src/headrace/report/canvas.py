@@ -171,10 +171,10 @@ def note(axes: Axes, text: str, x: float, y: float, *, ha: str = "left", va: str
     axes.text(x, y, text, transform=axes.transAxes, ha=ha, va=va, color=FAINT)
 
 
-def frame_size(axes: Axes) -> tuple[float, float]:
-    """Width and height of the frame in pixels."""
+def frame_size(axes: Axes) -> tuple[int, int]:
+    """Width and height of the frame in whole pixels."""
     box = axes.get_window_extent()
-    return box.width, box.height
+    return round(box.width), round(box.height)
 
 
 def batch_axis(axes: Axes, sizes: Sequence[float], *, label: str = "batch size (examples)") -> None:
@@ -182,7 +182,7 @@ def batch_axis(axes: Axes, sizes: Sequence[float], *, label: str = "batch size (
     low, high = min(sizes) / 1.5, max(sizes) * 1.5
     axes.set_xscale("log", base=2)
     axes.set_xlim(low, high)
-    ticks = binary_ticks(low, high, int(frame_size(axes)[0] // 40))
+    ticks = binary_ticks(low, high, frame_size(axes)[0] // 40)
     _set_ticks(axes, "x", ticks, [short(tick) for tick in ticks])
     axes.set_xlabel(label)
 
@@ -193,7 +193,7 @@ def binary_axis(axes: Axes, values: Sequence[float], *, which: str = "y", pad: f
     _scale(axes, which, 2, low, high)
     width, height = frame_size(axes)
     room = height // 26 if which == "y" else width // 58
-    ticks = binary_ticks(low, high, int(room))
+    ticks = binary_ticks(low, high, room)
     _set_ticks(axes, which, ticks, [whole(tick) if tick < 100_000 else _large(tick) for tick in ticks])
 
 
@@ -209,7 +209,7 @@ def decimal_axis(
     low, high = min(values) / pad, max(values) * pad
     _scale(axes, which, 10, low, high)
     width, height = frame_size(axes)
-    ticks = decimal_ticks(low, high, int(height // 26 if which == "y" else width // 52))
+    ticks = decimal_ticks(low, high, height // 26 if which == "y" else width // 52)
     _set_ticks(axes, which, ticks, [plain(1 - tick if complement else tick, 6) for tick in ticks])
 
 

@@ -80,12 +80,45 @@ def page(
         absent=[figure for figure in figures if isinstance(figure, Absent)],
         studies=study_rows(analysis, curves),
         counts=counts(analysis),
-        conclusions=conclusions(analysis),
+        headline=headline(curves),
+        conclusions=[lead(text) for text in conclusions(analysis)],
         warnings=warnings(analysis),
         provenance=provenance,
         glossary=GLOSSARY,
         plain=plain,
     )
+
+
+_NAMED = 4
+"""How many curves the headline names one by one."""
+
+
+def headline(curves: Sequence[Curve]) -> str:
+    """The answer in one sentence: up to which batch size a larger one saves steps, with its interval."""
+    known = [(curve, curve.fit) for curve in curves if curve.fit and curve.fit.max_useful_batch_size]
+    if not known:
+        return "Too few batch sizes reached the goal to say how far batch size pays."
+    if len(known) > _NAMED:
+        sizes = [fit.max_useful_batch_size or 0.0 for _, fit in known]
+        ends = f"{whole(min(sizes))} to {whole(max(sizes))}"
+        return f"Larger batches save steps up to batch sizes of {ends}: it depends on the curve."
+    parts = [_useful(curve, fit, named=len(curves) > 1) for curve, fit in known]
+    return f"Larger batches save steps up to a batch size of {', and of '.join(parts)}."
+
+
+def _useful(curve: Curve, fit: Fit, *, named: bool) -> str:
+    size, largest = whole(fit.max_useful_batch_size), fit.max_useful_is_largest_tested
+    said = f"at least {size}" if largest else size
+    spread = _tested(curve, fit.max_useful_low, fit.max_useful_high)
+    return (
+        said + (f" with {curve.label}" if named else "") + (f" (95 % interval: {spread})" if spread else "")
+    )
+
+
+def lead(sentence: str) -> tuple[str, str]:
+    """A conclusion as its lead (`SGD: `, up to the first colon where that is short) and the rest."""
+    head, colon, rest = sentence.partition(": ")
+    return (f"{head}: ", rest) if colon and len(head) <= 60 else ("", sentence)
 
 
 def summary_row(curve: Curve) -> dict[str, str]:
@@ -94,16 +127,23 @@ def summary_row(curve: Curve) -> dict[str, str]:
     fewest = curve.fewest
     return {
         "curve": curve.label,
-        "perfect": _at_least(fit.perfect_scaling_limit, largest=fit.perfect_scaling_is_largest_tested),
-        "perfect_interval": interval(fit.perfect_scaling_low, fit.perfect_scaling_high),
+        "perfect": _perfect(curve, fit),
+        "perfect_interval": _tested(curve, fit.perfect_scaling_low, fit.perfect_scaling_high),
         "useful": _at_least(fit.max_useful_batch_size, largest=fit.max_useful_is_largest_tested),
-        "useful_interval": interval(fit.max_useful_low, fit.max_useful_high),
-        "critical": whole(fit.critical_batch_size),
+        "useful_interval": _tested(curve, fit.max_useful_low, fit.max_useful_high),
+        "critical": plain(fit.critical_batch_size),
         "critical_interval": interval(fit.low, fit.high) if fit.critical_batch_size is not None else "",
         "fewest": whole(fewest.steps) if fewest else "goal not reached",
         "fewest_at": f"at batch size {whole(fewest.batch_size)}" if fewest else "",
         "fewest_interval": interval(*fewest.interval) if fewest else "",
     }
+
+
+def _perfect(curve: Curve, fit: Fit) -> str:
+    """Where perfect scaling ends; the smallest batch size says that there is none."""
+    limit, largest = fit.perfect_scaling_limit, fit.perfect_scaling_is_largest_tested
+    nowhere = bool(curve.reached) and limit == curve.reached[0].batch_size and not largest
+    return "none" if nowhere else _at_least(limit, largest=largest)
 
 
 def _at_least(value: float | None, *, largest: bool) -> str:
@@ -115,8 +155,14 @@ def interval(low: float | None, high: float | None) -> str:
     if low is None:
         return ""
     if high is None or math.isinf(high):
-        return f"at least {whole(low)}" if low > 0 else "not bounded"
-    return f"{whole(low)} to {whole(high)}" if low > 0 else f"at most {whole(high)}"
+        return f"at least {plain(low)}" if low > 0 else "not bounded"
+    return f"{plain(low)} to {plain(high)}" if low > 0 else f"at most {plain(high)}"
+
+
+def _tested(curve: Curve, low: float | None, high: float | None) -> str:
+    """An interval of batch sizes; one that ends at the largest tested is open: its end was not seen."""
+    largest = curve.reached[-1].batch_size if curve.reached else 0
+    return interval(low, None if high is not None and high >= largest else high)
 
 
 def study_rows(analysis: Analysis, curves: Sequence[Curve]) -> list[dict[str, str]]:
