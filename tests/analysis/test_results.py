@@ -164,3 +164,25 @@ def test_budgets_never_exceed_a_studys_own_and_improve_with_size(analysis):
 def test_json_is_strict(tmp_path, analysis):
     write_results(analysis, tmp_path)
     assert json.loads((tmp_path / "results.json").read_text()) == analysis.results
+
+
+def test_the_papers_rule_over_a_whole_store(tmp_path):
+    """A trial that diverges at any point is left out, and the goal may be another than the store's."""
+    from headrace.analysis.steps_to_result import published_results
+
+    asked = experiment(BATCH[:3], trials=8)
+    stored = make_store(tmp_path, asked, SQUARE_ROOT)
+    for goal in (0.1, 0.12):
+        for study in asked.studies():
+            rows = stored.study_measurements(study.name)
+            complete = [r.trial for r in stored.study_records(study.name) if r.diverged is None]
+            first = sorted(complete)[:8]
+            reached = [
+                (min(steps), trial)
+                for trial in first
+                if (steps := [s for t, s, e in rows.select("trial", "step", "validation/error").iter_rows()
+                              if t == trial and e < goal])
+            ]  # fmt: skip
+            found = published_results(stored, goal=goal)[study.name]
+            assert found.reached == tuple(sorted(reached))
+            assert found.counted == len(first)
