@@ -159,11 +159,11 @@ class Planning:
         return 1
 
     def state_dict(self) -> dict[str, Any]:
-        """The values, and in which epoch they were assessed."""
-        return {
-            "values": None if self.values is None else self.values.copy(),
-            "assessed_in": self._assessed_in,
-        }
+        """The values as a tensor, and in which epoch they were assessed."""
+        import torch
+
+        values = None if self.values is None else torch.tensor(self.values)
+        return {"values": values, "assessed_in": self._assessed_in}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take the values over; the plan is made again from them."""

@@ -136,6 +136,11 @@ class ExampleSampler(Sampler[Any]):
             return len(range(self.rank, length, self.world_size))
         return len(cut(length, self.batch_size * self._candidates(), self.last)) - 1
 
+    def plan(self) -> Plan:
+        """The plan of the current epoch, made now if it was not."""
+        self._settle()
+        return self._planning.plan(self._number)
+
     def weights_for(self, indices: Int64[Tensor, " batch"]) -> Float[Tensor, " batch"]:
         """What these examples' losses are multiplied by in this epoch, on the device of `indices`.
 
