@@ -14,6 +14,7 @@ import pytest
 
 from headrace.errors import InputError
 from headrace.experiments import Experiment, runner, store
+from headrace.experiments.archive import steps_to_goal
 from headrace.experiments.bound import Judgement
 from headrace.experiments.engines.local import WorkerDied
 from headrace.experiments.progress import State, progress_of
@@ -70,7 +71,19 @@ def test_bound_and_budget_and_any_number_of_processes_agree(
     assert canonical(full) == expected
     assert sum(r.trained for r in two.records) < sum(r.trained for r in full.records)
     _check_test_metrics(two, full)
+    _check_goals(full)
     _check_repair(two, expected)
+
+
+def _check_goals(full: StoredExperiment) -> None:
+    """Reached is the first measurement strictly below the goal, which some trials meet exactly and miss."""
+    assert full.goal is not None
+    errors = full.measurements["validation/error"]
+    assert (errors == full.goal).any()
+    for study in full.parts:
+        table = full.study_measurements(study)
+        below = dict(steps_to_goal(table, full.goal).rows())
+        assert {r.trial: r.reached for r in full.study_records(study) if r.reached is not None} == below
 
 
 def _check_test_metrics(raced: StoredExperiment, full: StoredExperiment) -> None:

@@ -25,7 +25,7 @@ def _model() -> nn.Module:
     return nn.Sequential(nn.Linear(8, 8), nn.ReLU(), nn.Dropout(0.3), nn.Linear(8, 2))
 
 
-def blobs(goal: float = 0.19, pause: float = 0.0) -> Workload:
+def blobs(goal: float = 24 / 128, pause: float = 0.0) -> Workload:
     """Dropout is in it so that a trial's own random stream matters."""
     return Workload(
         name="blobs",
