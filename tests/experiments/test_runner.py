@@ -148,9 +148,13 @@ def gone(pid: int) -> bool:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
-def test_a_run_that_was_ended_goes_on_to_the_same(how: signal.Signals, experiment, tmp_path: Path) -> None:
+def test_a_run_that_was_ended_goes_on_to_the_same(
+    how: signal.Signals, experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     slow = experiment({"workload.settings": {"pause": 0.004}})
-    expected = canonical(run(slow, tmp_path / "reference", processes=2))
+    with monkeypatch.context() as inline:
+        inline.setattr(runner, "LocalEngine", InlineEngine)
+        expected = canonical(run(experiment(), tmp_path / "reference", processes=2))
     folder = tmp_path / "ended"
     process = started(slow, folder, tmp_path)
     workers = workers_of(process.pid)
