@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from headrace.errors import InputError
 from headrace.examples import History, LossHistory
+from headrace.examples.arrays import SMALL
 from headrace.examples.observations import PREDICTION, observe
 
 from .brute import Batch, Stored, batches, record
@@ -122,7 +123,7 @@ def test_occurrences_in_one_batch_are_compared_with_the_state_before_it() -> Non
 
 
 def test_a_tie_counts_as_wrong() -> None:
-    assert observe(torch.zeros(1, 3), torch.tensor([0]))[0, 2] == 0
+    assert observe(torch.zeros(1, 3), torch.tensor([0]))[2, 0] == 0
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
@@ -139,7 +140,7 @@ def test_a_nearly_certain_prediction_keeps_its_small_el2n() -> None:
     logits = torch.tensor([[12.0, 0.0, 0.0]])
     p = logits.double().softmax(1)[0]
     exact = float(((p[0] - 1) ** 2 + p[1] ** 2 + p[2] ** 2).sqrt())
-    assert float(observe(logits, torch.tensor([0]))[0, 4]) == pytest.approx(exact, rel=0.01)
+    assert float(observe(logits, torch.tensor([0]))[4, 0]) == pytest.approx(exact, rel=0.01)
 
 
 def test_the_variance_of_near_constant_probabilities_is_kept_over_many_observations() -> None:
@@ -226,6 +227,22 @@ def test_rows_that_are_not_to_count_leave_no_trace() -> None:
     index, targets = torch.tensor([0, 1, 1]), torch.tensor([0, 1, -100])
     history.record(index, torch.randn(3, 2), targets, keep=torch.tensor([True, True, False]))
     assert history.count.tolist() == [1, 1, 0]
+
+
+def test_a_large_batch_gives_the_same_as_its_pieces() -> None:
+    """Large batches take torch's path on the host, small ones NumPy's."""
+    whole, pieces = History(3000), History(3000)
+    logits, index = torch.randn(3000, 20), torch.randperm(3000)
+    assert logits.numel() > SMALL
+    whole.record(index, logits, index % 20)
+    for part in range(0, 3000, 500):
+        rows = slice(part, part + 500)
+        pieces.record(index[rows], logits[rows], index[rows] % 20)
+    torch.testing.assert_close(
+        whole.state_dict()["table"], pieces.state_dict()["table"], rtol=1e-5, atol=1e-6
+    )
+    with pytest.raises(InputError, match="out of range"):
+        whole.record(index + 1, logits, index % 20)
 
 
 def test_an_empty_batch_changes_nothing() -> None:

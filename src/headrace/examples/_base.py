@@ -25,11 +25,11 @@ class Table(Protocol):
 
     @property
     def quantities(self) -> tuple[Quantity, ...]:
-        """The quantities that are kept, the columns of the `values` given to `add`."""
+        """The quantities that are kept, the rows of the `values` given to `add`."""
         ...
 
-    def add(self, index: Int[Array, " batch"], values: Float[Array, "batch quantities"]) -> None:
-        """Take in one batch: NumPy arrays on the host, tensors on a device; indices are in range."""
+    def add(self, index: Int[Array, " batch"], values: Float[Array, "quantities batch"]) -> None:
+        """Take in one batch: NumPy arrays or tensors, the indices in range."""
         ...
 
     def count(self) -> Float[Tensor, " examples"]:

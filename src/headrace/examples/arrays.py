@@ -1,8 +1,8 @@
 """The same arithmetic on NumPy arrays and on tensors.
 
-On the host a history's arithmetic runs in NumPy on the tensors' memory, since a NumPy call on a small
-batch costs a third of torch's; on a device it runs in torch. The two libraries agree on operators, on
-indexing by arrays, and on the functions that are used here.
+On the host a history's arithmetic runs in NumPy on the tensors' memory while a batch is small, since
+a NumPy call costs a third of torch's; large batches, and all on a device, run in torch. The two
+libraries agree on operators, on indexing by arrays, and on the functions that are used here.
 """
 
 from __future__ import annotations
@@ -11,6 +11,12 @@ from typing import Any
 
 import numpy as np
 import torch
+
+SMALL = 1 << 15
+"""Logits of a batch up to which NumPy is the faster one on the host."""
+
+FEW = 64
+"""Columns up to which a transposed copy pays."""
 
 Array = Any
 """A NumPy array or a tensor; which one, all arguments of a call agree on."""
@@ -35,14 +41,32 @@ def positions(array: Array) -> Array:
     return torch.arange(len(array), device=array.device)
 
 
+def upright(rows: Array) -> Array:
+    """The transpose, [columns, rows]; copied where that makes NumPy fast.
+
+    NumPy runs along the last axis in one go and stops at each of its ends: a last axis of ten classes,
+    or of a handful of columns, costs far more than one as long as the batch.
+    """
+    if isinstance(rows, np.ndarray) and rows.shape[1] <= FEW:
+        return np.ascontiguousarray(rows.T)
+    return rows.T
+
+
+def gathered(table: Array, index: Array) -> Array:
+    """The rows of a table at an index, upright: [columns, batch]; a copy."""
+    if isinstance(table, np.ndarray):
+        return upright(table.take(index, 0))
+    return table.index_select(0, index).T
+
+
 def summed(slot: Array, terms: Array) -> Array:
-    """For each row the sum of all rows that share its slot, without a loop over rows.
+    """For each entry the sum over all entries that share its slot.
 
     Args:
-        slot: The slot of each row, from 0 to rows - 1.
-        terms: What is summed, [rows, columns].
+        slot: The slot of each entry, from 0 to batch - 1.
+        terms: What is summed, [terms, batch].
     """
     if isinstance(terms, np.ndarray):
-        sums = [np.bincount(slot, column, len(slot))[slot] for column in terms.T]
-        return np.stack(sums, 1).astype(terms.dtype)
-    return torch.zeros_like(terms).index_add_(0, slot, terms).index_select(0, slot)
+        sums = [np.bincount(slot, term, len(slot)) for term in terms]
+        return np.array(sums, terms.dtype).take(slot, 1)
+    return torch.zeros_like(terms).index_add_(1, slot, terms).index_select(1, slot)

@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from headrace.examples._base import SPARE
-from headrace.examples.arrays import Array, alike, summed
+from headrace.examples.arrays import Array, alike, gathered, summed
 from headrace.examples.moments import Layout, advanced, increments, merged, slots
 from headrace.examples.observations import Quantity
 
@@ -48,16 +48,16 @@ class GrowingTable:
         """The quantities that are averaged."""
         return self.layout.quantities
 
-    def add(self, index: Int[Array, " batch"], values: Float[Array, "batch quantities"]) -> None:
+    def add(self, index: Int[Array, " batch"], values: Float[Array, "quantities batch"]) -> None:
         """Take in one batch; occurrences of one example in it are merged first."""
         table, scratch, fading = alike(values, self._rows, self._slots, self._fading)
-        rows = table[index]
+        rows = gathered(table, index)
         slot, position = slots(scratch, index)
-        terms, last = increments(rows, values, self.layout), values[:, self.layout.last]
+        terms, last = increments(rows, values, self.layout), values[self.layout.last]
         # Looking for duplicates is free on the host; a device would be waited for, so there all are summed.
         if not isinstance(slot, np.ndarray) or (slot != position).any():
-            terms, last = summed(slot, terms), last[slot]
-        table[index] = advanced(rows, terms, last, fading, self.layout)
+            terms, last = summed(slot, terms), last[:, slot]
+        table[index] = advanced(rows, terms, last, fading, self.layout).T
 
     def _column(self, block: int, place: int = 0) -> Float[Tensor, " examples"]:
         return self._examples[:, sum(self.layout.sizes[:block]) + place]
@@ -93,7 +93,7 @@ class GrowingTable:
         """Take in the rows of another growing table, in pieces."""
         for start in range(0, len(self._examples), CHUNK):
             rows = self._examples[start : start + CHUNK]
-            rows.copy_(merged(rows, other[start : start + CHUNK].to(rows.device), self.layout))
+            rows.copy_(merged(rows.T, other[start : start + CHUNK].to(rows.device).T, self.layout).T)
 
     @property
     def tensor(self) -> Float[Tensor, "rows columns"]:

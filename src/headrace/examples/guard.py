@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from headrace.errors import InputError
-from headrace.examples.arrays import Array
+from headrace.examples.arrays import SMALL, Array
 
 _INTEGERS = (torch.int64, torch.int32, torch.int16, torch.uint8, torch.int8)
 
@@ -71,8 +71,9 @@ class Guard:
     ) -> tuple[Array, Array, Array]:
         """The index, the float32 values and the targets, all safe to gather with.
 
-        On the host they are NumPy arrays without the rows that do not count. On a device they are
-        tensors, and such rows have the spare row's index. Without targets the index stands in for them.
+        On the host the rows that do not count are left out, and a small batch comes as NumPy arrays. On
+        a device they are tensors, and rows that do not count have the spare row's index. Without targets
+        the index stands in for them.
 
         Raises:
             InputError: On the host, an index or a class out of range.
@@ -88,6 +89,8 @@ class Guard:
         _within("index", places, self.num_examples)
         if targets is not None:
             _within("targets", classes, values.shape[1])
+        if values.numel() > SMALL:
+            return torch.as_tensor(places), values, torch.as_tensor(classes)
         return places, values.numpy(), classes
 
     def _led(

@@ -311,7 +311,7 @@ class LossHistory(_Record):
         self._guard.shapes(index, column)
         places, values, _ = self._guard.route(index, column, keep=keep)
         if len(places):
-            self._table.add(places, values)
+            self._table.add(places, values.T)
 
 
 def _table(

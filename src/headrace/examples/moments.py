@@ -1,8 +1,9 @@
 """Running counts, means and second moments of many examples at once: pure functions on rows.
 
-A row holds what is known of one example. A batch is merged into its rows by the formula of
-Chan, Golub and LeVeque (1979) written with deviations from the old mean m, so that k occurrences
-of an example in one batch are right at once, and one occurrence is Welford's formula:
+A row holds what is known of one example; here rows stand upright, [columns, batch]. A batch is merged
+into its rows by the formula of Chan, Golub and LeVeque (1979), written with deviations from the old
+mean m, so that k occurrences of an example in one batch are right at once, and one occurrence is
+Welford's formula:
 
     d_i = v_i - m;  n' = n + k;  m' = m + sum d_i / n';  M2' = M2 + sum d_i^2 - (sum d_i)^2 / n'
 
@@ -55,10 +56,11 @@ class Layout:
         """Which quantities' last values are kept: loss and correct, or loss."""
         return slice(1, 3) if self.predictions else slice(0, 1)
 
-    def fading(self, decay: float) -> Float[np.ndarray, " columns"]:
+    def fading(self, decay: float) -> Float[np.ndarray, "columns one"]:
         """What the sums and second moments are multiplied by before a batch is added."""
         sums, seconds, _, _ = self.sizes
-        return np.array([decay, decay * decay, 1.0, decay][:sums] + [decay] * seconds, dtype=np.float32)
+        kept = [decay, decay * decay, 1.0, decay][:sums] + [decay] * seconds
+        return np.array(kept, dtype=np.float32)[:, None]
 
     def means(self) -> slice:
         """The columns of the means."""
@@ -67,63 +69,62 @@ class Layout:
 
 
 def increments(
-    rows: Float[Array, "batch columns"], values: Float[Array, "batch quantities"], layout: Layout
-) -> Float[Array, "batch terms"]:
+    rows: Float[Array, "columns batch"], values: Float[Array, "quantities batch"], layout: Layout
+) -> Float[Array, "terms batch"]:
     """What each occurrence adds: its ones, its transition, its squared deviations, its deviations.
 
     A transition is counted where the example was correct the last time before this batch and is
     wrong here; so several occurrences in one batch are each compared with the state before it.
     """
-    deviations = values - rows[:, layout.means()]
-    varying = deviations[:, : layout.sizes[1]]
-    one = values[:, :1] * 0.0 + 1.0
-    parts = (one, one, one)
-    if layout.predictions:
-        parts = (*parts, rows[:, -1:] > values[:, 2:3])
-    return namespace(values).concatenate((*parts, varying * varying, deviations), 1)
+    xp = namespace(values)
+    deviations = values - rows[layout.means()]
+    varying = deviations[: layout.sizes[1]]
+    lost = [rows[-1:] > values[2:3]] if layout.predictions else []
+    return xp.concatenate([xp.ones_like(rows[:3]), *lost, varying * varying, deviations])
 
 
 def advanced(
-    rows: Float[Array, "batch columns"],
-    terms: Float[Array, "batch terms"],
-    last: Float[Array, "batch lasts"],
-    fading: Float[Array, " columns"] | None,
+    rows: Float[Array, "columns batch"],
+    terms: Float[Array, "terms batch"],
+    last: Float[Array, "lasts batch"],
+    fading: Float[Array, "columns one"] | None,
     layout: Layout,
-) -> Float[Array, "batch columns"]:
+) -> Float[Array, "columns batch"]:
     """The rows after a batch; see the module's text for the formula.
 
     Args:
-        rows: The rows before the batch.
+        rows: The rows before the batch, upright.
         terms: The increments, summed over the occurrences of each example.
         last: The last values that the rows shall keep.
         fading: `Layout.fading`, or None where nothing fades.
         layout: Where a row keeps what.
     """
     sums, seconds, _, _ = layout.sizes
-    head, old, deviations = sums + seconds, rows[:, : sums + seconds], terms[:, sums + seconds :]
-    new = terms[:, :head] + (old if fading is None else old * fading)
-    step = deviations / new[:, :1]
-    new[:, sums:] -= deviations[:, :seconds] * step[:, :seconds]
-    return namespace(rows).concatenate((new, rows[:, layout.means()] + step, last), 1)
+    head = sums + seconds
+    old, deviations = rows[:head], terms[head:]
+    new = terms[:head] + (old if fading is None else old * fading)
+    step = deviations / new[0]
+    new[sums:] -= deviations[:seconds] * step[:seconds]
+    return namespace(rows).concatenate([new, rows[layout.means()] + step, last])
 
 
 def merged(
-    first: Float[Array, "examples columns"], second: Float[Array, "examples columns"], layout: Layout
-) -> Float[Array, "examples columns"]:
+    first: Float[Array, "columns examples"], second: Float[Array, "columns examples"], layout: Layout
+) -> Float[Array, "columns examples"]:
     """Two records of the same examples as one (Chan, Golub and LeVeque 1979); exact but for rounding.
 
     Sums are added, so a transition between the end of one record and the start of the other is not
     counted. The last values are those of `second` where it has seen the example.
     """
     xp, (sums, seconds, _, lasts) = namespace(first), layout.sizes
-    varying, count = slice(sums, sums + seconds), slice(2, 3)
-    total = first[:, :sums] + second[:, :sums]
-    share = second[:, :1] / xp.where(total[:, :1] > 0, total[:, :1], 1.0)
-    difference = second[:, layout.means()] - first[:, layout.means()]
-    between = difference[:, :seconds] * difference[:, :seconds] * (first[:, :1] * share)
-    last = xp.where(second[:, count] > 0, second[:, -lasts:], first[:, -lasts:])
-    spread = first[:, varying] + second[:, varying] + between
-    return xp.concatenate((total, spread, first[:, layout.means()] + difference * share, last), 1)
+    varying = slice(sums, sums + seconds)
+    total = first[:sums] + second[:sums]
+    share = second[0] / xp.where(total[0] > 0, total[0], 1.0)
+    difference = second[layout.means()] - first[layout.means()]
+    between = difference[:seconds] * difference[:seconds] * (first[0] * share)
+    last = xp.where(second[2] > 0, second[-lasts:], first[-lasts:])
+    spread = first[varying] + second[varying] + between
+    return xp.concatenate([total, spread, first[layout.means()] + difference * share, last])
 
 
 def slots(

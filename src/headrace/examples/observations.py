@@ -1,6 +1,6 @@
 """What one forward pass says about each example of a batch: five numbers, as pure functions.
 
-| column | formula | source |
+| row | formula | source |
 |---|---|---|
 | probability | softmax(z)_y, of the true class y | Chang et al. (2017) |
 | loss | -log softmax(z)_y | |
@@ -15,10 +15,10 @@ from typing import Literal, get_args
 
 from jaxtyping import Float, Int
 
-from headrace.examples.arrays import Array, namespace, positions
+from headrace.examples.arrays import Array, namespace, positions, upright
 
 Quantity = Literal["probability", "loss", "correct", "margin", "el2n"]
-"""What is observed of an example; the order of the columns of `observe`."""
+"""What is observed of an example; the order of the rows of `observe`."""
 
 PREDICTION: tuple[Quantity, ...] = get_args(Quantity)
 """The quantities that logits give."""
@@ -29,7 +29,7 @@ LOSS: tuple[Quantity, ...] = ("loss",)
 
 def observe(
     logits: Float[Array, "batch classes"], targets: Int[Array, " batch"]
-) -> Float[Array, "batch quantities"]:
+) -> Float[Array, "quantities batch"]:
     """The five quantities of `PREDICTION` for each example of a batch.
 
     Args:
@@ -37,20 +37,20 @@ def observe(
         targets: The true class of each example, from 0 to classes - 1.
 
     Returns:
-        One float32 row per example: probability, loss, correct, margin, el2n.
+        Float32 rows: probability, loss, correct, margin, el2n.
     """
-    xp, row = namespace(logits), positions(logits)
-    shifted = logits - xp.amax(logits, 1, keepdims=True)
+    xp, place = namespace(logits), positions(logits)
+    by_class = upright(logits)
+    shifted = by_class - xp.amax(by_class, 0)
     residual = xp.exp(shifted)
-    total = residual.sum(1, keepdims=True)
+    total = residual.sum(0)
     residual /= total
-    own = shifted[row, targets]
-    probability = residual[row, targets]
-    loss = xp.log(total) - own[:, None]
+    own, probability = shifted[targets, place], residual[targets, place]
     # One of the two is the highest logit, which was shifted to 0: so the difference is rounded once.
-    shifted[row, targets] = -xp.inf
-    margin = own[:, None] - xp.amax(shifted, 1, keepdims=True)
+    shifted[targets, place] = -xp.inf
+    margin = own - xp.amax(shifted, 0)
     # Subtracted before it is squared: near certainty the squares alone would cancel.
-    residual[row, targets] = probability - 1.0
-    el2n = xp.sqrt((residual * residual).sum(1, keepdims=True))
-    return xp.concatenate((probability[:, None], loss, margin > 0, margin, el2n), 1)
+    residual[targets, place] = probability - 1.0
+    el2n = xp.sqrt((residual * residual).sum(0))
+    rows = (probability, xp.log(total) - own, margin > 0, margin, el2n)
+    return xp.concatenate([row[None] for row in rows])

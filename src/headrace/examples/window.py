@@ -61,7 +61,7 @@ class WindowTable:
         width = 1 + window * len(self._stored)
         self._rows = torch.zeros((num_examples + SPARE, width), device=device)
 
-    def add(self, index: Int[Array, " batch"], values: Float[Array, "batch quantities"]) -> None:
+    def add(self, index: Int[Array, " batch"], values: Float[Array, "quantities batch"]) -> None:
         """Take in one batch; occurrences of one example enter in the order of the batch."""
         index, values = torch.as_tensor(index), torch.as_tensor(values)
         rows, fields = self._rows, len(self._stored)
@@ -70,7 +70,7 @@ class WindowTable:
         row = torch.where(overwritten, len(rows) - SPARE, index)
         for field, quantity in enumerate(self._stored):
             target = row * rows.shape[1] + 1 + place * fields + field
-            rows.view(-1).index_copy_(0, target, values[:, self.quantities.index(quantity)])
+            rows.view(-1).index_copy_(0, target, values[self.quantities.index(quantity)])
         rows[:, 0].index_add_(0, index, torch.ones_like(seen))
 
     def count(self) -> Float[Tensor, " examples"]:
