@@ -262,10 +262,10 @@ def test_bad_targets_are_refused(targets, message):
 def test_a_member_counts_once_for_each_example():
     first, second = EnsembleStatistics(4, 2), EnsembleStatistics(4, 2)
     first.add_member(0, np.full((3, 2), 0.5), member="m")
-    with pytest.raises(InputError, match="counted for these examples before; got 'examples 2..2'"):
+    with pytest.raises(InputError, match=r"counted for these examples before; got 'examples 2\.\.2'"):
         first.add_member(2, np.full((2, 2), 0.5), member="m")
     second.add_member(1, np.full((3, 2), 0.5), member="m")
-    with pytest.raises(InputError, match="counted for these examples before; got 'examples 1..2'"):
+    with pytest.raises(InputError, match=r"counted for these examples before; got 'examples 1\.\.2'"):
         first.merge(second)
     assert first.members.tolist() == [1, 1, 1, 0]
 
