@@ -18,31 +18,40 @@ NEVER = BUDGET + 1
 
 @st.composite
 def studies(draw: st.DrawFn) -> tuple[list[tuple[int, int]], Rules]:
-    """For each trial the step at which it would reach the goal, and at which it would diverge."""
+    """For each trial the step at which it would reach the goal, and leave the field (< 0: by an error)."""
     asked = draw(st.integers(1, 5))
     limit = draw(st.integers(asked, 9))
     rank = draw(st.integers(1, asked))
     steps = st.integers(0, NEVER)
-    fates = draw(st.lists(st.tuples(steps, st.integers(1, NEVER)), min_size=limit, max_size=limit))
+    fates = draw(
+        st.lists(
+            st.tuples(steps, st.integers(1, NEVER) | st.integers(-NEVER, -1)), min_size=limit, max_size=limit
+        )
+    )
     return fates, Rules(asked=asked, limit=limit, rank=rank, budget=BUDGET)
 
 
 def trained_to(trial: int, fate: tuple[int, int], until: int, *, beyond_goal: bool = False) -> Outcome:
     """What a trial's record says when it is asked to train to `until`."""
-    reach, diverge = fate
+    reach, diverge, fails = fate[0], abs(fate[1]), fate[1] < 0
     reached = reach if reach <= until and reach < diverge else None
     if reached is not None and not beyond_goal:
         return Outcome(trial=trial, reached=reached, trained=reached)
-    diverged = diverge if diverge <= until else None
-    return Outcome(trial=trial, reached=reached, diverged=diverged, trained=diverged or until)
+    left = diverge if diverge <= until else None
+    return Outcome(
+        trial=trial,
+        reached=reached,
+        diverged=None if fails else left,
+        failed=fails and left is not None,
+        trained=left or until,
+    )
 
 
 def by_definition(fates: list[tuple[int, int]], rules: Rules) -> tuple[int, list[tuple[int, int]], list[int]]:
     """The module's text, word for word: the step of the decision, who reached the goal, and the field."""
     for h in range(BUDGET + 1):
-        field = [i for i, (reach, diverge) in enumerate(fates) if not (diverge <= h and diverge <= reach)][
-            : rules.asked
-        ]
+        field = [i for i, (reach, left) in enumerate(fates) if not (abs(left) <= h and abs(left) <= reach)]
+        field = field[: rules.asked]
         best = sorted((fates[i][0], i) for i in field if fates[i][0] <= h)
         if len(best) >= rules.rank or h == BUDGET:
             return h, best, field
@@ -138,7 +147,7 @@ def test_the_upper_limit_ends_a_study_in_which_too_many_diverge() -> None:
 
 def test_a_failed_trial_is_replaced() -> None:
     rules = Rules(asked=1, limit=3, rank=1, budget=10)
-    outcomes = {0: Outcome(trial=0, trained=0, failed=True)}
+    outcomes = {0: Outcome(trial=0, trained=3, failed=True)}
     assert next_round(outcomes, rules, [10]) == [(1, 10)]
 
 

@@ -77,9 +77,11 @@ def report(directory: Path, *, json: Json = False) -> int:
 
 
 def _run(experiment: Experiment, directory: Path, processes: int | None, json: bool) -> int:
+    from headrace.experiments.bar import Bar
     from headrace.experiments.runner import run as run_experiment
 
-    run_experiment(experiment, directory, processes=processes)
+    with Bar() as bar:
+        run_experiment(experiment, directory, processes=processes, progress=bar)
     return _conclude(directory, json)
 
 

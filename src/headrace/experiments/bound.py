@@ -4,15 +4,15 @@ S(B) is a minimum over trials, and its interval (best of K from N trials) needs 
 smallest values: the `rank` smallest. So nobody need train beyond the step at which `rank` trials
 have reached the goal. With steps being evaluated steps:
 
-- The *field* at step h: the first `asked` trials, by index, that have not diverged by h (nor
-  failed), among the `limit` trials that may be tried. A trial that has reached the goal trains no
+- The *field* at step h: the first `asked` trials, by index, that have neither diverged nor failed
+  by h, among the `limit` trials that may be tried. A trial that has reached the goal trains no
   further, and so cannot diverge any more.
 - The study is *decided* at the first step h at which `rank` trials of its field have reached the
   goal; at the budget, if that never happens.
 
-What a trial counts as: reached the goal by then, COMPLETE; diverged by then, INFEASIBLE, and does
-not count towards the asked number; neither, STOPPED, or COMPLETE where the budget was reached;
-raised an error, FAILED, and does not count.
+What a trial counts as: reached the goal by then, COMPLETE; diverged by then, INFEASIBLE, and raised
+an error by then, FAILED, neither of which counts towards the asked number; none of these, STOPPED,
+or COMPLETE where the budget was reached.
 
 The rule speaks of steps of training only, never of which trial ran first, on how many processes,
 or how far a trial happened to be trained: so it gives the same answer for any order of execution,
@@ -169,9 +169,12 @@ def _field(outcomes: Mapping[int, Outcome], rules: Rules, step: int) -> list[int
 
 
 def _is_out(outcome: Outcome, step: int) -> bool:
+    """Whether the trial had left the field by `step`: it diverged or failed, and had not reached the goal."""
+    if outcome.reached is not None:
+        return False
     if outcome.failed:
-        return True
-    return outcome.reached is None and outcome.diverged is not None and outcome.diverged <= step
+        return outcome.trained <= step
+    return outcome.diverged is not None and outcome.diverged <= step
 
 
 def _reached(outcome: Outcome, step: int) -> int | None:
@@ -194,15 +197,16 @@ def _known_until(outcome: Outcome | None) -> float:
 def _candidate_steps(outcomes: Mapping[int, Outcome], rules: Rules) -> list[int]:
     """The steps at which the study can be decided: where something happens, and the budget."""
     events = {step for o in outcomes.values() for step in (o.reached, o.diverged) if step is not None}
+    events |= {o.trained for o in outcomes.values() if o.failed}
     return sorted({step for step in events if step < rules.budget} | {rules.budget})
 
 
 def _judged(outcome: Outcome, decided: int, rules: Rules) -> Judged:
-    if outcome.failed:
-        return Judged(outcome=outcome, status=Status.FAILED, trained=min(outcome.trained, decided))
     if (reached := _reached(outcome, decided)) is not None:
         return Judged(outcome=outcome, status=Status.COMPLETE, trained=reached)
-    if _is_out(outcome, decided) and outcome.diverged is not None:
-        return Judged(outcome=outcome, status=Status.INFEASIBLE, trained=outcome.diverged)
+    if _is_out(outcome, decided):
+        status = Status.FAILED if outcome.failed else Status.INFEASIBLE
+        left = outcome.trained if outcome.failed or outcome.diverged is None else outcome.diverged
+        return Judged(outcome=outcome, status=status, trained=left)
     status = Status.COMPLETE if decided == rules.budget else Status.STOPPED
     return Judged(outcome=outcome, status=status, trained=decided)

@@ -60,7 +60,7 @@ class Outcome(Record):
 
     `reached` and `diverged` are evaluated steps; at most one of them is given up to the point of
     decision. A trial that diverges after it has reached the goal (possible with `stop = "budget"`)
-    has both.
+    has both. Of a trial that raised an error, `trained` is the evaluated step that it did not get to.
     """
 
     trial: int = Field(ge=0)
