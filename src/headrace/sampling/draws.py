@@ -24,6 +24,9 @@ _CHUNK = 1 << 20
 
 _STRETCH = 1 << 14
 
+_CACHED = 1 << 15
+"""Draws made at a time, so that what lies between the steps stays in the cache."""
+
 _GUIDED_STEPS = 16
 """Steps from the guide's entry before a draw falls back to bisection (many tiny weights in one cell)."""
 
@@ -81,8 +84,14 @@ def draw_with_replacement(
     Raises:
         InputError: Weights that are not one-dimensional, not finite, negative or all zero; a negative size.
     """
-    values = checked_weights(weights)
     _check_size(size)
+    return draw_checked(checked_weights(weights), size, rng, systematic=systematic)
+
+
+def draw_checked(
+    values: Float[np.ndarray, " examples"], size: int, rng: np.random.Generator, *, systematic: bool
+) -> Int[np.ndarray, " draws"]:
+    """`draw_with_replacement` of weights that come from `checked_weights`."""
     cumulative = np.cumsum(values)
     if systematic:
         return _systematic(cumulative, size, rng)
@@ -198,21 +207,26 @@ def _guided(
 ) -> Int[np.ndarray, " draws"]:
     """Independent draws in random order: a table says where in the cumulative weights each cell begins."""
     cells = cumulative.size
-    cumulative *= cells / cumulative[-1]
+    ends = np.append(cumulative * (cells / cumulative[-1]), np.inf)
     # guide[k]: the first example whose cumulative weight exceeds k.
-    edges = np.ceil(cumulative).astype(np.int32)
+    edges = np.ceil(ends[:-1]).astype(np.int64)
     guide = np.cumsum(np.bincount(edges, minlength=cells + 1), dtype=np.int32)
-    points = rng.random(size)
-    points *= cells
-    drawn = guide.take(points.astype(np.int32)).astype(np.int64)
-    np.minimum(drawn, cells - 1, out=drawn)
-    behind = np.flatnonzero(cumulative.take(drawn) <= points)
-    for _ in range(_GUIDED_STEPS):
-        if behind.size == 0:
-            return drawn
-        drawn[behind] = np.minimum(drawn[behind] + 1, cells - 1)
-        behind = behind[cumulative.take(drawn[behind]) <= points[behind]]
-    drawn[behind] = np.searchsorted(cumulative, points[behind], side="right")
+    drawn = np.empty(size, dtype=np.int64)
+    for start in range(0, size, _CACHED):
+        points = rng.random(min(_CACHED, size - start))
+        points *= cells
+        found = guide.take(points.astype(np.int32))
+        behind = np.flatnonzero(ends.take(found) <= points)
+        at, points = found[behind], points[behind]
+        for _ in range(_GUIDED_STEPS):
+            if behind.size == 0:
+                break
+            at += 1
+            found[behind] = at
+            still = np.flatnonzero(ends.take(at) <= points)
+            behind, at, points = behind[still], at[still], points[still]
+        found[behind] = np.searchsorted(ends, points, side="right")
+        drawn[start : start + _CACHED] = found
     return drawn
 
 

@@ -13,7 +13,7 @@ from headrace.errors import InputError
 from headrace.random import generator
 from headrace.sampling.draws import (
     checked_weights,
-    draw_with_replacement,
+    draw_checked,
     draw_without_replacement,
     permutation,
 )
@@ -88,7 +88,7 @@ class GivenWeights:
         if self.draw == "without-replacement":
             return Plan(indices=draw_without_replacement(weights, epoch.draws, rng))
         systematic = self.draw == "systematic"
-        return Plan(indices=draw_with_replacement(weights, epoch.draws, rng, systematic=systematic))
+        return Plan(indices=draw_checked(weights, epoch.draws, rng, systematic=systematic))
 
     def draws(self, epoch: Epoch) -> int:
         """As many as were asked for."""
