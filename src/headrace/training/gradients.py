@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -41,20 +41,29 @@ class Gradients:
     """Computes a step's gradient, in micro-batches where it must, and adds up the steps' losses."""
 
     def __init__(
-        self, model: nn.Module, data: ExampleData, loss: Loss, microbatch: int | None, record: Record | None
+        self,
+        model: nn.Module,
+        parameters: Sequence[nn.Parameter],
+        data: ExampleData,
+        loss: Loss,
+        microbatch: int | None,
+        record: Record | None,
     ) -> None:
         if microbatch is not None and microbatch < 1:
             raise InputError("must be at least 1 example", where="microbatch", got=microbatch)
         self.model = model
+        self.parameters = parameters
         self.data = data
         self.loss = loss
         self.microbatch = microbatch
         self.record = record
         self.loss_sum: Tensor | None = None
+        self._stale = True
 
     def compute(self, batch: Batch) -> None:
-        """Add the gradient of `sum(weight * loss) / size` to the parameters' `grad`."""
+        """Set the parameters' `grad` to the gradient of `sum(weight * loss) / size`."""
         size, weights = len(batch), batch.weights
+        self._stale = True
         if self.microbatch is None or size <= self.microbatch:
             self._backward(batch.indices, weights, size)
             return
@@ -71,6 +80,8 @@ class Gradients:
         shares = torch.full_like(losses, 1 / size)
         if weights is not None:
             shares.mul_(weights.to(shares.device, non_blocking=True))
+        if self._stale:
+            self._drop_old_gradients()
         # The gradient of sum(share * loss), without nodes in the graph for the product and the sum.
         losses.backward(shares)
         part = torch.dot(losses.detach(), shares)
@@ -79,6 +90,13 @@ class Gradients:
         self.loss_sum = part.to(wide) if self.loss_sum is None else self.loss_sum.add_(part)
         if self.record is not None:
             self.record(indices, outputs.detach(), targets)
+
+    def _drop_old_gradients(self) -> None:
+        # Between forward and backward: freed before the forward pass, their memory goes back to the system
+        # and must be paged in anew, which costs a CNN 5 % of its step on the CPU.
+        for parameter in self.parameters:
+            parameter.grad = None
+        self._stale = False
 
     def _losses(
         self, outputs: Shaped[Tensor, "batch ..."], targets: Shaped[Tensor, "batch ..."]

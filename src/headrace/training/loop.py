@@ -87,13 +87,12 @@ def train(
     check_schedule(recipe, budget_steps)
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = build_optimizer(parameters, recipe)
-    gradients = Gradients(model, data, _smoothed(loss, recipe), microbatch, record)
+    gradients = Gradients(model, parameters, data, _smoothed(loss, recipe), microbatch, record)
     varies = not is_constant(recipe)
     stream = nullcontext() if stream is None else stream
     forwarded = backpropagated = 0
 
     model.train()
-    optimizer.zero_grad()
     yield Measurement(step=0, examples_forwarded=0, examples_backpropagated=0, metrics=evaluate(model))
     for last, until in pairwise(evaluation_steps):
         with stream:
@@ -110,8 +109,6 @@ def train(
                 if varies:
                     set_learning_rate(optimizer, learning_rate(recipe, step, budget_steps))
                 optimizer.step()
-                for parameter in parameters:
-                    parameter.grad = None
         measured = evaluate(model)
         yield Measurement(
             step=until,
