@@ -186,3 +186,11 @@ def test_the_papers_rule_over_a_whole_store(tmp_path):
             found = published_results(stored, goal=goal)[study.name]
             assert found.reached == tuple(sorted(reached))
             assert found.counted == len(first)
+
+
+def test_a_trial_is_shown_as_it_was_at_its_goal_and_not_before_or_after(analysis):
+    """The made curves are at or under 0.099 from the goal on, and above 0.1 before it."""
+    for study in analysis.results["studies"]:
+        assert study["best_trial"]["validation"] == pytest.approx(0.099, abs=0.005)
+        assert study["best_trial"]["validation"] < 0.1
+        assert study["best_trial"]["test"] == pytest.approx(study["best_trial"]["validation"] + 0.01)
