@@ -18,6 +18,7 @@ class Timing:
         rounds: How often each was called.
         ratio_low: Lower quartile of the rounds' peer / ours.
         ratio_high: Upper quartile.
+        ratio_undisturbed: The ratio of the lower quartiles of both times: less disturbed by a busy machine.
     """
 
     ours: float
@@ -25,6 +26,7 @@ class Timing:
     rounds: int
     ratio_low: float
     ratio_high: float
+    ratio_undisturbed: float
 
     @property
     def ratio(self) -> float:
@@ -62,4 +64,9 @@ def interleaved(
         rounds=rounds,
         ratio_low=low,
         ratio_high=high,
+        ratio_undisturbed=_lower_quartile(times["peer"]) / _lower_quartile(times["ours"]),
     )
+
+
+def _lower_quartile(times: list[float]) -> float:
+    return sorted(times)[len(times) // 4]

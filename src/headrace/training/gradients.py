@@ -42,6 +42,7 @@ class Gradients:
 
     def __init__(
         self,
+        *,
         model: nn.Module,
         parameters: Sequence[nn.Parameter],
         data: ExampleData,

@@ -87,7 +87,14 @@ def train(
     check_schedule(recipe, budget_steps)
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = build_optimizer(parameters, recipe)
-    gradients = Gradients(model, parameters, data, _smoothed(loss, recipe), microbatch, record)
+    gradients = Gradients(
+        model=model,
+        parameters=parameters,
+        data=data,
+        loss=_smoothed(loss, recipe),
+        microbatch=microbatch,
+        record=record,
+    )
     varies = not is_constant(recipe)
     stream = nullcontext() if stream is None else stream
     forwarded = backpropagated = 0
