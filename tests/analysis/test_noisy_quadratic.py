@@ -53,7 +53,7 @@ def finished(tmp_path_factory):
         {
             "seed": 1,
             "workload": {"name": "quadratic_workload:noisy_quadratic"},
-            "grid": {"batch_size": [4, 8, 32, 128, 512]},
+            "grid": {"batch_size": [4, 16, 64, 256]},
             "search": {
                 "trials": 10,
                 "space": {"learning_rate": {"low": 0.006, "high": 1.0, "scale": "log"}},
