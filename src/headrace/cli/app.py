@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from cyclopts import App, CycloptsError
 
 from headrace import __version__
-from headrace.cli import data, experiments, tables
+from headrace.cli import archive, data, experiments, tables
 from headrace.errors import HeadraceError, InputError
 
 INPUT_ERROR = 2
@@ -30,6 +30,7 @@ app.command(experiments.report)
 app.command(tables.fit)
 app.command(tables.compare)
 app.command(data.app)
+app.command(archive.app)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
