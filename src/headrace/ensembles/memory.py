@@ -10,6 +10,8 @@ from torch import Tensor, nn
 
 CPU_BYTES = 1 << 30
 """What models and activations may take on the CPU by default."""
+CPU_ACTIVATION_BYTES = 16 << 20
+"""Activations on the CPU take at most this: beyond the caches a CNN is a third slower."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,9 +48,10 @@ def make_plan(
     half = (default_bytes(example.device) if memory_bytes is None else memory_bytes) // 2
     state = 2 * max(1, state_bytes(model))
     activation = max(1, activation_bytes(model, example))
+    room = min(half, CPU_ACTIVATION_BYTES) if example.device.type == "cpu" else half
     held = max(1, min(members, half // state))
-    batch = max(1, min(batch_size, half // activation))
-    chunk = max(1, min(held, half // (batch * activation)))
+    batch = max(1, min(batch_size, room // activation))
+    chunk = max(1, min(held, room // (batch * activation)))
     return InferencePlan(
         members_at_once=held,
         stack_chunk=chunk,
