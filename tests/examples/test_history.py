@@ -15,6 +15,7 @@ from headrace.errors import InputError
 from headrace.examples import History, LossHistory
 from headrace.examples.arrays import SMALL
 from headrace.examples.observations import PREDICTION, observe
+from headrace.examples.window import ring_places
 
 from .brute import Batch, Stored, batches, record
 
@@ -101,6 +102,14 @@ def test_occurrences_in_one_batch_of_a_fading_history_weigh_alike() -> None:
     history.record(torch.tensor([0]), torch.tensor([4.0]))
     history.record(torch.tensor([0, 0]), torch.tensor([1.0, 3.0]))
     assert float(history.mean("loss")[0]) == pytest.approx((0.5 * 4 + 1 + 3) / 2.5)
+
+
+def test_places_in_a_ring_by_hand() -> None:
+    """Example 7 occurs three times in a ring of two: its first occurrence would be overwritten."""
+    index = torch.tensor([7, 4, 7, 7])
+    place, overwritten = ring_places(torch.tensor([5.0, 0.0, 5.0, 5.0]), index, 2)
+    assert place.tolist() == [1, 0, 0, 1]
+    assert overwritten.tolist() == [True, False, False, False]
 
 
 def logits_for(correct: bool) -> torch.Tensor:

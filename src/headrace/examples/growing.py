@@ -79,7 +79,9 @@ class GrowingTable:
     def variance(self, quantity: Quantity) -> Float[Tensor, " examples"]:
         """The weighted population variance of the probability or of the loss."""
         place = self.quantities.index(quantity)
-        return self._column(1, place).clamp_min(0.0) / self._column(0, 0).clamp_min(1.0)
+        weight = self._column(0, 0)
+        # The weight is at least 1 where anything was observed; rounding may leave the moment just below 0.
+        return (self._column(1, place) / weight.clamp_min(1.0)).clamp_min_(0.0)
 
     def last(self, quantity: Quantity) -> Float[Tensor, " examples"]:
         """The last value of the loss or of correct."""

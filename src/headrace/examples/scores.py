@@ -132,15 +132,15 @@ def prediction_variance(history: Observed) -> Float[Tensor, " examples"]:
     Defined from two observations on. In a windowed history n is the number of observations kept, in
     a fading one the effective number.
     """
-    v = history.variance("probability")
-    extra = (history.size - 1.0).clamp_min(torch.finfo(torch.float32).eps)
-    return _filled((v + v.square() / extra).sqrt(), history.count > 1)
+    v, n = history.variance("probability"), history.size
+    extra = (n - 1.0).clamp_min_(torch.finfo(torch.float32).eps)
+    return _filled((v + v.square() / extra).sqrt_(), n > 1)
 
 
 @_score(hard="high")
 def threshold_closeness(history: Observed) -> Float[Tensor, " examples"]:
     """The product pm (1 - pm), of the mean: how near the decision lies (Chang et al. 2017)."""
-    mean = _mean(history, "probability")
+    mean = history.mean("probability")
     return _filled(mean * (1.0 - mean), history.count > 0)
 
 
@@ -181,9 +181,9 @@ def forgetting(history: Observed) -> Float[Tensor, " examples"]:
     An example that was never once correct has nothing to forget and yet is the hardest: it gets the
     largest number of observations of any example, which no number of transitions can reach.
     """
-    seen = history.count > 0
-    never_learnt = seen & (history.mean("correct") <= 0.0)
-    return _filled(torch.where(never_learnt, history.count.max(), history.transitions()), seen)
+    count = history.count
+    never_learnt = history.mean("correct") <= 0.0
+    return _filled(torch.where(never_learnt, count.max(), history.transitions()), count > 0)
 
 
 @_score(hard="high")
