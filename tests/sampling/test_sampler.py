@@ -112,6 +112,8 @@ def test_resume_at_another_world_size_goes_on_with_the_global_order(policy, worl
     )
     whole = list(make(0, 1))
     flat = [index for batch in whole for index in batch] if batched else whole
+    # A state at the end of an epoch begins the next one, which another test looks at.
+    done = min(done, len(whole) - 1)
     before = [make(rank, worlds[0]) for rank in range(worlds[0])]
     seen = []
     for sampler in before:
