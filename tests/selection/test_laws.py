@@ -154,10 +154,13 @@ def test_farthest_first_is_the_naive_algorithm(seed, kind, weighted, data):
     assert got.tolist() == expected
 
 
-def test_k_center_over_many_blocks_is_the_naive_algorithm(monkeypatch):
+@pytest.mark.parametrize("kind", ["normal", "ties"])
+def test_k_center_over_many_blocks_is_the_naive_algorithm(monkeypatch, kind):
     monkeypatch.setattr("headrace.selection.farthest._LEAST_BLOCK", 5)
     monkeypatch.setattr("headrace.selection.farthest._CENTRES_AT_ONCE", 3)
     features = generator(0, "features").normal(size=(120, 4))
+    if kind == "ties":
+        features = np.round(features) * 0.1
     initial = list(range(0, 40, 4))
     assert selection.k_center(features, 30, initial=initial).tolist() == naive_farthest(features, 30, initial)
     scores = generator(0, "scores").random(120)
