@@ -11,6 +11,14 @@ from typing import Any
 __version__ = "0.1.0"
 
 _HOMES: dict[str, str] = {
+    "ExampleSampler": "headrace.sampling:ExampleSampler",
+    "History": "headrace.examples:History",
+    "acquisition": "headrace.ensembles.acquisition",
+    "EnsembleStatistics": "headrace.ensembles:EnsembleStatistics",
+    "policies": "headrace.policies",
+    "sampling": "headrace.sampling",
+    "scores": "headrace.examples.scores",
+    "selection": "headrace.selection",
     "scaling": "headrace.analysis.scaling",
     "Workload": "headrace.workloads:Workload",
     "Experiment": "headrace.experiments:Experiment",

@@ -105,7 +105,7 @@ def train(
         with stream:
             for step in range(last, until):
                 batch = _next(batches, step)
-                if choose is not None:
+                if choose is not None and batch.train_on is not None:
                     forwarded += len(batch)
                     batch = gradients.choose(batch, choose)
                 gradients.compute(batch)
