@@ -40,7 +40,8 @@ format: $(READY)  ## write the code in the project's format
 	$(BIN)/ruff check --fix .
 
 bench: $(READY)  ## every benchmark, a line of JSON each
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-bench.lock
+	# Without their own dependencies: one of the peers pins packages that it does not need.
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements-bench.lock
 	$(BIN)/python -m benchmarks all --json
 
 clean:  ## remove the environment and the caches

@@ -36,7 +36,17 @@ def measure(name: str, settings: dict[str, Any]) -> dict[str, Any]:
 
 def versions() -> dict[str, str]:
     """What the numbers depend on."""
-    packages = ("headrace", "torch", "numpy", "scipy", "polars", "optuna", "scikit-learn")
+    packages = (
+        "headrace",
+        "torch",
+        "numpy",
+        "scipy",
+        "polars",
+        "optuna",
+        "scikit-learn",
+        "baal",
+        "scikit-activeml",
+    )
     found = {
         dist.metadata["Name"]: dist.version
         for dist in metadata.distributions()
@@ -100,9 +110,9 @@ def main(arguments: Sequence[str]) -> int:
     for name in names() if asked.name == "all" else [asked.name]:
         try:
             result = measure(name, dict(asked.settings))
-        except Exception as error:  # noqa: BLE001 - one broken benchmark must not hide the others.
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - one broken benchmark must not hide the others.
             print(f"{name}: {type(error).__name__}: {error}", file=sys.stderr)
-            failed = 1
+            failed = max(failed, 2 if isinstance(error, SystemExit) else 1)
         else:
             print(json.dumps(result) if asked.json else in_words(result), flush=True)
     return failed

@@ -1,4 +1,4 @@
-"""Every Python example in the documentation runs, every experiment file in it is accepted, every link leads somewhere."""
+"""The documentation is true: its examples run, its experiment files are accepted, its links lead somewhere."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ def named(pages: list[Path]) -> list:
 
 
 @pytest.mark.parametrize("page", named([page for page in PAGES if blocks(page, "python")]))
-def test_the_examples_of_a_page_run_one_after_the_other(page: Path, tmp_path: Path, monkeypatch: object) -> None:
+def test_the_examples_of_a_page_run_one_after_the_other(
+    page: Path, tmp_path: Path, monkeypatch: object
+) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     namespace: dict = {"__name__": "__example__"}
@@ -43,5 +45,7 @@ def test_the_experiment_files_of_a_page_are_accepted(page: Path) -> None:
 
 @pytest.mark.parametrize("page", named(PAGES))
 def test_links_within_the_documentation_lead_somewhere(page: Path) -> None:
-    missing = [link for link in LINK.findall(page.read_text(encoding="utf-8")) if not (page.parent / link).exists()]
+    missing = [
+        link for link in LINK.findall(page.read_text(encoding="utf-8")) if not (page.parent / link).exists()
+    ]
     assert not missing

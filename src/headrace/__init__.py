@@ -13,6 +13,8 @@ __version__ = "0.1.0"
 _HOMES: dict[str, str] = {
     "ExampleSampler": "headrace.sampling:ExampleSampler",
     "History": "headrace.examples:History",
+    "LabelWindow": "headrace.examples:LabelWindow",
+    "LossHistory": "headrace.examples:LossHistory",
     "acquisition": "headrace.ensembles.acquisition",
     "EnsembleStatistics": "headrace.ensembles:EnsembleStatistics",
     "policies": "headrace.policies",
