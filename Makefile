@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 # One thread per process: two single-threaded workers beat one process with two threads.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help setup demo test test-slow lint format bench clean
+.PHONY: help setup demo test test-slow lint format bench docs clean
 
 help:  ## what there is to make
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -43,6 +43,10 @@ bench: $(READY)  ## every benchmark, a line of JSON each
 	# Without their own dependencies: one of the peers pins packages that it does not need.
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements-bench.lock
 	$(BIN)/python -m benchmarks all --json
+
+docs: $(READY)  ## the documentation as a site in build/docs
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check furo myst-parser sphinx
+	$(BIN)/python -m sphinx -q -b html docs build/docs
 
 clean:  ## remove the environment and the caches
 	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis build dist

@@ -1,4 +1,4 @@
-"""The documentation is true: its examples run, its experiment files are accepted, its links lead somewhere."""
+"""The documentation is true: its examples run, its files are accepted, its links lead somewhere."""
 
 from __future__ import annotations
 
