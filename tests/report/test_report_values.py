@@ -5,11 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import math
+from dataclasses import replace
+from importlib import import_module
 from urllib.parse import unquote
 
 import pytest
 
 from headrace.report.budgets import budgets
+from headrace.report.canvas import WIDE
 from headrace.report.tables import Table
 from headrace.report.tuning import Ending, ending, search_table, searches, trend_table, trends
 from headrace.report.values import Curve, Fit, Point, curves, scaling_table
@@ -37,6 +40,15 @@ def test_the_fitted_law_is_twice_its_minimum_at_the_critical_batch_size() -> Non
     assert CURVE.fit is not None
     assert CURVE.fit.steps(12) == 800
     assert CURVE.fit.steps(8) == 400 * 2.5
+
+
+@pytest.mark.parametrize("picture", ["scaling", "normalised", "examples"])
+def test_a_fit_of_perfect_scaling_alone_has_no_line_of_its_own(picture: str) -> None:
+    endless = replace(CURVE, fit=Fit(steps_min=0.0, critical_batch_size=math.inf))
+    assert endless.fit is not None
+    assert endless.fit.steps(8) is None
+    module = import_module(f"headrace.report.pictures.{picture}")
+    assert module.draw((endless,), WIDE) is not None
 
 
 def test_an_interval_that_is_open_above_has_no_upper_end() -> None:
