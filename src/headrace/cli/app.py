@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from cyclopts import App, CycloptsError
 
 from headrace import __version__
-from headrace.cli import archive, data, experiments, tables
+from headrace.cli import archive, data, experiments, recommend, tables
 from headrace.errors import HeadraceError, InputError
 
 INPUT_ERROR = 2
@@ -31,6 +31,8 @@ app.command(experiments.status)
 app.command(experiments.report)
 app.command(tables.fit)
 app.command(tables.compare)
+app.command(recommend.throughput)
+app.command(recommend.recommend)
 app.command(data.app)
 app.command(archive.app)
 
