@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from cyclopts import App, CycloptsError
 
 from headrace import __version__
-from headrace.cli import archive, data, experiments, tables
+from headrace.cli import archive, data, experiments, subsets, tables
 from headrace.errors import HeadraceError, InputError
 
 INPUT_ERROR = 2
@@ -28,6 +28,7 @@ app.command(experiments.demo)
 app.command(experiments.run)
 app.command(experiments.status)
 app.command(experiments.report)
+app.command(subsets.subset)
 app.command(tables.fit)
 app.command(tables.compare)
 app.command(data.app)
