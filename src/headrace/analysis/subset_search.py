@@ -89,21 +89,13 @@ def markdown(results: dict[str, Any]) -> str:
         lines += ["", f"## {results['metric']} against the size of the subset", ""]
         lines += ["| group | examples | share | mean | 95 % interval | seeds |", "|---|---|---|---|---|---|"]
         lines += [f"| {' | '.join(row)} |" for row in table_rows(results)]
-    lines += [
-        "",
-        "## Cost",
-        "",
-        "| seed | group | stage | examples | trained | scored | labels |",
-        "|" + "---|" * 7,
-    ]
+    lines += ["", "## Cost of the first seed", ""]
+    lines += ["| seed | group | stage | examples | trained | scored | labels |", "|" + "---|" * 7]
     for cost in results["cost"]["spent"]:
-        lines.append(
-            "| " + " | ".join(f"{v:,}" if isinstance(v, int) else str(v) for v in cost.values()) + " |"
-        )
-    lines += [
-        "",
-        "Work that several groups share counts in each of them; `results.json` has the sums without.",
-    ]
+        if cost["seed"] == 0:
+            cells = (f"{v:,}" if isinstance(v, int) else str(v) for v in cost.values())
+            lines.append("| " + " | ".join(cells) + " |")
+    lines += ["", "Work that groups share counts in each of them; `results.json` has the sums without."]
     return "\n".join(lines) + "\n"
 
 
@@ -189,9 +181,12 @@ def _verdicts(outcome: Outcome, comparisons: dict[tuple[int, str], Comparison]) 
     ]
     seeds = len(outcome.spec.repeats)
     if any(group.verdict == "better" for _, _, group in against_random):
-        yield f"Worth a look: over {seeds} seeds a searched subset did better than a random one as large."
+        yield f"Worth a look: in {seeds} seeds a searched subset did better than a random one as large."
     else:
-        yield f"Not worth it here: over {seeds} seeds no searched subset did better than a random one as large."
+        yield (
+            f"Not worth it here, as far as {seeds} seeds can show: no searched subset did better than a "
+            "random one as large."
+        )
     for size, comparison, group in against_random:
         yield _against(outcome, size, comparison, group, "a random subset")
     for (size, baseline), comparison in comparisons.items():

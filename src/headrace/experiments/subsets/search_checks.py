@@ -153,6 +153,9 @@ def _member_errors(spec: SubsetSearch) -> Iterator[InputError]:
         yield InputError("is missing: the comparison trains on the subsets", where="training", fix="Add it.")
     if spec.search.start == "warm":
         yield InputError("has no effect where members are given", where="search.start", got="warm")
+    if spec.search.choose_from == "pool":
+        # The scores never change, so the same examples would be chosen again in every round.
+        yield InputError("has no effect where members are given", where="search.choose_from", got="pool")
 
 
 def _baseline_errors(spec: SubsetSearch) -> Iterator[InputError]:
