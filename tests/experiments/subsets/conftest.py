@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from experiments.conftest import merged
 from headrace.experiments.subsets import SubsetSearch
-from tests.experiments.conftest import merged
 
 CONTENT: dict[str, Any] = {
     "seed": 1,
@@ -32,7 +32,9 @@ def table() -> Callable[..., dict[str, Any]]:
 
 
 @pytest.fixture
-def spec(table: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch) -> Callable[..., SubsetSearch]:
+def spec(
+    table: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., SubsetSearch]:
     """The same, as a search whose workload can be imported."""
     monkeypatch.syspath_prepend(str(Path(__file__).parent))
     return lambda changes=None: SubsetSearch.from_dict(table(changes))

@@ -56,7 +56,9 @@ def test_more_than_are_left_is_an_error() -> None:
 
 
 @given(st.lists(st.integers(0, 4), min_size=1, max_size=4, unique=True), st.sampled_from(["top_k", "power"]))
-def test_nothing_is_altered_and_nothing_is_chosen_twice_from_the_remainder(first: list[int], name: str) -> None:
+def test_nothing_is_altered_and_nothing_is_chosen_twice_from_the_remainder(
+    first: list[int], name: str
+) -> None:
     growing = grown(first)
     before = growing.times.copy()
     chosen = pick(growing, 5 - len(first), name=name)

@@ -23,7 +23,11 @@ def answers(tmp_path: Path, name: str, text: str) -> Path:
 
 def studio(index: int, *choices: str, cancelled: bool = False) -> dict:
     result = [{"value": {"choices": list(choices)}, "type": "choices", "from_name": "label"}]
-    return {"id": 99, "data": {"index": index}, "annotations": [{"result": result, "was_cancelled": cancelled}]}
+    return {
+        "id": 99,
+        "data": {"index": index},
+        "annotations": [{"result": result, "was_cancelled": cancelled}],
+    }
 
 
 def test_the_questions_are_tasks_and_the_same_as_a_table(tmp_path: Path) -> None:

@@ -49,7 +49,11 @@ def test_the_names_of_the_acquisition_functions_are_those_that_there_are() -> No
         ({"members": {"checkpoints": ["a"]}}, "training", "has no effect: the members are given"),
         ({**OWN, "comparison": {}}, "training", "is missing: the comparison trains"),
         ({**OWN, "search.start": "warm"}, "search.start", "has no effect where members are given"),
-        ({**OWN, "search.choose_from": "pool"}, "search.choose_from", "has no effect where members are given"),
+        (
+            {**OWN, "search.choose_from": "pool"},
+            "search.choose_from",
+            "has no effect where members are given",
+        ),
         ({"comparison": {"baselines": ["full"]}}, "comparison.baselines", "random must be among"),
         ({"comparison": {"baselines": ["random", "ful"]}}, "comparison.baselines", "Did you mean 'full'?"),
         ({"training.hyperparameters": {"momentum": 0.9}}, "learning_rate", "is missing"),

@@ -141,7 +141,9 @@ def test_a_random_share_is_nested_and_belongs_to_the_seed() -> None:
     def chosen(share: float, seed: int) -> set[int]:
         found = subset_of(workload(), f"random:{share}", seed)
         assert found.weights is None
-        return set(found.workload.train.fetch(torch.arange(len(found.workload.train)))[0][:, 0].int().tolist())
+        return set(
+            found.workload.train.fetch(torch.arange(len(found.workload.train)))[0][:, 0].int().tolist()
+        )
 
     assert len(chosen(0.25, 0)) == 5
     assert chosen(0.25, 0) < chosen(0.5, 0)

@@ -74,7 +74,7 @@ def test_a_round_takes_the_highest_scores_of_its_members(spec: Spec, tmp_path: P
     np.testing.assert_allclose(subset.scores[subset.rounds == 1], scores[np.sort(best)], atol=1e-6)
 
 
-@pytest.mark.parametrize("jobs_before", [0, 1, 3, 4, 7])
+@pytest.mark.parametrize("jobs_before", [1, 5, 14])
 def test_a_killed_search_goes_on_to_the_same_subset(spec: Spec, tmp_path: Path, jobs_before: int) -> None:
     asked = spec({"comparison": {"seeds": 2}})
     write(run(asked, tmp_path / "undisturbed"))
@@ -122,15 +122,21 @@ def test_a_scoring_goes_on_with_the_members_that_are_missing(
 def test_what_is_done_is_not_done_again(spec: Spec, tmp_path: Path) -> None:
     run(spec(), tmp_path)
     done: list[str] = []
-    run(spec({"search.acquisition": ["mutual_information", "entropy"]}), tmp_path, progress=lambda *a: done.append(a[0]))
+    run(
+        spec({"search.acquisition": ["mutual_information", "entropy"]}),
+        tmp_path,
+        progress=lambda *a: done.append(a[0]),
+    )
     # Only entropy's second round is new: two runs and a scoring.
     assert done == ["training on 60 examples"] * 2 + ["scoring the pool"]
 
 
 def test_the_cost_is_what_was_planned(spec: Spec, tmp_path: Path) -> None:
-    outcome = run(spec({**HIDDEN, "comparison": {"seeds": 2, "baselines": ["random", "full", "rs2"]}}), tmp_path)
+    outcome = run(
+        spec({**HIDDEN, "comparison": {"seeds": 2, "baselines": ["random", "full", "rs2"]}}), tmp_path
+    )
     assert outcome.spent == outcome.plan
-    # The random start is the same for the search, for random, and costs once: 2 seeds x 2 runs x 20 steps x 8.
+    # The random start serves the search and random, and costs once: 2 seeds x 2 runs x 20 steps x 8.
     different = 1 + 2 + 2 + 1
     assert outcome.trained == 2 * 2 * 160 * different
     assert outcome.scored == 2 * 2 * 4 * 240
@@ -163,12 +169,12 @@ def test_hidden_labels_are_not_read_before_they_are_bought(
 def test_bought_labels_are_what_runs_are_trained_on(
     spec: Spec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import_path = spec(HIDDEN)
+    asked = spec(HIDDEN)
     import pool_workload
 
-    run(import_path, tmp_path / "true")
+    run(asked, tmp_path / "true")
     monkeypatch.setattr(pool_workload, "TARGETS", (pool_workload.TRUE + 1) % 3)
-    run(import_path, tmp_path / "turned")
+    run(asked, tmp_path / "turned")
     one, other = (Subset.load(tmp_path / name / "subset.parquet") for name in ("true", "turned"))
     assert not np.array_equal(one.scores, other.scores, equal_nan=True)
 
@@ -205,11 +211,13 @@ def test_wrong_answers_lose_nothing(spec: Spec, tmp_path: Path) -> None:
     with pytest.raises(InputErrors, match="this example was not asked for"):
         run(asked, tmp_path, answers=tmp_path / "answers.csv")
     assert (tmp_path / "labels.json").read_bytes() == before
-    with pytest.raises(InputError, match="answers are taken with search.oracle = 'people' only"):
+    with pytest.raises(InputError, match=r"answers are taken with search\.oracle = 'people' only"):
         run(spec(), tmp_path, answers=tmp_path / "answers.csv")
 
 
-def trained(workshop: Workshop, folder: Path, indices: np.ndarray, weights: np.ndarray, **changes: Any) -> dict:
+def trained(
+    workshop: Workshop, folder: Path, indices: np.ndarray, weights: np.ndarray, **changes: Any
+) -> dict:
     job = RunJob(
         folder=folder,
         stream=("test",),
@@ -225,12 +233,11 @@ def trained(workshop: Workshop, folder: Path, indices: np.ndarray, weights: np.n
 
 def test_weights_train_as_duplicates_do(spec: Spec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With whole batches, an example of weight 3 is an example that is there three times."""
-    import_first = spec()
     import pool_workload
 
     monkeypatch.setattr(pool_workload, "model", lambda: torch.nn.Linear(6, 3))
     indices, weights = np.array([3, 10, 57, 200]), np.array([1.0, 3.0, 2.0, 2.0])
-    whole = {"training.batch_size": 4, "training.optimizer": "sgd", "seed": 1}
+    whole = {"training.batch_size": 4, "training.optimizer": "sgd"}
     repeated = np.repeat(indices, weights.astype(int))
     once = trained(Workshop(spec(whole), 0), tmp_path / "weights", indices, weights)
     again = trained(
@@ -240,7 +247,6 @@ def test_weights_train_as_duplicates_do(spec: Spec, tmp_path: Path, monkeypatch:
     for name, value in once.items():
         torch.testing.assert_close(value, again[name], rtol=1e-5, atol=1e-6)
         assert not torch.allclose(value, plain[name], atol=1e-3)
-    assert import_first.seed == 1
 
 
 def test_a_warm_run_starts_from_the_weights_it_is_given(spec: Spec, tmp_path: Path) -> None:
@@ -280,7 +286,7 @@ def test_chosen_again_an_example_gains_weight(spec: Spec, tmp_path: Path) -> Non
 def test_a_users_own_checkpoints_choose_without_training(
     spec: Spec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    own = {"training": None, "members": {"checkpoints": ["own/*.safetensors"]}}
+    own = {"training": None, "members.checkpoints": ["own/*.safetensors"]}
     asked = spec(own | {"search.sizes": [0.25, 0.5]})
     import pool_workload
 
@@ -320,7 +326,9 @@ def test_the_results_open_with_the_conclusions(spec: Spec, tmp_path: Path) -> No
     write(run(spec(), tmp_path))
     results = json.loads((tmp_path / "results.json").read_text())
     assert results["conclusions"][0].startswith("Nothing was compared")
-    assert (tmp_path / "report.md").read_text().startswith("# Subset search on pool_workload:pool\n\n- Nothing")
+    assert (
+        (tmp_path / "report.md").read_text().startswith("# Subset search on pool_workload:pool\n\n- Nothing")
+    )
 
 
 @pytest.mark.slow

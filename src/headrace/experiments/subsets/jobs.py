@@ -272,6 +272,8 @@ class Workshop:
         members = [Member(name=name, checkpoint=path, build=self._build_member) for name, path in job.members]
         groups = [members[i : i + MEMBERS_AT_ONCE] for i in range(0, len(members), MEMBERS_AT_ONCE)]
         for number, group in enumerate(groups, start=1):
+            if not any(statistics.missing(member.name) for member in group):
+                continue
             score_members(
                 group,
                 shard,
