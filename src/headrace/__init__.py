@@ -22,6 +22,8 @@ _HOMES: dict[str, str] = {
     "sampling": "headrace.sampling",
     "scores": "headrace.examples.scores",
     "selection": "headrace.selection",
+    "Subset": "headrace.experiments.subsets:Subset",
+    "SubsetSearch": "headrace.experiments.subsets:SubsetSearch",
     "scaling": "headrace.analysis.scaling",
     "Workload": "headrace.workloads:Workload",
     "Experiment": "headrace.experiments:Experiment",

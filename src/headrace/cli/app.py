@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from cyclopts import App, CycloptsError
 
 from headrace import __version__
-from headrace.cli import archive, data, experiments, recommend, tables
+from headrace.cli import archive, data, experiments, recommend, subsets, tables
 from headrace.errors import HeadraceError, InputError
 
 INPUT_ERROR = 2
@@ -29,6 +29,7 @@ app.command(experiments.demo)
 app.command(experiments.run)
 app.command(experiments.status)
 app.command(experiments.report)
+app.command(subsets.subset)
 app.command(tables.fit)
 app.command(tables.compare)
 app.command(recommend.throughput)
