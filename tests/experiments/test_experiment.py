@@ -55,7 +55,7 @@ def test_every_error_of_a_file_is_told_at_once(content) -> None:
         (
             "grid.policy",
             ["weight-dificulty"],
-            "grid.policy: there is no such policy; got 'weight-dificulty'. Did you mean 'weight-difficulty'? Known",
+            "grid.policy: there is no such policy; got 'weight-dificulty'. Did you mean 'weight-difficulty'?",
         ),
         ("grid.workers", [1, 2], "grid.workers: this value cannot be run; got 2. Use one of: 1."),
         ("search.max_trials", 3, "search.max_trials: must be at least trials = 6; got 3"),
