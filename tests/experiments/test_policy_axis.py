@@ -139,13 +139,16 @@ def test_policies_are_checked_without_torch() -> None:
 
 
 def test_every_policy_tries_the_same_values_and_its_own_settings_beside(experiment) -> None:
-    made = experiment(settings("selective-backprop", beta=BETA, window=64))
+    decay = {"low": 1e-6, "high": 1e-3, "scale": "log"}
+    made = experiment(
+        {**settings("selective-backprop", beta=BETA, window=64), "search.space.weight_decay": decay}
+    )
     plain, mine = (
         next(s for s in made.studies() if s.configuration.policy == name and s.optimizer == "nesterov")
         for name in made.grid.policy
     )
-    assert made.tuned(mine) == ("learning_rate", "momentum", "policy.beta")
-    assert made.tuned(plain) == ("learning_rate", "momentum")
+    assert made.tuned(mine) == ("learning_rate", "momentum", "policy.beta", "weight_decay")
+    assert made.tuned(plain) == ("learning_rate", "momentum", "weight_decay")
     betas = []
     for trial in range(made.search.limit):
         values = made.hyperparameters(mine, trial)
