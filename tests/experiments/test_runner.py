@@ -183,7 +183,11 @@ def test_errors_in_the_users_code_are_kept_and_tried_again(experiment, tmp_path:
         "search.space.momentum": None,
     }
     stored = run(experiment(changes), tmp_path, processes=1)
-    assert [record.error for record in stored.records] == ["RuntimeError: the user's model is broken"] * 2
+    errors = [record.error or "" for record in stored.records]
+    assert len(errors) == 2
+    for error in errors:
+        assert error.startswith("RuntimeError: the user's model is broken (")
+        assert "tiny_workload.py, line " in error
     judgement = stored.judgement(stored.experiment.studies()[0])
     assert judgement is not None
     assert [trial.status for trial in judgement.trials] == [Status.FAILED] * 2

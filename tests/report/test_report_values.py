@@ -6,6 +6,7 @@ import csv
 import io
 import math
 from dataclasses import replace
+from importlib import import_module
 from urllib.parse import unquote
 
 import polars as pl
@@ -41,6 +42,15 @@ def test_the_fitted_law_is_twice_its_minimum_at_the_critical_batch_size() -> Non
     assert CURVE.fit is not None
     assert CURVE.fit.steps(12) == 800
     assert CURVE.fit.steps(8) == 400 * 2.5
+
+
+@pytest.mark.parametrize("picture", ["scaling", "normalised", "examples"])
+def test_a_fit_of_perfect_scaling_alone_has_no_line_of_its_own(picture: str) -> None:
+    endless = replace(CURVE, fit=Fit(steps_min=0.0, critical_batch_size=math.inf))
+    assert endless.fit is not None
+    assert endless.fit.steps(8) is None
+    module = import_module(f"headrace.report.pictures.{picture}")
+    assert module.draw((endless,), WIDE) is not None
 
 
 def test_an_interval_that_is_open_above_has_no_upper_end() -> None:

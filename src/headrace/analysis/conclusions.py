@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from headrace import scaling
-from headrace.analysis import words
+from headrace.analysis import scaling, words
 from headrace.analysis.curves import CurveFit
 from headrace.analysis.hyperparameters import RULES, RuleCheck
 from headrace.analysis.policy_verdicts import against_shuffle, conclude_policies

@@ -4,12 +4,28 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Annotated, Any
 
 from cyclopts import Parameter
 
 Json = Annotated[bool, Parameter(name="--json", negative="", help="Print one JSON object and nothing else.")]
+
+_PIPE_WIDTH = 240
+
+
+@contextmanager
+def working(on: str) -> Generator[None]:
+    """Say on the terminal (standard error) what is being done, while the block lasts."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    from rich.console import Console
+
+    with Console(file=sys.stderr).status(on):
+        yield
 
 
 def print_json(value: Mapping[str, Any]) -> None:
@@ -33,15 +49,18 @@ def print_table(
     """A table as wide as the terminal allows; the first column to the left, the others to the right."""
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
-    table = Table(
-        title=title, title_justify="left", title_style="bold", header_style="bold", box=None, pad_edge=False
-    )
+    # In a pipe no width is known: nothing may be cut off there.
+    console = Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH)
+    if title:
+        console.print(title, style="bold", markup=False, highlight=False, soft_wrap=True)
+    table = Table(header_style="bold", box=None, pad_edge=False)
     for place, column in enumerate(columns):
         table.add_column(column, justify="left" if place == 0 else "right")
     for row in rows:
-        table.add_row(*(_cell(value) for value in row))
-    Console().print(table)
+        table.add_row(*(Text(_cell(value)) for value in row))
+    console.print(table)
 
 
 def _cell(value: object) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import signal
 import sys
@@ -22,6 +21,8 @@ app = App(
     version=__version__,
     # Plain text: the Markdown renderer costs 50 ms at every start.
     help_format="plaintext",
+    # An interruption is told below, with what to do next.
+    suppress_keyboard_interrupt=False,
     help="Decides what a training run is fed, and measures whether that paid off. Start with: headrace demo",
 )
 app.command(experiments.demo)
@@ -36,6 +37,10 @@ app.command(archive.app)
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with its code: 0 done, 1 failed, 2 wrong input, 130 interrupted."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            # Closed by whoever started us: nobody wants to read it.
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
     # Schedulers end a job with SIGTERM: what was measured is then kept as it is with Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.exit(execute(sys.argv[1:] if arguments is None else arguments))
@@ -45,6 +50,13 @@ def execute(arguments: Sequence[str]) -> int:
     """The exit code of one command; errors that a user can mend are printed without a traceback."""
     try:
         code = app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
+        # What is still buffered may meet a closed pipe: here that can be told from an error.
+        print(end="", flush=True)
+    except SystemExit as end:
+        # Rich ends so when it meets a closed pipe.
+        if isinstance(end.__context__, BrokenPipeError):
+            return 0
+        raise
     except BrokenPipeError:
         # The reader of our output has gone (`| head`): that is its choice, and no error of ours.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -66,7 +78,7 @@ def _explain(error: BaseException) -> tuple[str, int]:
             return str(error), 1
         case KeyboardInterrupt():
             return "interrupted; the same command goes on from here", INTERRUPTED
-        case OSError(errno=errno.ENOSPC | errno.EDQUOT | errno.EACCES | errno.EROFS):
+        case OSError() if error.errno is not None:
             place = f"{error.filename}: " if error.filename else ""
             return f"{place}{error.strerror}. What was measured is safe; mend this and run again.", 1
         case _:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from importlib.resources import as_file, files
+import sys
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from headrace.cli._common import Json, print_json, print_table
+from headrace.cli._common import Json, print_json, print_table, working
+from headrace.errors import InputError, InputErrors
 
 if TYPE_CHECKING:
+    from collections.abc import Generator, Iterable
+
     from headrace.analysis.results import Analysis
     from headrace.experiments import Experiment
+    from headrace.experiments.progress import State
+    from headrace.experiments.records import TrialRecord
 
 
 def demo(*, out: Path = Path("runs/demo"), processes: int | None = None, json: Json = False) -> int:
@@ -22,10 +28,12 @@ def demo(*, out: Path = Path("runs/demo"), processes: int | None = None, json: J
         out: The folder of the results; a run that was interrupted goes on from there.
         processes: How many trials run side by side. Default: one per core.
     """
+    from importlib.resources import as_file, files
+
     from headrace.experiments import Experiment
 
     with as_file(files("headrace.experiments") / "demo.toml") as file:
-        return _run(Experiment.from_toml(file), out, processes, json)
+        return _run(file, Experiment.from_toml(file), out, processes=processes, json=json)
 
 
 def run(
@@ -43,7 +51,7 @@ def run(
     from headrace.experiments import Experiment
 
     folder = out if out is not None else Path("runs") / experiment.stem
-    return _run(Experiment.from_toml(experiment), folder, processes, json)
+    return _run(experiment, Experiment.from_toml(experiment), folder, processes=processes, json=json)
 
 
 def status(directory: Path, *, json: Json = False) -> int:
@@ -55,13 +63,17 @@ def status(directory: Path, *, json: Json = False) -> int:
         directory: The folder of a run.
     """
     from headrace.experiments.progress import progress_of
+    from headrace.experiments.store import load
 
-    state = progress_of(directory)
+    with working("reading the trials"):
+        state = progress_of(directory)
     if json:
         print_json(state.to_dict())
         return 0
     columns = ("study", "trials", "of", "infeasible", "failed", "best steps", "finished")
     print_table(columns, state.rows(), title=f"{directory}: {state.summary()}")
+    if any(study.failed for study in state.studies):
+        _tell_failures(load(directory).records)
     return 0
 
 
@@ -76,23 +88,64 @@ def report(directory: Path, *, json: Json = False) -> int:
     return _conclude(directory, json)
 
 
-def _run(experiment: Experiment, directory: Path, processes: int | None, json: bool) -> int:
+def _run(file: Path, experiment: Experiment, directory: Path, *, processes: int | None, json: bool) -> int:
     from headrace.experiments.bar import Bar
+    from headrace.experiments.live import LiveFile
     from headrace.experiments.runner import run as run_experiment
 
-    with Bar() as bar:
-        run_experiment(experiment, directory, processes=processes, progress=bar)
-    return _conclude(directory, json)
+    if processes is not None and processes < 1:
+        raise InputError("must be at least 1", where="--processes", got=processes)
+    with _named(file, directory), LiveFile(directory) as live, Bar() as bar:
+
+        def show(state: State) -> None:
+            bar(state)
+            live(state)
+
+        stored = run_experiment(experiment, directory, processes=processes, progress=show)
+    code = _conclude(directory, json)
+    return 1 if _tell_failures(stored.records) else code
+
+
+@contextmanager
+def _named(file: Path, directory: Path) -> Generator[None]:
+    """What is found wrong with an experiment once its workload is known carries the file's name."""
+    try:
+        yield
+    except InputErrors as errors:
+        if errors.where == str(directory / "experiment.toml"):
+            raise
+        raise InputErrors(errors.errors, where=str(file)) from None
+    except InputError as error:
+        # From a worker process: only its text came over.
+        if error.where is None:
+            raise InputError(error.what, where=str(file)) from None
+        raise
+
+
+def _tell_failures(records: Iterable[TrialRecord]) -> bool:
+    """Name the trials that raised an error, on standard error."""
+    from headrace.experiments.failures import failure_lines
+
+    lines = failure_lines(records)
+    if lines:
+        shown = "\n".join(f"  - {line}" for line in lines)
+        print(
+            f"headrace: trials failed with an error and do not count:\n{shown}\n"
+            "Mend the cause and give the same command again: only these trials are repeated.",
+            file=sys.stderr,
+        )
+    return bool(lines)
 
 
 def _conclude(directory: Path, json: bool) -> int:
-    from headrace.analysis.results import analyse, write_results
-    from headrace.experiments.store import load
-    from headrace.report import write_report
+    with working("writing the report"):
+        from headrace.analysis.results import analyse, write_results
+        from headrace.experiments.store import load
+        from headrace.report import write_report
 
-    analysis = analyse(load(directory))
-    write_results(analysis, directory)
-    page = write_report(analysis, directory)
+        analysis = analyse(load(directory))
+        write_results(analysis, directory)
+        page = write_report(analysis, directory)
     if json:
         print_json(analysis.results)
     else:
@@ -105,5 +158,6 @@ def _print_conclusions(analysis: Analysis, page: Path) -> None:
 
     console = Console(highlight=False)
     for sentence in analysis.results["conclusions"]:
-        console.print(f"- {sentence}", markup=False)
+        # In a log or a pipe a sentence stays one line.
+        console.print(f"- {sentence}", markup=False, soft_wrap=not console.is_terminal)
     console.print(f"\nThe report: {page}", markup=False, soft_wrap=True)

@@ -1,18 +1,23 @@
-"""The progress of a run as a line on the terminal."""
+"""The progress of a run: a line on the terminal, or now and then a plain line in a log."""
 
 from __future__ import annotations
 
 import sys
+import time
 from types import TracebackType
 from typing import Self
 
-from headrace.experiments.progress import State
+from headrace.experiments.progress import State, time_left
+
+LOG_SECONDS = 30.0
+"""How often a plain line is written where standard error is no terminal."""
 
 
 class Bar:
     """A line with the studies that are decided, the newest best, and the time left, on standard error.
 
-    A context manager; calling it shows a state. Where standard error is no terminal, nothing is shown.
+    A context manager; calling it shows a state. Where standard error is no terminal, a plain line is
+    written every `LOG_SECONDS`, so that the log of a long run shows life.
     """
 
     def __init__(self) -> None:
@@ -20,18 +25,21 @@ class Bar:
         from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
         from rich.progress import Progress as Line
 
+        console = Console(file=sys.stderr)
+        self._plain = not console.is_terminal
+        self._next_line = time.monotonic() + LOG_SECONDS
         self._line = Line(
-            TextColumn("{task.fields[studies]} studies"),
+            TextColumn("{task.fields[studies]}"),
             BarColumn(),
             TextColumn("{task.percentage:3.0f} %"),
             TimeElapsedColumn(),
             TextColumn("{task.fields[left]}"),
-            TextColumn("{task.fields[news]}"),
-            console=Console(file=sys.stderr),
+            TextColumn("{task.fields[news]}", markup=False),
+            console=console,
             transient=True,
-            disable=not sys.stderr.isatty(),
+            disable=self._plain,
         )
-        self._task = self._line.add_task("run", total=1.0, studies="0", left="", news="")
+        self._task = self._line.add_task("run", total=1.0, studies="loading", left="", news="")
         self._best: dict[str, int | None] = {}
 
     def __enter__(self) -> Self:
@@ -45,20 +53,22 @@ class Bar:
 
     def __call__(self, state: State) -> None:
         """Show a state."""
+        if self._plain:
+            self._log(state)
+            return
         news = [s for s in state.studies if s.best_steps != self._best.get(s.study)]
         self._best = {s.study: s.best_steps for s in state.studies}
-        studies = f"{state.finished_studies}/{len(state.studies)}"
+        studies = f"{state.finished_studies}/{len(state.studies)} studies"
         self._line.update(self._task, completed=state.share, studies=studies, left=time_left(state))
         if news:
             self._line.update(self._task, news=f"{news[-1].study}: {news[-1].best_steps} steps")
 
-
-def time_left(state: State) -> str:
-    """The estimate in words."""
-    seconds = state.seconds_left
-    if seconds is None or state.seconds < 5:
-        return ""
-    for unit, length in (("h", 3600), ("min", 60)):
-        if seconds >= 1.5 * length:
-            return f"about {seconds / length:.0f} {unit} left"
-    return f"about {seconds:.0f} s left"
+    def _log(self, state: State) -> None:
+        now = time.monotonic()
+        if now < self._next_line:
+            return
+        self._next_line = now + LOG_SECONDS
+        left = time_left(state)
+        decided = f"{state.finished_studies} of {len(state.studies)} studies decided"
+        sys.stderr.write(f"{decided}, {state.share:.0%}{', ' + left if left else ''}\n".replace("%", " %"))
+        sys.stderr.flush()

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from headrace.experiments.records import Outcome
 from headrace.experiments.schedule import Race
+
+if TYPE_CHECKING:
+    from headrace.experiments.store import StoredExperiment
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,12 +47,14 @@ class State:
         share: The share of the work that is done, a guess from 0 to 1.
         seconds: How long the run has taken, 0 for a folder.
         seconds_left: A guess of how long it will take, or None where nothing can be said.
+        process: The process that runs the experiment, or None.
     """
 
     studies: tuple[StudyState, ...]
     share: float = 0.0
     seconds: float = 0.0
     seconds_left: float | None = None
+    process: str | None = None
 
     @property
     def finished_studies(self) -> int:
@@ -59,7 +64,10 @@ class State:
     def summary(self) -> str:
         """One line."""
         trials = sum(study.trials for study in self.studies)
-        return f"{self.finished_studies} of {len(self.studies)} studies finished, {trials} trials"
+        known = f"{self.finished_studies} of {len(self.studies)} studies finished, {trials} trials"
+        running = "" if self.process is None else f"; running (process {self.process})"
+        left = time_left(self)
+        return f"{known}{running}{', ' + left if left else ''}"
 
     def rows(self) -> list[tuple[object, ...]]:
         """A table: study, trials, of, infeasible, failed, best steps, finished."""
@@ -72,6 +80,11 @@ class State:
         """Plain data, for JSON."""
         return {
             "finished": self.finished_studies == len(self.studies),
+            "running": self.process is not None,
+            "process": self.process,
+            "share": self.share,
+            "seconds": self.seconds,
+            "seconds_left": self.seconds_left,
             "studies": [asdict(study) for study in self.studies],
         }
 
@@ -84,16 +97,35 @@ class Progress(Protocol):
         ...
 
 
+def time_left(state: State) -> str:
+    """The estimate in words."""
+    seconds = state.seconds_left
+    if seconds is None or state.seconds < 5:
+        return ""
+    for unit, length in (("h", 3600), ("min", 60)):
+        if seconds >= 1.5 * length:
+            return f"about {seconds / length:.0f} {unit} left"
+    return f"about {seconds:.0f} s left"
+
+
 def progress_of(directory: str | Path) -> State:
-    """How far the experiment in a folder is; a run may be under way.
+    """How far the experiment in a folder is, by what is stored, and by what a run under way says of itself.
 
     Raises:
         InputError: There is no experiment in the folder.
         DamagedError: A part is truncated or was altered.
     """
+    from headrace.experiments import live, lock
     from headrace.experiments.store import load
 
     stored = load(directory)
+    process = lock.holder(Path(directory))
+    running = None if process is None else live.read(Path(directory), process)
+    return running or replace(stored_state(stored), process=process)
+
+
+def stored_state(stored: StoredExperiment) -> State:
+    """How far an experiment is by its stored trials; a run stores a trial when it is settled, or long."""
     states = [
         study_state(
             study.name,

@@ -47,8 +47,8 @@ def run(
         KeyboardInterrupt: Ctrl-C; what was measured is stored.
     """
     directory = Path(directory)
-    store.create(directory, experiment)
     with lock.exclusive(directory):
+        store.create(directory, experiment)
         stored = store.load(directory)
         if stored.facts is None or not Schedule(_races(stored)).finished:
             _train(stored, processes, progress)

@@ -12,8 +12,11 @@ from headrace.experiments.records import Outcome, StudyKey
 RUNG_RATIO = 1.5
 FIRST_RUNG = 8
 
-STEP_COST = 64
+STEP_COST = 128
 """What a step costs beside its examples, in examples: a guess, to begin with the longest studies."""
+
+TYPICAL_CRITICAL_BATCH_SIZE = 256
+"""Where a study's steps stop falling with the batch size: another guess, for the same end."""
 
 
 def rungs(evaluation_steps: Sequence[int]) -> list[int]:
@@ -96,7 +99,9 @@ class Race:
     @property
     def cost(self) -> float:
         """A guess of how long the study takes, to compare studies by."""
-        return self.rules.budget * (self.key.configuration.batch_size + STEP_COST)
+        batch_size = self.key.configuration.batch_size
+        steps = self.rules.budget if self.to_budget else 1 + TYPICAL_CRITICAL_BATCH_SIZE / batch_size
+        return steps * (batch_size + STEP_COST)
 
 
 class Schedule:

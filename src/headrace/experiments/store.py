@@ -131,12 +131,15 @@ def study_directory(directory: Path, study: str) -> Path:
 def create(directory: str | Path, experiment: Experiment) -> None:
     """Make the folder, or find it made for the same experiment.
 
+    An experiment that never got as far as a workload, because of an error, is replaced.
+
     Raises:
         InputError: The folder holds another experiment, with the keys that differ, or other things.
         StorageError: The folder cannot be written.
     """
     path = Path(directory) / EXPERIMENT
-    if not path.exists():
+    begun = (Path(directory) / FACTS).exists() or (Path(directory) / STUDIES).exists()
+    if not path.exists() or not begun:
         write_whole(path, experiment.to_toml().encode())
         return
     there = Experiment.from_toml(path)

@@ -26,6 +26,7 @@ from headrace.training.loop import Measurement, train
 from headrace.training.recipe import Recipe
 from headrace.training.stream import TorchStream
 from headrace.workloads import Workload
+from headrace.workloads.registry import describe
 
 EVALUATION_BATCH = 1024
 """Examples per forward pass of an evaluation; speed and memory only."""
@@ -127,8 +128,8 @@ class RunningTrial:
         try:
             while not self.settled and self.trained < min(until, bound()):
                 self._take(self._next())
-        except Exception as error:  # noqa: BLE001  (whatever the user's model, loss or data raise)
-            self._error = f"{type(error).__name__}: {error}"
+        except (Exception, SystemExit) as error:  # noqa: BLE001  (whatever the user's model, loss or data raise)
+            self._error = describe(error)
             self.settled = True
         if self.settled:
             self._feed = self._measurements = self._model = None

@@ -27,7 +27,9 @@ def saved(figure: Figure, form: Format, *, title: str) -> bytes:
     """The figure as a file of this format, entitled `title`; call it within `style.styled`."""
     buffer = BytesIO()
     dpi = _PNG_DPI if form == "png" else 72
-    figure.savefig(buffer, format=form, metadata={"Title": title, **_METADATA[form]}, dpi=dpi)
+    # Files stand alone, and want the margin that the page gives to what stands within it.
+    margin = {} if form == "svg" else {"bbox_inches": "tight", "pad_inches": 0.12}
+    figure.savefig(buffer, format=form, metadata={"Title": title, **_METADATA[form]}, dpi=dpi, **margin)
     if form != "svg":
         return buffer.getvalue()
     return buffer.getvalue().replace(b"'DejaVu Sans'", b"'DejaVu Sans', Verdana, sans-serif")

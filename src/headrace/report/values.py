@@ -86,8 +86,8 @@ class Fit:
     max_useful_is_largest_tested: bool = False
 
     def steps(self, batch_size: float) -> float | None:
-        """S = Smin (1 + Bcrit/B), or None where there is no fit."""
-        if self.steps_min is None or self.critical_batch_size is None:
+        """S = Smin (1 + Bcrit/B), or None where there is no fit, or one with an infinite Bcrit (Smin = 0)."""
+        if not self.steps_min or self.critical_batch_size is None or math.isinf(self.critical_batch_size):
             return None
         return self.steps_min * (1 + self.critical_batch_size / batch_size)
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from headrace.workloads._base import Workload
 
 _ROOM = "headrace.workloads."
+_LIBRARIES = ("<", str(Path(__file__).parent.parent), str(Path(inspect.__file__).parent))
+"""How file names begin that are not the user's: frozen modules, this package, the standard library."""
 
 NAMES: dict[str, str] = {
     "digits-logistic": _ROOM + "digits:digits_logistic",
@@ -69,9 +71,9 @@ def load_workload(spec: str, settings: Mapping[str, Any] | None = None) -> Workl
         workload = function(**settings)
     except InputError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise InputError(
-            f"the workload's function raised {_describe(error)}",
+            f"the workload's function raised {describe(error)}",
             where=spec,
             fix="Mend the function, or its settings.",
         ) from error
@@ -85,14 +87,20 @@ def _find_function(spec: str) -> Callable[..., Any]:
         sys.path.insert(0, here)
     try:
         module = import_module(module_name)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise InputError(
-            f"the module {module_name!r} does not import: {_describe(error)}",
+            f"the module {module_name!r} does not import: {describe(error)}",
             where=spec,
             fix=f"It is looked for in {here} and on Python's path.",
         ) from error
     function = getattr(module, function_name, None)
-    if not callable(function):
+    if function is not None and not callable(function):
+        raise InputError(
+            f"{function_name!r} in the module {module_name!r} is not a function",
+            where=spec,
+            got=type(function).__name__,
+        )
+    if function is None:
         close = get_close_matches(function_name, [name for name in vars(module) if name[0] != "_"], n=3)
         fix = f"Did you mean {' or '.join(close)}?" if close else None
         raise InputError(f"the module {module_name!r} has no function {function_name!r}", where=spec, fix=fix)
@@ -136,8 +144,14 @@ def _suggestion(spec: str) -> str:
     return f"{known} Your own is given as module:function."
 
 
-def _describe(error: Exception) -> str:
-    """The error's kind and text, with the file and line where it arose."""
-    frames = traceback.extract_tb(error.__traceback__)
+def describe(error: BaseException) -> str:
+    """The error's kind and text, with the innermost file and line of the user's own code."""
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if _is_users(frame.filename)]
     place = f" ({frames[-1].filename}, line {frames[-1].lineno})" if frames else ""
     return f"{type(error).__name__}: {error}{place}"
+
+
+def _is_users(filename: str) -> bool:
+    return not filename.startswith(_LIBRARIES) and not {"site-packages", "dist-packages"} & set(
+        Path(filename).parts
+    )

@@ -7,8 +7,8 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Generator
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from headrace.errors import HeadraceError, InputError
@@ -60,8 +60,10 @@ class Worker:
         import torch
 
         setting, first = self.setting, self._experiment.studies()[0]
-        model, workload = setting.new_model(first, 0), setting.workload
-        metrics = setting.evaluator("validation")(model)
+        workload = setting.workload
+        with _users_code(self._experiment.workload.name):
+            model = setting.new_model(first, 0)
+            metrics = setting.evaluator("validation")(model)
         return Inspection(
             facts=WorkloadFacts(
                 name=workload.name,
@@ -123,11 +125,30 @@ class Worker:
         setting = Setting(
             experiment=self._experiment, workload=_on_device(workload, device), goal=goal, device=device
         )
-        size = BYTES_PER_PARAMETER * max(1, _parameters(setting.new_model(self._experiment.studies()[0], 0)))
+        with _users_code(table.name):
+            model = setting.new_model(self._experiment.studies()[0], 0)
+        size = BYTES_PER_PARAMETER * max(1, _parameters(model))
         if set(self._experiment.grid.policy) != {"shuffle"}:
             size += BYTES_PER_EXAMPLE * len(workload.train)
         self._room = max(1, _spare_bytes(device) // self._workers // size)
         return setting
+
+
+@contextmanager
+def _users_code(spec: str) -> Generator[None]:
+    """What the model, the loss or the metric raise before any trial began is an error of the input."""
+    from headrace.workloads.registry import describe
+
+    try:
+        yield
+    except HeadraceError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise InputError(
+            f"making and evaluating an untrained model raised {describe(error)}",
+            where=spec,
+            fix="Mend the model, the loss or the metric.",
+        ) from error
 
 
 def pick_device(wanted: str, rank: int) -> torch.device:

@@ -1,0 +1,77 @@
+"""What a run under way says of itself: a small file in its folder, for `headrace status`."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from headrace.experiments.files import StorageError, write_whole
+from headrace.experiments.progress import State, StudyState
+
+NAME = "progress.json"
+INTERVAL_SECONDS = 5.0
+
+
+class LiveFile:
+    """Keeps `progress.json` in a folder while the block lasts; calling it notes a state.
+
+    Nothing depends on the file: where it cannot be written, the run goes on.
+
+    Args:
+        directory: The folder of the run.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._path = directory / NAME
+        self._next = 0.0
+        self._written = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        # A folder that was refused may belong to another run, and its file with it.
+        if self._written:
+            with suppress(OSError):
+                self._path.unlink(missing_ok=True)
+
+    def __call__(self, state: State) -> None:
+        """Write the state, unless that was done a moment ago."""
+        now = time.monotonic()
+        if now < self._next:
+            return
+        self._next = now + INTERVAL_SECONDS
+        content = replace(state, process=str(os.getpid())).to_dict()
+        with suppress(StorageError):
+            write_whole(self._path, json.dumps(content).encode())
+            self._written = True
+
+
+def read(directory: Path, process: str) -> State | None:
+    """What `process` said last, or None where it has said nothing yet.
+
+    Args:
+        directory: The folder of the run.
+        process: The process that holds the folder; what others left there is not believed.
+    """
+    try:
+        content = json.loads((directory / NAME).read_bytes())
+        if content["process"] != process:
+            return None
+        return State(
+            studies=tuple(StudyState(**study) for study in content["studies"]),
+            share=content["share"],
+            seconds=content["seconds"],
+            seconds_left=content["seconds_left"],
+            process=process,
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
