@@ -62,7 +62,7 @@ def test_a_thousand_errors_are_not_all_told(written):
     path = written("batch_size,steps\n" + "8,x\n" * 1000)
     with pytest.raises(InputError, match="and 980 more") as caught:
         read_scaling_table(path)
-    assert len(str(caught.value)) < 4000
+    assert len(caught.value.errors) == 21
 
 
 def test_a_missing_or_binary_file(tmp_path):

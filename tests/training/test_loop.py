@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import cycle, islice
 from typing import Any
 
@@ -51,6 +52,11 @@ def run(model: nn.Module, steps: Sequence[int] = (0, 1, 3, 6), **changes: Any) -
         "evaluate": evaluator({"validation": examples()}, cross_entropy, classification_error),
     }
     return train(model=model, evaluation_steps=steps, **{**settings, **changes})
+
+
+def candidates(train_on: int) -> Iterator[Batch]:
+    for batch in shuffled_batches(EXAMPLES, 8, seed=0, path=("t",)):
+        yield replace(batch, train_on=train_on)
 
 
 def weights(model: nn.Module) -> Tensor:
@@ -181,11 +187,17 @@ def test_only_the_chosen_are_trained_on() -> None:
         return Chosen(positions=positions, weights=given)
 
     model = network()
-    measured = list(run(model, choose=choose, microbatch=3))
+    measured = list(run(model, batches=candidates(2), choose=choose, microbatch=3))
     assert [m.examples_forwarded for m in measured] == [0, 10, 30, 60]
     assert [m.examples_backpropagated for m in measured] == [0, 2, 6, 12]
     fed = trained(batches=iter(chosen_batches))
     assert weights(model).tolist() == pytest.approx(fed.tolist(), rel=1e-12)
+
+
+def test_nothing_is_chosen_from_batches_that_are_no_candidates() -> None:
+    """An epoch without a selection pass costs none."""
+    choosing = trained(choose=lambda *_: pytest.fail("nothing is to be chosen"))
+    assert torch.equal(choosing, trained())
 
 
 def test_a_diverging_run_says_so() -> None:
@@ -265,7 +277,10 @@ def test_old_gradients_do_not_leak_in() -> None:
             "label_smoothing: the loss takes no label_smoothing; got 0.1. Set it to 0",
         ),
         (
-            {"choose": lambda *_: Chosen(positions=torch.empty(0, dtype=torch.int64))},
+            {
+                "batches": candidates(2),
+                "choose": lambda *_: Chosen(positions=torch.empty(0, dtype=torch.int64)),
+            },
             "choose: must choose at least one example",
         ),
         (

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from cyclopts import App, CycloptsError
 
 from headrace import __version__
-from headrace.cli import archive, data, experiments, tables
+from headrace.cli import archive, data, experiments, recommend, subsets, tables
 from headrace.errors import HeadraceError, InputError
 
 INPUT_ERROR = 2
@@ -29,8 +29,11 @@ app.command(experiments.demo)
 app.command(experiments.run)
 app.command(experiments.status)
 app.command(experiments.report)
+app.command(subsets.subset)
 app.command(tables.fit)
 app.command(tables.compare)
+app.command(recommend.throughput)
+app.command(recommend.recommend)
 app.command(data.app)
 app.command(archive.app)
 

@@ -28,7 +28,7 @@ def saved(figure: Figure, form: Format, *, title: str) -> bytes:
     buffer = BytesIO()
     dpi = _PNG_DPI if form == "png" else 72
     # Files stand alone, and want the margin that the page gives to what stands within it.
-    margin = {} if form == "svg" else {"bbox_inches": "tight", "pad_inches": 0.12}
+    margin: dict[str, Any] = {} if form == "svg" else {"bbox_inches": "tight", "pad_inches": 0.12}
     figure.savefig(buffer, format=form, metadata={"Title": title, **_METADATA[form]}, dpi=dpi, **margin)
     if form != "svg":
         return buffer.getvalue()

@@ -75,8 +75,8 @@ def train(
         evaluate: Measures the model, see `headrace.training.evaluation.evaluator`.
         microbatch: The most examples that go through the model at once; larger batches accumulate gradients.
         record: Called with the detached training-mode outputs of what is trained on.
-        choose: Picks what is trained on among the batch, whose examples are forwarded once more for it,
-            without gradients, in training mode.
+        choose: Picks what is trained on among a batch of candidates (one with `train_on`), which are
+            forwarded once more for it, without gradients, in training mode.
         stream: Entered while the model trains, left while the caller has control, such as a `TorchStream`.
 
     Raises:

@@ -65,7 +65,7 @@ def load_workload(spec: str, settings: Mapping[str, Any] | None = None) -> Workl
     """
     check_spec(spec)
     settings = dict(settings or {})
-    function = _find_function(spec)
+    function = find_function(spec)
     _check_settings(spec, function, settings)
     try:
         workload = function(**settings)
@@ -80,7 +80,12 @@ def load_workload(spec: str, settings: Mapping[str, Any] | None = None) -> Workl
     return _checked(spec, workload)
 
 
-def _find_function(spec: str) -> Callable[..., Any]:
+def find_function(spec: str) -> Callable[..., Any]:
+    """The function that `spec`, a built-in name or `module:function`, names.
+
+    Raises:
+        InputError: The module does not import, or has no such function.
+    """
     module_name, _, function_name = NAMES.get(spec, spec).partition(":")
     here = str(Path.cwd())
     if here not in sys.path and "" not in sys.path:

@@ -1,0 +1,172 @@
+"""From a store and its step times to a recommendation, in numbers and in plain words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from headrace import random
+from headrace.analysis.advice_words import paragraph
+from headrace.analysis.recommendation import Option, Recommendation, recommend, to_dict
+from headrace.analysis.results import rounded
+from headrace.analysis.step_time import StepTime, StepTimeModel, at, fit_model, from_records
+from headrace.analysis.steps_to_result import draws
+from headrace.analysis.studies import Study, read_studies
+from headrace.analysis.throughput import exchanges, step_times
+from headrace.errors import InputError
+
+if TYPE_CHECKING:
+    from headrace.experiments.store import StoredExperiment
+    from headrace.experiments.throughput import Throughput
+
+DRAWS = 2000
+_Z = 1.96
+
+
+@dataclass(frozen=True, kw_only=True)
+class Advice:
+    """A recommendation with what it rests on.
+
+    Attributes:
+        found: The options and the best of them.
+        source: Where the step times are from: "throughput.json" or "trial records".
+        models: Optimiser -> its step-time model.
+        caveats: What was taken for granted, in sentences.
+    """
+
+    found: Recommendation
+    source: str
+    models: dict[str, StepTimeModel]
+    caveats: tuple[str, ...]
+
+    @property
+    def paragraph(self) -> str:
+        """The recommendation in plain words."""
+        return paragraph(self.found, self.caveats)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The object that `headrace recommend --json` prints; numbers of six digits."""
+        return rounded(
+            {
+                "format": 1,
+                "recommendation": to_dict(self.found),
+                "step_time_source": self.source,
+                "step_time_models": {name: vars(model) for name, model in self.models.items()},
+                "caveats": list(self.caveats),
+                "words": self.paragraph,
+            }
+        )
+
+
+def advise(
+    stored: StoredExperiment,
+    measured: Throughput | None,
+    *,
+    workers: Sequence[int] | None = None,
+    level: float = 0.95,
+) -> Advice:
+    """Put the S(B) of a store and step times together.
+
+    Args:
+        stored: From `headrace.experiments.store.load`; studies that are not decided are left out.
+        measured: What `headrace throughput` measured. None: the seconds that the trials' records carry.
+        workers: The numbers of workers to weigh up; None for those that were measured.
+        level: The level of the intervals.
+
+    Raises:
+        InputError: No study reached the goal, or no step time is known.
+        DamagedError: A stored part is truncated or was altered.
+    """
+    studies = [study for study in read_studies(stored) if study.result.steps]
+    times = step_times(measured) if measured else _recorded(stored, studies)
+    if not times:
+        raise InputError(
+            "no step time is known: the trials carry no seconds",
+            where=str(stored.directory),
+            fix="Run: headrace throughput EXPERIMENT.toml --out DIR",
+        )
+    moved = exchanges(measured) if measured else []
+    optimizers = list(dict.fromkeys(study.key.optimizer for study in studies))
+    models = {name: fit_model(times, moved, optimizer=name) for name in optimizers}
+    counts = sorted(set(workers)) if workers else sorted({time.workers for time in times})
+    _check_workers(counts)
+    options = [
+        _option(study, at(times, models[name], name, study.batch_size, count), stored.experiment.seed)
+        for study in studies
+        for count in _counts(study, counts)
+        for name in (study.key.optimizer,)
+    ]
+    found = recommend(options, level=level)
+    source = "throughput.json" if measured else "trial records"
+    return Advice(
+        found=found, source=source, models=models, caveats=tuple(_caveats(found, source, moved, studies))
+    )
+
+
+def _recorded(stored: StoredExperiment, studies: Sequence[Study]) -> tuple[StepTime, ...]:
+    found = [
+        from_records(
+            stored.study_records(study.key.name),
+            optimizer=study.key.optimizer,
+            batch_size=study.batch_size,
+            # Trials are trained in one process, whatever number of workers they play.
+            workers=1,
+        )
+        for study in studies
+    ]
+    return tuple(time for time in found if time is not None)
+
+
+def _check_workers(counts: Sequence[int]) -> None:
+    if counts[0] < 1:
+        raise InputError("must be at least 1", where="workers", got=counts[0])
+
+
+def _counts(study: Study, counts: Sequence[int]) -> list[int]:
+    """The numbers of workers that the study's S(B) speaks of: any, where its own number is 1."""
+    own = study.key.configuration.workers
+    return [count for count in counts if count <= study.batch_size and own in (1, count)]
+
+
+def _option(study: Study, time: StepTime, seed: int) -> Option:
+    """The option with its draws; the draws of a study's steps are the same for every number of workers."""
+    configuration, name = study.key.configuration, study.key.name
+    steps = draws(study.result, DRAWS, random.generator(seed, "recommendation", "steps", name))
+    rng = random.generator(seed, "recommendation", "time", name, time.workers)
+    spread = np.log(time.high / time.low) / (2 * _Z)
+    per_step = time.seconds * np.exp(spread * rng.standard_normal(DRAWS))
+    return Option(
+        optimizer=study.key.optimizer,
+        subset=configuration.subset,
+        policy=configuration.policy,
+        batch_size=study.batch_size,
+        workers=time.workers,
+        steps=float(study.result.steps or 0),
+        seconds_per_step=time.seconds,
+        measured=time.measured,
+        time_draws=steps * per_step,
+    )
+
+
+def _caveats(
+    found: Recommendation, source: str, moved: Sequence[object], studies: Sequence[Study]
+) -> list[str]:
+    said: list[str] = []
+    if source == "trial records":
+        said.append(
+            "Step times are those of the trials as they ran, side by side and with their evaluations; "
+            "headrace throughput measures them alone."
+        )
+    if any(not option.measured for option in found.options):
+        said.append("Step times marked as extrapolated are the model's, not measured.")
+    if any(option.workers > 1 and not option.measured for option in found.options) and not moved:
+        said.append(
+            "The exchange of gradients between workers was not measured and is taken as free: with several "
+            "workers times and costs are lower bounds."
+        )
+    if any(study.key.configuration.policy != "shuffle" for study in studies) and source != "trial records":
+        said.append("Step times were measured with shuffled batches; what a policy adds is not in them.")
+    return said

@@ -1,0 +1,77 @@
+"""A recommendation as people read it: a paragraph and a table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from headrace.analysis import words
+from headrace.analysis.recommendation import Pick, Recommendation
+
+
+def paragraph(found: Recommendation, caveats: Sequence[str]) -> str:
+    """The recommendation in plain words."""
+    picks = found.picks
+    if len({id(pick.option) for pick in picks.values()}) == 1:
+        said = [f"Fastest, cheapest and the best compromise are the same: {_told(picks['fastest'])}."]
+    else:
+        names = {"fastest": "Fastest", "cheapest": "Cheapest", "knee": "The best compromise of time and cost"}
+        said = [f"{name}: {_told(picks[aim])}." for aim, name in names.items()]
+    if all(option.workers == 1 for option in found.options):
+        said.append("With one worker time and cost are the same.")
+    return " ".join([*said, *caveats])
+
+
+def _told(pick: Pick) -> str:
+    option = pick.option
+    name = words.curve((option.optimizer, option.subset, option.policy, 1))
+    workers = f"{option.workers} worker" + ("" if option.workers == 1 else "s")
+    extrapolated = "" if option.measured else ", by an extrapolated step time"
+    return (
+        f"{name} with batch size {words.number(option.batch_size)} on {workers} reaches the goal in "
+        f"{words.duration(option.seconds)} (95 % interval {_spread(pick.seconds)}) at a cost of "
+        f"{words.duration(option.device_seconds)} of device time{extrapolated}; {_sure(pick)}"
+    )
+
+
+def _sure(pick: Pick) -> str:
+    """How far another search might have picked another batch size."""
+    low, high = pick.batch_size
+    share = f"{pick.share:.0%}".replace("%", " %")
+    if low == high:
+        return f"the batch size is certain within the search ({share} of the draws pick this option)"
+    return (
+        f"another search might pick a batch size from {words.number(low)} to {words.number(high)} "
+        f"({share} of the draws pick this option)"
+    )
+
+
+def _spread(ends: tuple[float, float]) -> str:
+    low, high = ends
+    return (
+        f"{words.duration(low)} to {words.duration(high)}"
+        if np.isfinite(high)
+        else f"at least {words.duration(low)}"
+    )
+
+
+def table(found: Recommendation) -> list[tuple[object, ...]]:
+    """The frontier for people: option, what it is best as, time, interval, cost, steps, step time."""
+    rows: list[tuple[object, ...]] = []
+    for option in found.frontier:
+        place = next(i for i, other in enumerate(found.options) if other is option)
+        best_as = [aim for aim, pick in found.picks.items() if pick.option is option]
+        rows.append(
+            (
+                f"{option.optimizer}, batch {option.batch_size}, {option.workers} worker(s)",
+                ", ".join(best_as) or None,
+                option.seconds,
+                _spread(found.intervals[place]),
+                option.device_seconds,
+                round(option.steps),
+                option.seconds_per_step * 1000,
+                "measured" if option.measured else "extrapolated",
+            )
+        )
+    return rows

@@ -1,0 +1,190 @@
+"""How long a step takes: what was measured, and the model that carries it to what was not.
+
+The model: t(B, W) = a + b ceil(B/W) + (1 - o) x 2 (W-1)/W. A worker computes its share of the batch in a
+fixed time and a time per example; a ring exchange of the gradients moves 2 (W-1)/W of them past every worker,
+x seconds for each time the whole gradient would move; the share o of it is hidden behind the computation [M].
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from math import comb
+
+import numpy as np
+
+from headrace.errors import InputError
+from headrace.experiments.records import TrialRecord
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepTime:
+    """The seconds of one step.
+
+    Attributes:
+        optimizer: The optimiser.
+        batch_size: Examples per step, over all workers.
+        workers: How many workers share the batch.
+        seconds: The median.
+        low: The lower end of its 95 % interval.
+        high: The upper end.
+        measured: Whether it was measured; otherwise the model says so.
+    """
+
+    optimizer: str
+    batch_size: int
+    workers: int
+    seconds: float
+    low: float
+    high: float
+    measured: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepTimeModel:
+    """The model of the seconds of a step, fitted.
+
+    Attributes:
+        overhead: a, seconds of a step whatever its size.
+        per_example: b, seconds for each example of a worker.
+        exchange: x, seconds to move the whole gradient once; None where it was not measured, and taken as 0.
+        overlap: o, the share of the exchange that is hidden.
+        error: The largest relative difference between the model and what was measured.
+        points: How many measurements it rests on.
+    """
+
+    overhead: float
+    per_example: float
+    exchange: float | None
+    overlap: float
+    error: float
+    points: int
+
+    def seconds(self, batch_size: int, workers: int = 1) -> float:
+        """The seconds of a step by the model."""
+        compute = self.overhead + self.per_example * math.ceil(batch_size / workers)
+        return compute + (1 - self.overlap) * (self.exchange or 0.0) * ring(workers)
+
+
+def ring(workers: int) -> float:
+    """How often the whole gradient passes a worker in a ring exchange: 2 (W-1)/W."""
+    return 2 * (workers - 1) / workers
+
+
+def median_interval(values: Sequence[float], level: float = 0.95) -> tuple[float, float, float]:
+    """The median and an interval that covers that of the population, whatever the distribution.
+
+    Sorted v(1) <= .. <= v(n), the median lies within [v(j), v(n+1-j)] with probability
+    1 - 2 P(Binomial(n, 1/2) < j); j is the largest with at least `level`. Fewer than six values do not
+    suffice for 95 %: then it is their range.
+
+    Args:
+        values: At least one.
+        level: The level.
+    """
+    ordered, n = sorted(values), len(values)
+    below, rank = 0, 0
+    while rank < n // 2 and 2 * (below := below + comb(n, rank)) <= (1 - level) * 2**n:
+        rank += 1
+    place = max(rank - 1, 0)
+    return float(np.median(ordered)), ordered[place], ordered[n - 1 - place]
+
+
+def fit_model(
+    times: Sequence[StepTime], exchanges: Iterable[tuple[int, float]] = (), *, optimizer: str
+) -> StepTimeModel:
+    """Fit the model to the measured steps of one optimiser.
+
+    a and b, neither negative, by least squares of the relative errors, from the steps of one worker. x is the
+    median over `exchanges`; o is what the steps of several workers leave of it, cut to [0, 1].
+
+    Args:
+        times: What was measured; other optimisers' steps are left out.
+        exchanges: (workers, seconds) of exchanging the gradients alone.
+        optimizer: The optimiser.
+
+    Raises:
+        InputError: No step of one worker was measured.
+    """
+    own = [time for time in times if time.optimizer == optimizer and time.measured]
+    single = [time for time in own if time.workers == 1]
+    if not single:
+        raise InputError("no step time of one worker was measured", where="step times", got=optimizer)
+    overhead, per_example = _line(single)
+    moved = [seconds / ring(workers) for workers, seconds in exchanges if workers > 1]
+    model = StepTimeModel(
+        overhead=overhead,
+        per_example=per_example,
+        exchange=float(np.median(moved)) if moved else None,
+        overlap=0.0,
+        error=0.0,
+        points=len(own),
+    )
+    if model.exchange:
+        model = replace(model, overlap=_overlap(model, own))
+    off = max(abs(model.seconds(t.batch_size, t.workers) / t.seconds - 1) for t in own)
+    return replace(model, error=off)
+
+
+def _line(single: Sequence[StepTime]) -> tuple[float, float]:
+    """A and b, neither negative; of one batch size alone all is taken to be per example."""
+    from scipy.optimize import nnls
+
+    if len({time.batch_size for time in single}) == 1:
+        return 0.0, float(np.median([time.seconds / time.batch_size for time in single]))
+    rows = np.array([[1 / time.seconds, time.batch_size / time.seconds] for time in single])
+    # Columns of one size: a second column a million times the first would be all that is fitted.
+    scale = np.linalg.norm(rows, axis=0)
+    solution, _ = nnls(rows / scale, np.ones(len(rows)))
+    return float(solution[0] / scale[0]), float(solution[1] / scale[1])
+
+
+def _overlap(model: StepTimeModel, times: Sequence[StepTime]) -> float:
+    """The median over measured steps of several workers; 0, the cautious value, where there are none."""
+    exchange = model.exchange or 0.0
+    hidden = [
+        1
+        - (time.seconds - (model.seconds(-(-time.batch_size // time.workers))))
+        / (exchange * ring(time.workers))
+        for time in times
+        if time.workers > 1
+    ]
+    return float(np.clip(np.median(hidden), 0.0, 1.0)) if hidden else 0.0
+
+
+def at(
+    times: Sequence[StepTime], model: StepTimeModel, optimizer: str, batch_size: int, workers: int
+) -> StepTime:
+    """The step time there: as it was measured, otherwise by the model, give or take its largest error."""
+    asked = (optimizer, batch_size, workers)
+    for time in times:
+        if (time.optimizer, time.batch_size, time.workers) == asked:
+            return time
+    seconds = model.seconds(batch_size, workers)
+    return StepTime(
+        optimizer=optimizer,
+        batch_size=batch_size,
+        workers=workers,
+        seconds=seconds,
+        low=seconds / (1 + model.error),
+        high=seconds * (1 + model.error),
+        measured=False,
+    )
+
+
+def from_records(
+    records: Iterable[TrialRecord], *, optimizer: str, batch_size: int, workers: int
+) -> StepTime | None:
+    """Seconds per trained step of a study's trials, evaluations and all; None where none were recorded."""
+    rates = [
+        record.seconds / record.trained
+        for record in records
+        if record.trained and record.seconds > 0 and not record.failed
+    ]
+    if not rates:
+        return None
+    seconds, low, high = median_interval(rates)
+    return StepTime(
+        optimizer=optimizer, batch_size=batch_size, workers=workers, seconds=seconds, low=low, high=high
+    )

@@ -1,0 +1,231 @@
+"""Did the search pay? Each acquisition function against random and against everything, over seeds."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from headrace.analysis.comparison import Comparison, GroupResult, compare
+from headrace.analysis.words import listed, number
+from headrace.experiments.files import write_whole
+from headrace.experiments.subsets.outcome import Measured, Outcome
+
+LEVEL = 0.95
+FORWARD = 1 / 3
+"""What scoring an example costs beside training on it: the forward pass without the backward one [D]."""
+
+
+def conclude(outcome: Outcome) -> dict[str, Any]:
+    """The results of a search as plain data; the sentences under `conclusions` come first.
+
+    Nothing in it depends on how long anything took or on how often the search was interrupted.
+    """
+    comparisons = _comparisons(outcome)
+    return {
+        "format": 1,
+        "conclusions": [*_verdicts(outcome, comparisons), *_cost_sentences(outcome)],
+        "workload": outcome.spec.workload.name,
+        "metric": outcome.facts.metric,
+        "examples": outcome.facts.examples,
+        "seeds": len(outcome.spec.repeats),
+        "acquisition": list(outcome.spec.search.acquisition),
+        "subset": None if outcome.subset is None else outcome.subset.name,
+        "waiting_for_labels": 0 if outcome.waiting is None else outcome.waiting.missing,
+        "table": table(outcome),
+        "comparisons": [
+            {"size": size, **comparison.to_dict()} for (size, _), comparison in comparisons.items()
+        ],
+        "cost": {
+            "planned": [asdict(cost) for cost in outcome.plan],
+            "spent": [asdict(cost) for cost in outcome.spent],
+            "examples_trained": outcome.trained,
+            "examples_scored": outcome.scored,
+        },
+    }
+
+
+def write(outcome: Outcome) -> dict[str, Any]:
+    """Write `results.json`, `comparison.csv` and `report.md` into the search's folder; returns the results.
+
+    Raises:
+        StorageError: A file cannot be written.
+    """
+    results, folder = conclude(outcome), outcome.directory
+    write_whole(folder / "results.json", json.dumps(results, indent=2, ensure_ascii=False).encode())
+    rows = [f"{m.group},{m.size},{m.seed},{m.metric!r}" for m in outcome.measured]
+    write_whole(folder / "comparison.csv", ("\n".join(["group,size,seed,metric", *rows]) + "\n").encode())
+    write_whole(folder / "report.md", markdown(results).encode())
+    return results
+
+
+def table(outcome: Outcome) -> list[dict[str, Any]]:
+    """One row for each group and size: the mean over seeds, with Student's 95 % interval of the mean."""
+    rows: list[dict[str, Any]] = []
+    for (group, size), measured in _by_cell(outcome.measured).items():
+        values = [one.metric for one in measured]
+        mean = math.fsum(values) / len(values)
+        half = _half_width(values)
+        rows.append(
+            {
+                "group": group,
+                "size": size,
+                "share": size / outcome.facts.examples,
+                "mean": mean,
+                "interval": None if half is None else [mean - half, mean + half],
+                "seeds": len(values),
+            }
+        )
+    return rows
+
+
+def markdown(results: dict[str, Any]) -> str:
+    """The results as a page of Markdown: the conclusions, then the tables."""
+    lines = [f"# Subset search on {results['workload']}", ""]
+    lines += [f"- {sentence}" for sentence in results["conclusions"]]
+    if results["table"]:
+        lines += ["", f"## {results['metric']} against the size of the subset", ""]
+        lines += ["| group | examples | share | mean | 95 % interval | seeds |", "|---|---|---|---|---|---|"]
+        lines += [f"| {' | '.join(row)} |" for row in table_rows(results)]
+    lines += ["", "## Cost of the first seed", ""]
+    lines += ["| seed | group | stage | examples | trained | scored | labels |", "|" + "---|" * 7]
+    for cost in results["cost"]["spent"]:
+        if cost["seed"] == 0:
+            cells = (f"{v:,}" if isinstance(v, int) else str(v) for v in cost.values())
+            lines.append("| " + " | ".join(cells) + " |")
+    lines += ["", "Work that groups share counts in each of them; `results.json` has the sums without."]
+    return "\n".join(lines) + "\n"
+
+
+def table_rows(results: dict[str, Any]) -> list[tuple[str, ...]]:
+    """The table's rows as text: group, examples, share, mean, interval, seeds."""
+    return [
+        (
+            row["group"],
+            f"{row['size']:,}",
+            f"{row['share']:.1%}",
+            f"{row['mean']:.4f}",
+            "-" if row["interval"] is None else f"[{row['interval'][0]:.4f}, {row['interval'][1]:.4f}]",
+            str(row["seeds"]),
+        )
+        for row in results["table"]
+    ]
+
+
+def _by_cell(measured: Sequence[Measured]) -> dict[tuple[str, int], list[Measured]]:
+    cells: dict[tuple[str, int], list[Measured]] = {}
+    for one in measured:
+        cells.setdefault((one.group, one.size), []).append(one)
+    return cells
+
+
+def _half_width(values: Sequence[float]) -> float | None:
+    from scipy.special import stdtrit
+
+    count = len(values)
+    if count < 2:
+        return None
+    mean = math.fsum(values) / count
+    variance = math.fsum((value - mean) ** 2 for value in values) / (count - 1)
+    return float(stdtrit(count - 1, (1 + LEVEL) / 2)) * math.sqrt(variance / count)
+
+
+def _acquired(outcome: Outcome) -> list[int]:
+    """The sizes that were searched for, and not drawn at random."""
+    sizes = sorted({m.size for m in outcome.measured if m.group in outcome.spec.search.acquisition})
+    return sizes[outcome.spec.first_acquired :]
+
+
+def _comparisons(outcome: Outcome) -> dict[tuple[int, str], Comparison]:
+    """(size, baseline) -> every other group of that size against it; corrected for groups and for sizes."""
+    sizes, cells = _acquired(outcome), _by_cell(outcome.measured)
+    if len(outcome.spec.repeats) < 2:
+        return {}
+    level = 1 - (1 - LEVEL) / max(1, len(sizes))
+    found: dict[tuple[int, str], Comparison] = {}
+    for size in sizes:
+        rows = [m for (group, own), ms in cells.items() for m in ms if own == size or group == "full"]
+        for baseline in ("random", "full"):
+            used = [m for m in rows if baseline == "full" or m.group != "full"]
+            if any(m.group == baseline for m in used):
+                found[size, baseline] = compare(
+                    [m.group for m in used],
+                    [m.seed for m in used],
+                    [m.metric for m in used],
+                    baseline=baseline,
+                    level=level,
+                )
+    return found
+
+
+def _verdicts(outcome: Outcome, comparisons: dict[tuple[int, str], Comparison]) -> Iterator[str]:
+    if outcome.waiting is not None:
+        files = listed([str(path) for path in outcome.waiting.tasks])
+        yield f"{outcome.waiting.missing:,} labels are missing; the questions are in {files}."
+        return
+    if outcome.spec.comparison is None:
+        yield "Nothing was compared, so whether this subset is better than a random one is not known."
+        return
+    if not comparisons:
+        yield "One seed tells no effect from chance: ask for at least two in [comparison], better five."
+        return
+    names = outcome.spec.search.acquisition
+    against_random = [
+        (size, comparison, group)
+        for (size, baseline), comparison in comparisons.items()
+        if baseline == "random"
+        for group in comparison.groups
+        if group.group in names
+    ]
+    seeds = len(outcome.spec.repeats)
+    if any(group.verdict == "better" for _, _, group in against_random):
+        yield f"Worth a look: in {seeds} seeds a searched subset did better than a random one as large."
+    else:
+        yield (
+            f"Not worth it here, as far as {seeds} seeds can show: no searched subset did better than a "
+            "random one as large."
+        )
+    for size, comparison, group in against_random:
+        yield _against(outcome, size, comparison, group, "a random subset")
+    for (size, baseline), comparison in comparisons.items():
+        if baseline == "full":
+            for group in comparison.groups:
+                if group.group in names:
+                    yield _against(outcome, size, comparison, group, "everything")
+
+
+def _against(outcome: Outcome, size: int, comparison: Comparison, group: GroupResult, other: str) -> str:
+    low, high = group.interval
+    metric = outcome.facts.metric.replace("/", " ")
+    verdict = group.verdict if group.verdict == "no difference shown" else f"{group.verdict} than {other}"
+    share = f"{size / outcome.facts.examples:.1%}"
+    sentence = (
+        f"{group.group} at {size:,} examples ({share}) against {other}: {verdict}; "
+        f"{metric} {number(group.mean)} against {number(comparison.baseline_mean)}, "
+        f"difference {group.difference:+.3g} [{low:+.3g}, {high:+.3g}]"
+    )
+    if group.verdict == "no difference shown":
+        return f"{sentence}; these seeds would have shown one of {number(group.detectable_difference)}."
+    return f"{sentence}."
+
+
+def _cost_sentences(outcome: Outcome) -> Iterator[str]:
+    """What one search cost, beside training on everything."""
+    group = outcome.spec.search.acquisition[0]
+    mine = [c for c in outcome.spent if c.seed == 0 and c.group == group and c.stage == "search"]
+    trained, scored = sum(c.examples_trained for c in mine), sum(c.examples_scored for c in mine)
+    sentence = f"One search ({group}) trained on {trained:,} examples and scored {scored:,}"
+    full = next((c.examples_trained for c in outcome.spent if c.group == "full"), None)
+    runs = outcome.spec.training.runs if outcome.spec.training else 1
+    if full:
+        times = (trained + FORWARD * scored) / (full / runs)
+        sentence += (
+            f", as much as {number(times)} runs on everything "
+            "(scoring an example counted as a third of training on it)"
+        )
+    yield f"{sentence}."
+    bought = sum(c.labels_bought for c in mine)
+    if bought:
+        yield f"It bought {bought:,} labels."

@@ -1,0 +1,94 @@
+"""`throughput` and `recommend`: what a step costs here, and which batch size and workers pay."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from headrace.cli._common import Json, print_json, print_table
+
+if TYPE_CHECKING:
+    from headrace.analysis.advice import Advice
+
+
+def throughput(experiment: Path, *, out: Path | None = None, seconds: float = 1.0, json: Json = False) -> int:
+    """Measure the time of a step at the experiment's batch sizes, on this machine, into OUT/throughput.json.
+
+    Example: headrace throughput experiment.toml --out runs/first
+
+    Args:
+        experiment: The experiment file (TOML).
+        out: The folder of the run. Default: runs/NAME for NAME.toml.
+        seconds: About how long each batch size is timed.
+    """
+    import sys
+
+    from headrace.analysis.throughput import throughput_summary
+    from headrace.experiments import Experiment
+    from headrace.experiments.throughput import measure, write
+
+    def say(line: str) -> None:
+        print(line, file=sys.stderr)
+
+    measured = measure(Experiment.from_toml(experiment), seconds=seconds, progress=say)
+    path = write(out if out is not None else Path("runs") / experiment.stem, measured)
+    summary = throughput_summary(measured)
+    if json:
+        print_json(summary)
+        return 0
+    columns = ("optimizer", "batch size", "workers", "ms per step", "low", "high", "examples/s", "peak MiB")
+    print_table(columns, summary["rows"], title=f"{measured.workload} on {measured.device}")
+    for sentence in summary["words"]:
+        print(sentence)
+    print(f"\nMeasured times: {path}")
+    return 0
+
+
+def recommend(
+    directory: Path,
+    *,
+    workers: Annotated[list[int] | None, Parameter(negative="")] = None,
+    json: Json = False,
+) -> int:
+    """Which batch size, on how many workers, reaches the goal fastest, at the least cost, and the knee.
+
+    Example: headrace recommend runs/first --workers 1 --workers 2
+
+    Args:
+        directory: The folder of a run, finished or not.
+        workers: The numbers of workers to weigh up. Default: those whose step times were measured.
+    """
+    from headrace.analysis.advice import advise
+    from headrace.experiments.store import load
+    from headrace.experiments.throughput import read
+
+    advice = advise(load(directory), read(directory), workers=workers)
+    if json:
+        print_json(advice.to_dict())
+    else:
+        _print_advice(advice)
+    return 0
+
+
+def _print_advice(advice: Advice) -> None:
+    from rich.console import Console
+
+    from headrace.analysis.advice_words import table
+
+    columns = (
+        "option",
+        "best as",
+        "time (s)",
+        "interval",
+        "cost (device s)",
+        "steps",
+        "ms per step",
+        "step time",
+    )
+    print_table(
+        columns, table(advice.found), title="The frontier: no other option beats these in time and cost"
+    )
+    console = Console(highlight=False)
+    console.print(f"\n{advice.paragraph}", markup=False)

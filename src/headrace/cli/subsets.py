@@ -1,0 +1,99 @@
+"""`subset`: from a search file to a subset file, and whether the search paid."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from headrace.cli._common import Json, print_json, print_table
+
+if TYPE_CHECKING:
+    from headrace.experiments.subsets.outcome import Outcome
+    from headrace.experiments.subsets.rounds import Cost
+
+
+def subset(
+    search: Path,
+    *,
+    out: Path | None = None,
+    processes: int | None = None,
+    answers: Path | None = None,
+    json: Json = False,
+) -> int:
+    """Search for a subset, or go on with it; at the end OUT holds subset.parquet, results.json and report.md.
+
+    Example: headrace subset search.toml --out runs/subset
+
+    Args:
+        search: The file of the search (TOML).
+        out: The folder of the results. Default: runs/NAME for NAME.toml.
+        processes: How many runs are trained side by side. Default: one per core.
+        answers: Labels that people gave (CSV, JSON or JSON lines), where the search waits for them.
+    """
+    from headrace.analysis.subset_search import write
+    from headrace.experiments.subsets.runner import search_subset
+    from headrace.experiments.subsets.search import SubsetSearch
+
+    folder = out if out is not None else Path("runs") / search.stem
+    spec = SubsetSearch.from_toml(search)
+    with _Line() as line:
+        outcome = search_subset(
+            spec, folder, processes=processes, answers=answers, announce=_announce, progress=line
+        )
+    results = write(outcome)
+    if json:
+        print_json(results)
+    else:
+        _print(outcome, results)
+    return 0
+
+
+def _announce(costs: tuple[Cost, ...]) -> None:
+    """What will be done at most: shared work is counted in every group."""
+    trained, scored = sum(c.examples_trained for c in costs), sum(c.examples_scored for c in costs)
+    print(f"At most {trained:,} examples to train on and {scored:,} to score.", file=sys.stderr)
+
+
+def _print(outcome: Outcome, results: dict[str, Any]) -> None:
+    from rich.console import Console
+
+    from headrace.analysis.subset_search import table_rows
+
+    console = Console(highlight=False)
+    for sentence in results["conclusions"]:
+        console.print(f"- {sentence}", markup=False)
+    if results["table"]:
+        console.print()
+        columns = ("group", "examples", "share", "mean", "95 % interval", "seeds")
+        print_table(columns, table_rows(results), title=results["metric"])
+    if outcome.waiting is not None:
+        what = "\nWhen they are labelled: the same command with --answers FILE."
+    else:
+        what = f"\nThe subset: {outcome.subset}   The report: {outcome.directory / 'report.md'}"
+    console.print(what, markup=False, soft_wrap=True)
+
+
+class _Line:
+    """What is being done and how far it is, on standard error, where that is a terminal."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import Progress
+
+        console = Console(file=sys.stderr)
+        self._progress = Progress(console=console, transient=True, disable=not sys.stderr.isatty())
+        self._tasks: dict[str, Any] = {}
+
+    def __enter__(self) -> _Line:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def __call__(self, what: str, done: int, there: int) -> None:
+        """Show that `done` of `there` jobs are done; called again with the same words for the same line."""
+        if what not in self._tasks:
+            self._tasks[what] = self._progress.add_task(what, total=there)
+        self._progress.update(self._tasks[what], completed=done, total=there)

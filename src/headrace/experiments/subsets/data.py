@@ -1,0 +1,85 @@
+"""Views of a training set: some of its examples, its checksum, and weighted batches of it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from typing import Self
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int64, Shaped
+from torch import Tensor
+
+from headrace.sampling.batches import Batch
+from headrace.training.data import Device, ExampleData
+
+HASHED = 65_536
+"""Data sets of at most so many examples are hashed whole; of larger ones so many, spread evenly."""
+_FETCH = 1_024
+
+
+class Part:
+    """Some examples of a data set, as a data set: example i is `data`'s example `indices[i]`.
+
+    Args:
+        data: The whole.
+        indices: Which examples [part].
+        labels: Their targets, where those of `data` are not to be used.
+    """
+
+    def __init__(
+        self, data: ExampleData, indices: Int64[Tensor, " part"], labels: Int64[Tensor, " part"] | None = None
+    ) -> None:
+        self.data = data
+        self.indices = indices
+        self.labels = labels
+
+    def __len__(self) -> int:
+        """The number of examples in the part."""
+        return len(self.indices)
+
+    def fetch(
+        self, indices: Int64[Tensor, " batch"]
+    ) -> tuple[Shaped[Tensor, "batch ..."], Shaped[Tensor, "batch ..."]]:
+        """Inputs and targets of these examples of the part."""
+        places = indices.to(self.indices.device)
+        inputs, targets = self.data.fetch(self.indices.index_select(0, places))
+        if self.labels is not None:
+            targets = self.labels.index_select(0, places).to(targets.device)
+        return inputs, targets
+
+    def to(self, device: Device) -> Self:
+        """The same part, fetched to `device`."""
+        return type(self)(self.data.to(device), self.indices, self.labels)
+
+
+def checksum(data: ExampleData, *, targets: bool = True) -> str:
+    """A SHA-256 of the examples: of all, or where there are more than `HASHED`, of that many spread evenly.
+
+    Args:
+        data: The data set.
+        targets: Whether the targets count; not where they are hidden.
+
+    Returns:
+        `inputs+targets:<hexadecimal>` or `inputs:<hexadecimal>`.
+    """
+    digest = hashlib.sha256(str(len(data)).encode())
+    places = np.linspace(0, len(data) - 1, min(len(data), HASHED)).round().astype(np.int64)
+    for start in range(0, len(places), _FETCH):
+        fetched = data.fetch(torch.from_numpy(places[start : start + _FETCH]))
+        for tensor in fetched if targets else fetched[:1]:
+            digest.update(f"{tensor.dtype}{tuple(tensor.shape[1:])}".encode())
+            digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+    return f"{'inputs+targets' if targets else 'inputs'}:{digest.hexdigest()}"
+
+
+def mean_one(weights: Float[np.ndarray, " part"]) -> Float[np.ndarray, " part"]:
+    """The weights over their mean, so that a step is as long as without weights."""
+    return weights / weights.mean()
+
+
+def weighted(batches: Iterator[Batch], weights: Float[Tensor, " part"]) -> Iterator[Batch]:
+    """The batches, each example with its weight."""
+    for batch in batches:
+        yield Batch(indices=batch.indices, weights=weights.index_select(0, batch.indices), epoch=batch.epoch)

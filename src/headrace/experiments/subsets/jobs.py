@@ -1,0 +1,335 @@
+"""What worker processes of a search do: look at the workload, give labels, train a run, score a shard.
+
+Every job is a pure function of the file and of itself, and leaves its result in whole files: a job that was
+interrupted is done again from its last whole piece, with the same result.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int64
+from safetensors.torch import load_file, save
+from torch import Tensor, nn
+
+from headrace import random
+from headrace.ensembles import EnsembleStatistics, Member, score_members
+from headrace.ensembles.acquisition import FUNCTIONS
+from headrace.errors import InputError
+from headrace.experiments.engines.worker import pick_device
+from headrace.experiments.files import write_whole
+from headrace.experiments.subsets.data import Part, checksum, mean_one, weighted
+from headrace.experiments.subsets.rounds import Facts
+from headrace.experiments.subsets.search import SubsetSearch
+from headrace.experiments.subsets.search_checks import NEEDS_LABELS
+from headrace.random import Name
+from headrace.sampling.batches import Batch, shuffled_batches
+from headrace.training.evaluation import evaluator
+from headrace.training.loop import Measurement, train
+from headrace.training.recipe import Recipe
+from headrace.training.stream import TorchStream
+from headrace.workloads import Workload
+from headrace.workloads.registry import find_function, load_workload
+
+MEMBERS_AT_ONCE = 16
+"""Members between two saves of a shard's statistics; part of what makes a resumed sum the same to the bit."""
+SCORE_BATCH = 1_024
+MEMORY_BYTES = 1 << 30
+"""For members and activations: fixed, so that no free memory changes how predictions are grouped."""
+
+
+@dataclass(frozen=True)
+class InspectJob:
+    """Look at the workload before anything is done."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelJob:
+    """Read the labels of these examples from the data set."""
+
+    indices: Int64[np.ndarray, " asked"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunJob:
+    """Train a model on some examples, and keep checkpoints of it.
+
+    Attributes:
+        folder: Where `run.json` and the checkpoints are left.
+        stream: Names the streams of initialisation, order and dropout.
+        indices: The examples.
+        weights: How often each was chosen.
+        labels: Their labels, where the data set's must not be read.
+        steps: The budget.
+        checkpoints: Steps after which the weights are kept.
+        start: Weights to start from, or None for fresh ones.
+    """
+
+    folder: Path
+    stream: tuple[Name, ...]
+    indices: Int64[np.ndarray, " part"]
+    weights: Float[np.ndarray, " part"]
+    labels: Int64[np.ndarray, " part"] | None
+    steps: int
+    checkpoints: tuple[int, ...]
+    start: Path | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreJob:
+    """Score the examples start..stop-1 with every member.
+
+    Attributes:
+        path: The Parquet file of the scores.
+        members: Name and checkpoint of each.
+        start: The first example.
+        stop: The example after the last.
+    """
+
+    path: Path
+    members: tuple[tuple[str, Path], ...]
+    start: int
+    stop: int
+
+
+Job = InspectJob | LabelJob | RunJob | ScoreJob
+
+
+def checkpoint_path(folder: Path, step: int) -> Path:
+    """Where a run keeps its weights after `step` updates."""
+    return folder / f"step-{step}.safetensors"
+
+
+class Workshop:
+    """What a worker process keeps between jobs: the workload.
+
+    Args:
+        spec: The search.
+        rank: The worker's number; GPUs are shared out in turn.
+    """
+
+    def __init__(self, spec: SubsetSearch, rank: int) -> None:
+        self._spec = spec
+        self._rank = rank
+
+    def do(self, job: Job) -> Any:
+        """Do a job; what it returns is small and can be pickled."""
+        match job:
+            case InspectJob():
+                return self._inspect()
+            case LabelJob():
+                return self._labels(job.indices)
+            case RunJob():
+                return self._run(job)
+            case ScoreJob():
+                return self._score(job)
+
+    @cached_property
+    def _device(self) -> torch.device:
+        return pick_device(self._spec.training.device if self._spec.training else "auto", self._rank)
+
+    @cached_property
+    def _workload(self) -> Workload:
+        table = self._spec.workload
+        workload = load_workload(table.name, table.settings)
+        splits = {split: getattr(workload, split) for split in ("train", "validation", "test")}
+        moved = {split: data.to(self._device) for split, data in splits.items() if data is not None}
+        return replace(workload, **moved)
+
+    @cached_property
+    def _build_member(self) -> Callable[[], nn.Module]:
+        own = self._spec.members
+        return self._workload.build_model if own is None or own.build is None else find_function(own.build)
+
+    def _inspect(self) -> Facts:
+        workload, own = self._workload, self._spec.members
+        classes = self._num_classes()
+        names = workload.classes or tuple(str(number) for number in range(classes))
+        if len(names) != classes:
+            raise InputError(
+                f"the workload has {len(names)} classes, and the model's output another number",
+                where=self._spec.workload.name,
+                got=classes,
+            )
+        split = "validation" if workload.test is None else "test"
+        return Facts(
+            examples=len(workload.train),
+            checksum=checksum(workload.train, targets=self._spec.search.labels == "known"),
+            num_classes=classes,
+            classes=names,
+            metric=f"{split}/{workload.metric_name}",
+            members=own_checkpoints(own.checkpoints) if own else (),
+            gpus=torch.cuda.device_count() if self._device.type == "cuda" else 0,
+        )
+
+    def _num_classes(self) -> int:
+        inputs, _ = self._workload.train.fetch(torch.zeros(1, dtype=torch.int64))
+        with random.torch_stream(self._spec.seed, "subset search", "inspection"):
+            model = self._build_member().to(self._device).eval()
+        with torch.inference_mode():
+            outputs = model(inputs)
+        if outputs.ndim != 2:
+            raise InputError(
+                "a subset search needs a classifier with outputs [batch, classes]",
+                where=self._spec.workload.name,
+                got=tuple(outputs.shape),
+            )
+        return int(outputs.shape[1])
+
+    def _labels(self, indices: Int64[np.ndarray, " asked"]) -> Int64[np.ndarray, " asked"]:
+        parts = [self._workload.train.fetch(torch.from_numpy(part))[1].cpu() for part in _pieces(indices)]
+        return torch.cat(parts).numpy() if parts else np.empty(0, dtype=np.int64)
+
+    def _run(self, job: RunJob) -> dict[str, Any]:
+        began = time.perf_counter()
+        with random.torch_stream(self._spec.seed, *job.stream, "initialisation"):
+            model = self._workload.build_model().to(self._device)
+        if job.start is not None:
+            model.load_state_dict(load_file(job.start, device=str(self._device)))
+        last = self._train(job, model)
+        metrics = self._measure(model)
+        record = {
+            "format": 1,
+            "examples_trained": last.examples_backpropagated,
+            "metrics": metrics,
+            "seconds": time.perf_counter() - began,
+        }
+        write_whole(job.folder / "run.json", json.dumps(record, indent=1).encode())
+        return record
+
+    def _train(self, job: RunJob, model: nn.Module) -> Measurement:
+        training = self._spec.training
+        assert training is not None
+        labels = None if job.labels is None else torch.from_numpy(job.labels)
+        part = Part(self._workload.train, torch.from_numpy(job.indices).to(self._device), labels)
+        measurements = train(
+            model=model,
+            data=part,
+            loss=self._workload.loss,
+            batches=self._batches(job, training.batch_size),
+            recipe=Recipe(
+                optimizer=training.optimizer,
+                schedule=training.schedule,
+                **training.hyperparameters,  # pyright: ignore[reportArgumentType]
+            ),
+            budget_steps=job.steps,
+            evaluation_steps=sorted({0, *job.checkpoints, job.steps}),
+            evaluate=lambda _: {},
+            microbatch=training.microbatch,
+            stream=TorchStream(self._spec.seed, *job.stream, "training", device=self._device),
+        )
+        last = next(measurements)
+        for last in measurements:
+            if not math.isfinite(last.metrics["train/loss"]):
+                raise InputError(
+                    f"a training run diverged before step {last.step} of {job.steps}",
+                    where=f"{len(job.indices)} examples, {' '.join(map(str, job.stream))}",
+                    fix="Lower training.hyperparameters.learning_rate.",
+                )
+            if last.step in job.checkpoints:
+                _save(model, checkpoint_path(job.folder, last.step))
+        return last
+
+    def _batches(self, job: RunJob, batch_size: int) -> Iterator[Batch]:
+        batches = shuffled_batches(
+            len(job.indices), batch_size, seed=self._spec.seed, path=job.stream, device=self._device
+        )
+        if (job.weights == 1).all():
+            return batches
+        weights: Tensor = torch.from_numpy(mean_one(job.weights)).to(self._device, torch.float32)
+        return weighted(batches, weights)
+
+    def _measure(self, model: nn.Module) -> dict[str, float]:
+        workload = self._workload
+        splits = {"validation": workload.validation, "test": workload.test}
+        measure = evaluator(
+            {name: data for name, data in splits.items() if data is not None},
+            workload.loss,
+            workload.metric,
+            metric_name=workload.metric_name,
+            batch_size=SCORE_BATCH,
+        )
+        return measure(model)
+
+    def _score(self, job: ScoreJob) -> None:
+        import polars as pl
+
+        began = time.perf_counter()
+        labelled = self._spec.search.labels == "known"
+        unfinished = job.path.with_suffix(".safetensors")
+        statistics = self._begun(job, unfinished)
+        shard = Part(self._workload.train, torch.arange(job.start, job.stop, device=self._device))
+        members = [Member(name=name, checkpoint=path, build=self._build_member) for name, path in job.members]
+        groups = [members[i : i + MEMBERS_AT_ONCE] for i in range(0, len(members), MEMBERS_AT_ONCE)]
+        for number, group in enumerate(groups, start=1):
+            if not any(statistics.missing(member.name) for member in group):
+                continue
+            score_members(
+                group,
+                shard,
+                statistics,
+                labelled=labelled,
+                batch_size=SCORE_BATCH,
+                device=self._device,
+                memory_bytes=MEMORY_BYTES,
+            )
+            if number < len(groups):
+                statistics.save(unfinished)
+        columns = {
+            name: FUNCTIONS[name](statistics) for name in FUNCTIONS if labelled or name not in NEEDS_LABELS
+        }
+        columns["predicted"] = np.concatenate(
+            [mean.argmax(1).cpu().numpy() for _, mean in statistics.mean_blocks()]
+        )
+        buffer = BytesIO()
+        seconds = {"seconds": str(time.perf_counter() - began)}
+        pl.DataFrame(columns).write_parquet(buffer, metadata=seconds)
+        write_whole(job.path, buffer.getvalue())
+        unfinished.unlink(missing_ok=True)
+
+    def _begun(self, job: ScoreJob, unfinished: Path) -> EnsembleStatistics:
+        """The statistics of an interrupted scoring, or empty ones."""
+        if unfinished.is_file():
+            return EnsembleStatistics.load(unfinished)
+        return EnsembleStatistics(job.stop - job.start, self._num_classes(), precision="float64")
+
+
+def own_checkpoints(patterns: Sequence[str]) -> tuple[str, ...]:
+    """The files that the patterns name, sorted within each, each once.
+
+    Raises:
+        InputError: A pattern names none.
+    """
+    found: dict[str, None] = {}
+    for pattern in patterns:
+        path = Path(pattern)
+        paths = sorted(map(str, Path(path.anchor).glob(str(path.relative_to(path.anchor)))))
+        if not paths:
+            raise InputError(
+                "no checkpoint is called so",
+                where="members.checkpoints",
+                got=pattern,
+                fix=f"It is looked for from {Path.cwd()}.",
+            )
+        found |= dict.fromkeys(paths)
+    return tuple(found)
+
+
+def _save(model: nn.Module, path: Path) -> None:
+    # Clones, since safetensors refuses tensors that share memory (tied weights).
+    state = {name: value.detach().cpu().clone().contiguous() for name, value in model.state_dict().items()}
+    write_whole(path, save(state))
+
+
+def _pieces(indices: np.ndarray) -> list[np.ndarray]:
+    return [indices[start : start + SCORE_BATCH] for start in range(0, len(indices), SCORE_BATCH)]

@@ -1,0 +1,184 @@
+"""What a search will do and what it will cost, before anything is trained: pure functions of the file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from headrace.errors import InputError, InputErrors
+from headrace.experiments.records import Record
+from headrace.experiments.subsets.search import SubsetSearch, TrainingTable
+from headrace.training import budget
+
+
+class Facts(Record):
+    """What is known of the workload once it was loaded.
+
+    Attributes:
+        examples: The size of the training set.
+        checksum: Of the training set.
+        num_classes: Columns of a model's output.
+        classes: The classes' names; their numbers where they have none.
+        metric: What the comparison measures: `test/...`, or `validation/...` where there is no test split.
+        members: Paths of the user's own checkpoints, in order.
+        gpus: How many GPUs there are; 0 where runs are trained on the CPU.
+    """
+
+    examples: int
+    checksum: str
+    num_classes: int
+    classes: tuple[str, ...]
+    metric: str
+    members: tuple[str, ...] = ()
+    gpus: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cost:
+    """The cost of one stage of one search.
+
+    Attributes:
+        seed: Which of the comparison's searches.
+        group: The acquisition function, or the baseline.
+        stage: "search" or "comparison".
+        size: Examples in the subset that is trained on (duplicates counted).
+        examples_trained: By all runs together; work that was there already counts as well.
+        examples_scored: Members x examples of the pool.
+        labels_bought: Hidden labels that were needed for it, and not before.
+    """
+
+    seed: int
+    group: str
+    stage: str
+    size: int
+    examples_trained: int
+    examples_scored: int = 0
+    labels_bought: int = 0
+
+
+def counts(spec: SubsetSearch, examples: int) -> tuple[int, ...]:
+    """The sizes in examples."""
+    return tuple(round(share * examples) for share in spec.search.sizes)
+
+
+def run_steps(training: TrainingTable, examples: int) -> int:
+    """The steps of a run on `examples` different examples."""
+    asked = training.budget
+    return budget.budget_steps(training.batch_size, examples, steps=asked.steps, epochs=asked.epochs)
+
+
+def checkpoint_steps(training: TrainingTable, steps: int) -> tuple[int, ...]:
+    """The steps after which a member is taken."""
+    return tuple(max(1, round(share * steps)) for share in training.checkpoint_shares)
+
+
+def check_ready(spec: SubsetSearch, facts: Facts) -> None:
+    """Check that the file and the workload go together.
+
+    Raises:
+        InputErrors: All that does not.
+    """
+    sizes = counts(spec, facts.examples)
+    errors: list[InputError] = []
+    if sizes[0] < 1 or len(set(sizes)) < len(sizes):
+        errors.append(
+            InputError(
+                f"the sizes must be different numbers of the {facts.examples} examples, and not 0",
+                where="search.sizes",
+                got=list(sizes),
+            )
+        )
+    elif spec.training is not None:
+        errors += _training_errors(spec.training, sizes[0])
+    if errors:
+        raise InputErrors(errors, where=f"the search on {spec.workload.name}")
+
+
+def _training_errors(training: TrainingTable, smallest: int) -> list[InputError]:
+    if training.batch_size > smallest:
+        what = f"a batch cannot be larger than the smallest subset of {smallest} examples"
+        return [InputError(what, where="training.batch_size", got=training.batch_size)]
+    try:
+        taken = checkpoint_steps(training, run_steps(training, smallest))
+    except InputError as error:
+        return [error]
+    if len(set(taken)) < len(taken):
+        return [
+            InputError(
+                "two checkpoints of a run would be at the same step",
+                where="training.checkpoints",
+                got=list(taken),
+                fix="Take fewer, or give a larger budget.",
+            )
+        ]
+    return []
+
+
+def plan(spec: SubsetSearch, facts: Facts) -> tuple[Cost, ...]:
+    """What every stage will cost; where examples can be chosen again, at most this.
+
+    Stages that are the same for several groups (the random start) are planned for each of them.
+    """
+    return tuple(
+        cost
+        for seed in spec.repeats
+        for cost in [
+            *(c for name in spec.search.acquisition for c in _search_costs(spec, facts, seed, name)),
+            *_comparison_costs(spec, facts, seed),
+        ]
+    )
+
+
+def _search_costs(spec: SubsetSearch, facts: Facts, seed: int, group: str) -> list[Cost]:
+    sizes = counts(spec, facts.examples)
+    hidden = spec.search.labels == "hidden"
+    costs: list[Cost] = []
+    # The last size is trained on by the comparison only.
+    for place, size in enumerate(sizes):
+        scores = place + 1 < len(sizes) if spec.members is None else place == 0
+        bought = size - (sizes[place - 1] if place else 0) if hidden else 0
+        costs.append(
+            Cost(
+                seed=seed,
+                group=group,
+                stage="search",
+                size=size,
+                examples_trained=trained(spec, size) if scores and spec.members is None else 0,
+                examples_scored=members_of(spec, facts) * facts.examples if scores else 0,
+                labels_bought=bought,
+            )
+        )
+    return costs
+
+
+def _comparison_costs(spec: SubsetSearch, facts: Facts, seed: int) -> list[Cost]:
+    if spec.comparison is None:
+        return []
+    return [
+        Cost(seed=seed, group=group, stage="comparison", size=size, examples_trained=trained(spec, budgeted))
+        for group, size, budgeted in compared(spec, facts)
+    ]
+
+
+def compared(spec: SubsetSearch, facts: Facts) -> list[tuple[str, int, int]]:
+    """What the comparison trains: (group, size of the subset, size that the budget is reckoned from)."""
+    sizes = counts(spec, facts.examples)
+    groups = [(name, size, size) for name in spec.search.acquisition for size in sizes]
+    for name in spec.baselines:
+        if name == "full":
+            groups.append((name, facts.examples, facts.examples))
+        else:
+            groups += [(name, size, size) for size in sizes]
+    return groups
+
+
+def trained(spec: SubsetSearch, examples: int) -> int:
+    """Examples that the runs of one round are trained on, with repetition."""
+    assert spec.training is not None
+    return spec.training.runs * spec.training.batch_size * run_steps(spec.training, examples)
+
+
+def members_of(spec: SubsetSearch, facts: Facts) -> int:
+    """The size of one round's ensemble."""
+    if spec.training is None or spec.members is not None:
+        return len(facts.members)
+    return spec.training.runs * len(spec.training.checkpoint_shares)

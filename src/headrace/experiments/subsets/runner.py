@@ -1,0 +1,384 @@
+"""The search: start at random, train, score the pool, acquire, and again, until the subset is large enough.
+
+Chitta et al. (2019, arXiv 1905.12737), with choosing from the whole pool after Haussmann et al. (2020).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from headrace import __version__, random
+from headrace.errors import InputError
+from headrace.experiments import lock
+from headrace.experiments.engines.local import cores
+from headrace.experiments.files import write_whole
+from headrace.experiments.subsets.choosing import Growing, add, choose, empty
+from headrace.experiments.subsets.oracle import Book, Show, Waiting, ask, take_answers
+from headrace.experiments.subsets.outcome import Measured, Outcome
+from headrace.experiments.subsets.pool import Pool
+from headrace.experiments.subsets.rounds import Cost, Facts, check_ready, compared, counts, plan
+from headrace.experiments.subsets.search import SubsetSearch
+from headrace.experiments.subsets.subset import Provenance, Subset
+from headrace.experiments.subsets.work import Material, Members, Progress, Works
+
+if TYPE_CHECKING:
+    from headrace.experiments.subsets.jobs import RunJob
+
+PROCESSES_PER_GPU = 4
+_Stage = tuple[int, str, str, int]
+"""Seed, group, "search" or "comparison", size."""
+
+
+def search_subset(
+    spec: SubsetSearch,
+    directory: str | Path,
+    *,
+    processes: int | None = None,
+    answers: str | Path | None = None,
+    announce: Callable[[tuple[Cost, ...]], None] | None = None,
+    progress: Progress | None = None,
+) -> Outcome:
+    """Search for a subset, or go on with it.
+
+    What comes out depends on no interruption and on no number of processes. The folder may hold the work of
+    another search: what is the same is not done again.
+
+    Args:
+        spec: What to search for.
+        directory: The folder; made where it is not there.
+        processes: How many runs are trained side by side; None for one a core, or on GPUs a few each.
+        answers: A file with labels that people gave, taken before anything else is done.
+        announce: Called with what every stage will cost, before anything is trained.
+        progress: Called from this thread after every job.
+
+    Returns:
+        The finished search, or one that waits for labels.
+
+    Raises:
+        InputError: The file, the workload, the members or the answers do not fit.
+        BusyError: The folder is in use by another process.
+        DamagedError: A stored file is truncated or was altered.
+        WorkerDied: A worker process died.
+        StorageError: The folder cannot be written.
+    """
+    directory = Path(directory)
+    with lock.exclusive(directory), _Opened(spec, processes) as opened:
+        check_ready(spec, opened.facts)
+        costs = plan(spec, opened.facts)
+        works = Works(directory=directory, spec=spec, facts=opened.facts, pool=opened.pool, tell=progress)
+        write_whole(directory / "search.toml", spec.to_toml().encode())
+        running = _Search(works=works, plan=costs)
+        if answers is not None:
+            running.take(answers)
+        if announce is not None:
+            announce(costs)
+        return running.to_the_end()
+
+
+class _Opened:
+    """A pool and what it found out; on GPUs, opened again with fewer workers where so many would not fit."""
+
+    def __init__(self, spec: SubsetSearch, processes: int | None) -> None:
+        self._spec = spec
+        self._processes = processes
+
+    def __enter__(self) -> _Opened:
+        self.pool = Pool(self._spec, self._processes or cores())
+        try:
+            self.facts = self._inspect()
+            most = PROCESSES_PER_GPU * self.facts.gpus or self.pool.processes
+            if self._processes is None and self.pool.processes > most:
+                self.pool.close()
+                self.pool = Pool(self._spec, most)
+        except BaseException:
+            self.pool.close()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.pool.close()
+
+    def _inspect(self) -> Facts:
+        from headrace.experiments.subsets.jobs import InspectJob
+
+        return self.pool.do([InspectJob()])[0]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Chain:
+    """One search in progress: one seed, one acquisition function.
+
+    Attributes:
+        seed: Which of the comparison's searches.
+        group: The acquisition function.
+        growing: The subset.
+        labels: Of the subset's examples, where they are hidden.
+        keys: The runs of the last round.
+        members: For each round, the names of those that scored.
+        snapshots: Size -> what a run on that subset is trained on.
+    """
+
+    seed: int
+    group: str
+    growing: Growing
+    labels: np.ndarray | None = None
+    keys: tuple[str, ...] = ()
+    members: tuple[tuple[str, ...], ...] = ()
+    snapshots: dict[int, Material] = field(default_factory=dict)
+
+    @property
+    def material(self) -> Material:
+        return Material(indices=self.growing.indices, weights=self.growing.weights, labels=self.labels)
+
+
+@dataclass(kw_only=True)
+class _Search:
+    works: Works
+    plan: tuple[Cost, ...]
+    spent: dict[_Stage, Cost] = field(default_factory=dict)
+
+    @property
+    def spec(self) -> SubsetSearch:
+        return self.works.spec
+
+    @property
+    def facts(self) -> Facts:
+        return self.works.facts
+
+    @cached_property
+    def sizes(self) -> tuple[int, ...]:
+        return counts(self.spec, self.facts.examples)
+
+    @property
+    def _book_path(self) -> Path:
+        return self.works.directory / "labels.json"
+
+    def take(self, answers: str | Path) -> None:
+        """Store what people answered."""
+        if self.spec.search.oracle != "people":
+            raise InputError("answers are taken with search.oracle = 'people' only", where=str(answers))
+        take_answers(Book.load(self._book_path), answers, self.facts.classes).save(self._book_path)
+
+    def to_the_end(self) -> Outcome:
+        chains = [
+            _Chain(seed=seed, group=group, growing=empty(self.facts.examples))
+            for seed in self.spec.repeats
+            for group in self.spec.search.acquisition
+        ]
+        for place, size in enumerate(self.sizes):
+            chains = self._grow(chains, place)
+            labelled = self._buy(chains, place)
+            if isinstance(labelled, Waiting):
+                return self._outcome(waiting=labelled)
+            chains = [replace(c, snapshots=c.snapshots | {size: c.material}) for c in labelled]
+            for chain in chains:
+                self._finish(chain, size)
+        self._subset(chains[0]).save(self.works.directory / "subset.parquet")
+        return self._outcome(measured=self._compare(chains), subset=self.works.directory / "subset.parquet")
+
+    def _grow(self, chains: list[_Chain], place: int) -> list[_Chain]:
+        """Every search's subset at the next size."""
+        if place < self.spec.first_acquired:
+            return [
+                replace(c, growing=add(c.growing, self._random(c.seed, place), place, None)) for c in chains
+            ]
+        chains, ensembles = self._ensembles(chains)
+        scored = self.works.score(ensembles)
+        return [
+            self._acquire(chain, table, place, len(members))
+            for chain, table, members in zip(chains, scored, ensembles, strict=True)
+        ]
+
+    def _random(self, seed: int, place: int) -> np.ndarray:
+        """The examples that chance alone would choose; a larger size holds the smaller ones."""
+        order = random.generator(self.spec.seed, "subset search", seed, "start").permutation(
+            self.facts.examples
+        )
+        return np.sort(order[: self.sizes[place]])
+
+    def _ensembles(self, chains: list[_Chain]) -> tuple[list[_Chain], list[Members]]:
+        if self.spec.members is not None:
+            own = self.works.own_members()
+            named = [replace(c, members=(*c.members, tuple(name for name, _ in own))) for c in chains]
+            return named, [own] * len(chains)
+        jobs: dict[str, RunJob] = {}
+        trained: list[_Chain] = []
+        for chain in chains:
+            runs = dict(self._run(chain, number) for number in range(self.works.training.runs))
+            jobs |= runs
+            trained.append(replace(chain, keys=tuple(runs)))
+        self.works.train(jobs, f"training on {trained[0].growing.size:,} examples")
+        ensembles = [self.works.members(chain.keys) for chain in trained]
+        return [
+            replace(c, members=(*c.members, tuple(name for name, _ in members)))
+            for c, members in zip(trained, ensembles, strict=True)
+        ], ensembles
+
+    def _run(self, chain: _Chain, number: int) -> tuple[str, RunJob]:
+        warm = self.spec.search.start == "warm" and bool(chain.keys)
+        return self.works.run(chain.material, chain.seed, number, parent=chain.keys[number] if warm else None)
+
+    def _acquire(self, chain: _Chain, table: Any, place: int, members: int) -> _Chain:
+        search, scores = self.spec.search, table[chain.group].to_numpy()
+        before = self.sizes[place - 1] if place else 0
+        chosen = choose(
+            chain.growing,
+            scores,
+            self.sizes[place] - before,
+            random.generator(self.spec.seed, "subset search", chain.seed, "choose", chain.group, place),
+            select=search.select,
+            choose_from=search.choose_from,
+            classes=self._all_labels if self._balances_labels else table["predicted"].to_numpy(),
+        )
+        if self.spec.members is None or place == 0:
+            self._note(
+                (chain.seed, chain.group, "search", self.sizes[max(place, 1) - 1]),
+                examples_trained=self._examples_trained(chain.keys),
+                examples_scored=members * self.facts.examples,
+            )
+        return replace(chain, growing=add(chain.growing, chosen, place, scores))
+
+    @property
+    def _balances_labels(self) -> bool:
+        return self.spec.search.labels == "known" and self.spec.search.select.name == "class_balanced"
+
+    @cached_property
+    def _all_labels(self) -> np.ndarray:
+        return self._read_labels(np.arange(self.facts.examples))
+
+    def _read_labels(self, indices: np.ndarray) -> np.ndarray:
+        from headrace.experiments.subsets.jobs import LabelJob
+
+        return self.works.pool.do([LabelJob(indices=indices)])[0]
+
+    def _note(self, stage: _Stage, **cost: int) -> None:
+        """Note what a stage cost; what is known of it stays."""
+        self.spent[stage] = replace(self.spent.get(stage) or _free(stage), **cost)
+
+    def _examples_trained(self, keys: Sequence[str]) -> int:
+        return sum(self.works.records[key]["examples_trained"] for key in keys)
+
+    def _buy(self, chains: list[_Chain], place: int) -> list[_Chain] | Waiting:
+        """The searches with the labels of their subsets, or what people are to be asked."""
+        match self.spec.search.oracle:
+            case None:
+                return chains
+            case "dataset":
+                return [replace(c, labels=self._read_labels(c.growing.indices)) for c in chains]
+            case "people":
+                return self._ask(chains[0], place)
+
+    def _ask(self, chain: _Chain, place: int) -> list[_Chain] | Waiting:
+        book = Book.load(self._book_path)
+        indices = chain.growing.indices
+        missing = book.missing(indices)
+        if not missing:
+            return [replace(chain, labels=book.of(indices))]
+        asked = tuple(sorted({*book.asked, *missing}))
+        paths = ask(self.works.directory / "label", f"round-{place}", missing, self._show())
+        Book(asked=asked, labels=book.labels).save(self._book_path)
+        return Waiting(missing=len(missing), tasks=paths)
+
+    def _show(self) -> Show | None:
+        from headrace.workloads.registry import find_function
+
+        return find_function(self.spec.search.show) if self.spec.search.show else None
+
+    def _subset(self, chain: _Chain) -> Subset:
+        search, growing = self.spec.search, chain.growing
+        indices = growing.indices
+        return Subset(
+            indices=indices,
+            weights=growing.weights,
+            rounds=growing.rounds[indices],
+            scores=growing.scores[indices],
+            labels=chain.labels if search.oracle == "people" else None,
+            provenance=Provenance(
+                workload=self.spec.workload.name,
+                settings=self.spec.workload.settings,
+                examples=self.facts.examples,
+                checksum=self.facts.checksum,
+                labels=search.labels,
+                seed=self.spec.seed,
+                repeat=chain.seed,
+                acquisition=chain.group,
+                select={"name": search.select.name, **search.select.settings},
+                choose_from=search.choose_from,
+                members=chain.members,
+                version=__version__,
+            ),
+        )
+
+    def _finish(self, chain: _Chain, size: int) -> None:
+        """Keep the subset of this size, and note the labels that it needed."""
+        folder = self.works.directory / "subsets" / f"seed-{chain.seed}"
+        self._subset(chain).save(folder / f"{chain.group}-{size}.parquet")
+        bought = len(chain.growing.fresh) if self.spec.search.labels == "hidden" else 0
+        self._note((chain.seed, chain.group, "search", size), labels_bought=bought)
+
+    def _compare(self, chains: list[_Chain]) -> tuple[Measured, ...]:
+        """Fresh runs on every subset and baseline; those of the search serve again where they are equal."""
+        if self.spec.comparison is None:
+            return ()
+        found = {(c.seed, c.group, size): made for c in chains for size, made in c.snapshots.items()}
+        jobs: dict[str, RunJob] = {}
+        keys: dict[tuple[int, str, int], list[str]] = {}
+        for seed in self.spec.repeats:
+            for group, size, budgeted in compared(self.spec, self.facts):
+                material = found.get((seed, group, size)) or self._baseline(seed, group, size)
+                own = len(material.indices) if group in self.spec.search.acquisition else budgeted
+                for number in range(self.works.training.runs):
+                    key, job = self.works.run(material, seed, number, budgeted=own)
+                    jobs[key] = job
+                    keys.setdefault((seed, group, size), []).append(key)
+        self.works.train(jobs, "the comparison")
+        return tuple(self._measured(*where, runs) for where, runs in keys.items())
+
+    def _measured(self, seed: int, group: str, size: int, keys: list[str]) -> Measured:
+        self._note((seed, group, "comparison", size), examples_trained=self._examples_trained(keys))
+        runs = tuple(self.works.records[key]["metrics"][self.facts.metric] for key in keys)
+        return Measured(seed=seed, group=group, size=size, runs=runs)
+
+    def _baseline(self, seed: int, group: str, size: int) -> Material:
+        everything = np.arange(self.facts.examples)
+        indices = self._random(seed, self.sizes.index(size)) if group == "random" else everything
+        labels = self._read_labels(indices) if self.spec.search.labels == "hidden" else None
+        return Material(indices=indices, weights=np.ones(len(indices)), labels=labels)
+
+    def _outcome(
+        self,
+        *,
+        measured: tuple[Measured, ...] = (),
+        subset: Path | None = None,
+        waiting: Waiting | None = None,
+    ) -> Outcome:
+        works = self.works
+        return Outcome(
+            directory=works.directory,
+            spec=self.spec,
+            facts=self.facts,
+            plan=self.plan,
+            spent=tuple(self.spent[stage] for stage in map(_stage, self.plan) if stage in self.spent),
+            trained=sum(record["examples_trained"] for record in works.records.values()),
+            scored=sum(examples for examples, _ in works.scorings.values()),
+            seconds=works.seconds,
+            measured=measured,
+            subset=subset,
+            waiting=waiting,
+        )
+
+
+def _stage(cost: Cost) -> _Stage:
+    return cost.seed, cost.group, cost.stage, cost.size
+
+
+def _free(stage: _Stage) -> Cost:
+    """A stage that has cost nothing yet."""
+    seed, group, name, size = stage
+    return Cost(seed=seed, group=group, stage=name, size=size, examples_trained=0)

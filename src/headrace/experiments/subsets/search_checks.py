@@ -1,0 +1,202 @@
+"""What is wrong with the tables of a subset search that are each right by themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from headrace.errors import InputError
+from headrace.experiments.checks import did_you_mean
+from headrace.training import recipe
+
+if TYPE_CHECKING:
+    from headrace.experiments.subsets.search import SubsetSearch, TrainingTable
+
+ACQUISITIONS = (
+    "entropy",
+    "mutual_information",
+    "variation_ratio",
+    "error_count",
+    "margin",
+    "least_confidence",
+)
+"""As in `headrace.acquisition`, which needs torch."""
+NEEDS_LABELS = frozenset({"error_count"})
+NEEDS_SEVERAL = frozenset({"mutual_information", "variation_ratio"})
+"""With one member these give every example the same score."""
+BASELINES = ("random", "full", "rs2")
+
+
+def cross_checks(spec: SubsetSearch) -> list[InputError]:
+    """Every error; nothing that has no effect is accepted."""
+    return [
+        *_size_errors(spec),
+        *_acquisition_errors(spec),
+        *_select_errors(spec),
+        *_label_errors(spec),
+        *_member_errors(spec),
+        *_baseline_errors(spec),
+        *(_training_errors(spec.training) if spec.training else ()),
+    ]
+
+
+def _size_errors(spec: SubsetSearch) -> Iterator[InputError]:
+    sizes = spec.search.sizes
+    if any(a >= b for a, b in pairwise(sizes)):
+        yield InputError(
+            "the sizes must rise",
+            where="search.sizes",
+            got=list(sizes),
+            fix="For example [0.125, 0.25, 0.5].",
+        )
+    if len(sizes) <= spec.first_acquired:
+        yield InputError(
+            "nothing would be searched: the first size is drawn at random",
+            where="search.sizes",
+            got=list(sizes),
+            fix="Add the size that is wanted, for example twice the first.",
+        )
+
+
+def _acquisition_errors(spec: SubsetSearch) -> Iterator[InputError]:
+    names = spec.search.acquisition
+    if len(set(names)) < len(names):
+        yield InputError(
+            "the values must differ from each other", where="search.acquisition", got=list(names)
+        )
+    for name in names:
+        if name not in ACQUISITIONS:
+            yield InputError(
+                "there is no such acquisition function",
+                where="search.acquisition",
+                got=name,
+                fix=did_you_mean(name, ACQUISITIONS),
+            )
+        elif name in NEEDS_LABELS and spec.search.labels == "hidden":
+            yield InputError(
+                f"{name} needs the labels, and they are hidden",
+                where="search.acquisition",
+                got=name,
+                fix="Use variation_ratio, or labels = 'known'.",
+            )
+        elif name in NEEDS_SEVERAL and _members(spec) == 1:
+            yield InputError(
+                f"{name} is the same for every example where there is one member",
+                where="search.acquisition",
+                got=name,
+                fix="Take more runs or checkpoints, or use entropy.",
+            )
+
+
+def _members(spec: SubsetSearch) -> int | None:
+    if spec.members or spec.training is None:
+        return None
+    return spec.training.runs * len(spec.training.checkpoint_shares)
+
+
+def _select_errors(spec: SubsetSearch) -> Iterator[InputError]:
+    select = spec.search.select
+    for key in select.model_dump(exclude_none=True, exclude={"name"}):
+        if key not in select.settings:
+            yield InputError(
+                f"has no effect with name = {select.name!r}",
+                where=f"search.select.{key}",
+                fix="Leave it out.",
+            )
+
+
+def _label_errors(spec: SubsetSearch) -> Iterator[InputError]:
+    search = spec.search
+    if search.labels == "hidden" and search.oracle is None:
+        yield InputError(
+            "is missing where labels are hidden",
+            where="search.oracle",
+            fix="Use 'dataset' for a simulation, or 'people'.",
+        )
+    if search.labels == "known" and search.oracle is not None:
+        yield InputError(
+            "has no effect where labels are known",
+            where="search.oracle",
+            got=search.oracle,
+            fix="Leave it out.",
+        )
+    if search.show is not None and search.oracle != "people":
+        yield InputError("has an effect with oracle = 'people' only", where="search.show", got=search.show)
+    if search.oracle == "people":
+        if len(search.acquisition) > 1:
+            yield InputError(
+                "people are asked for one acquisition function at a time",
+                where="search.acquisition",
+                got=list(search.acquisition),
+            )
+        if spec.comparison:
+            yield InputError(
+                "nothing can be compared where the other labels are not known",
+                where="comparison",
+                fix="Leave the table out, or simulate with oracle = 'dataset'.",
+            )
+
+
+def _member_errors(spec: SubsetSearch) -> Iterator[InputError]:
+    if spec.members is None:
+        if spec.training is None:
+            yield InputError("is missing", where="training", fix="Add it, or [members] with checkpoints.")
+        return
+    if spec.training is not None and spec.comparison is None:
+        yield InputError(
+            "has no effect: the members are given and nothing is compared",
+            where="training",
+            fix="Leave it out.",
+        )
+    if spec.training is None and spec.comparison is not None:
+        yield InputError("is missing: the comparison trains on the subsets", where="training", fix="Add it.")
+    if spec.search.start == "warm":
+        yield InputError("has no effect where members are given", where="search.start", got="warm")
+    if spec.search.choose_from == "pool":
+        # The scores never change, so the same examples would be chosen again in every round.
+        yield InputError("has no effect where members are given", where="search.choose_from", got="pool")
+
+
+def _baseline_errors(spec: SubsetSearch) -> Iterator[InputError]:
+    for name in spec.baselines:
+        if name not in BASELINES:
+            yield InputError(
+                "there is no such baseline",
+                where="comparison.baselines",
+                got=name,
+                fix=did_you_mean(name, BASELINES),
+            )
+    if spec.comparison and "random" not in spec.baselines:
+        yield InputError(
+            "random must be among the baselines: it is what a search has to beat",
+            where="comparison.baselines",
+            got=list(spec.baselines),
+        )
+
+
+def _training_errors(training: TrainingTable) -> Iterator[InputError]:
+    if training.optimizer not in recipe.OPTIMIZERS:
+        yield InputError(
+            "there is no such optimizer",
+            where="training.optimizer",
+            got=training.optimizer,
+            fix=did_you_mean(training.optimizer, recipe.HYPERPARAMETERS),
+        )
+        return
+    used = recipe.hyperparameters(training.optimizer, training.schedule)
+    for name, value in training.hyperparameters.items():
+        where = f"training.hyperparameters.{name}"
+        if name not in used:
+            yield InputError(
+                f"has no effect with {training.optimizer} and schedule {training.schedule!r}",
+                where=where,
+                fix=did_you_mean(name, sorted(used)),
+            )
+        elif value not in recipe.RANGES[name]:
+            yield InputError(f"must be {recipe.RANGES[name]}", where=where, got=value)
+    if "learning_rate" not in training.hyperparameters:
+        yield InputError("is missing", where="training.hyperparameters.learning_rate", fix="Give its value.")
+    shares = training.checkpoint_shares
+    if any(a >= b for a, b in pairwise(shares)):
+        yield InputError("must rise", where="training.checkpoints", got=list(shares))

@@ -1,0 +1,221 @@
+"""The subset file: which examples, with what weight, chosen when and why, and of which data set.
+
+One Parquet file with the columns `index`, `weight`, `round`, `score` (null for what was drawn at random) and,
+where people labelled, `label`. The provenance is JSON in the file's metadata, with a checksum of the columns.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jaxtyping import Float64, Int32, Int64
+from pydantic import Field, ValidationError
+
+from headrace.errors import DamagedError, InputError
+from headrace.experiments.files import write_whole
+from headrace.experiments.records import Record
+
+if TYPE_CHECKING:
+    import torch
+
+_KEY = "headrace"
+
+
+class Provenance(Record):
+    """Where a subset comes from.
+
+    Attributes:
+        workload: The workload's name in the search's file.
+        settings: Its settings.
+        examples: The size of the whole training set.
+        checksum: Of the training set, see `headrace.experiments.subsets.data.checksum`.
+        labels: "known" or "hidden".
+        seed: The search's seed.
+        repeat: Which of the comparison's searches.
+        acquisition: The acquisition function.
+        select: The strategy and its settings.
+        choose_from: "remainder" or "pool".
+        members: For each round, the names of the members that scored.
+        version: Of Headrace.
+    """
+
+    workload: str
+    settings: dict[str, Any] = Field(default_factory=dict)
+    examples: int = Field(ge=1)
+    checksum: str
+    labels: str = "known"
+    seed: int = 0
+    repeat: int = 0
+    acquisition: str
+    select: dict[str, Any] = Field(default_factory=dict)
+    choose_from: str = "remainder"
+    members: tuple[tuple[str, ...], ...] = ()
+    version: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subset:
+    """Some examples of a training set.
+
+    Args:
+        indices: Which, rising, each once [chosen].
+        weights: How often each was chosen, so 1 or more [chosen].
+        rounds: The round in which each was first chosen; 0 is the random start [chosen].
+        scores: The score for which it was chosen then; NaN for the random start [chosen].
+        labels: The labels that people gave, or None [chosen].
+        provenance: Where it comes from.
+    """
+
+    indices: Int64[np.ndarray, " chosen"]
+    weights: Float64[np.ndarray, " chosen"]
+    rounds: Int32[np.ndarray, " chosen"]
+    scores: Float64[np.ndarray, " chosen"]
+    labels: Int64[np.ndarray, " chosen"] | None = None
+    provenance: Provenance
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def save(self, path: str | Path) -> None:
+        """Write the file, whole and renamed into place.
+
+        Raises:
+            StorageError: It cannot be written.
+        """
+        import polars as pl
+
+        columns = self._columns()
+        metadata = {"sha256": _digest(columns), "provenance": self.provenance.model_dump(mode="json")}
+        table = pl.DataFrame(columns).with_columns(pl.col("score").fill_nan(None))
+        buffer = BytesIO()
+        table.write_parquet(buffer, metadata={_KEY: json.dumps(metadata, sort_keys=True)})
+        write_whole(Path(path), buffer.getvalue())
+
+    @classmethod
+    def load(cls, path: str | Path) -> Subset:
+        """Read what `save` wrote.
+
+        Raises:
+            InputError: The file is missing, or no subset file.
+            DamagedError: It is truncated or was altered.
+        """
+        metadata, table = _read(Path(path))
+        labels = table["label"].to_numpy() if "label" in table.columns else None
+        subset = cls(
+            indices=table["index"].to_numpy(),
+            weights=table["weight"].to_numpy(),
+            rounds=table["round"].to_numpy(),
+            scores=table["score"].fill_null(float("nan")).to_numpy(),
+            labels=labels,
+            provenance=Provenance.model_validate(metadata["provenance"]),
+        )
+        if _digest(subset._columns()) != metadata["sha256"]:
+            raise DamagedError("the subset file was altered", where=str(path), fix="Make it again.")
+        return subset
+
+    def check(self, dataset: Any) -> None:
+        """Refuse a data set that is not the one the subset was chosen from.
+
+        Args:
+            dataset: `ExampleData`, or a map-style torch data set of pairs (input, target).
+
+        Raises:
+            InputError: It has another length or other content.
+        """
+        from headrace.experiments.subsets.data import checksum
+
+        made = self.provenance
+        where = "the subset's data set"
+        if len(dataset) != made.examples:
+            raise InputError(
+                f"this subset was chosen from {made.examples} examples of {made.workload}",
+                where=where,
+                got=f"{len(dataset)} examples",
+                fix="Give the training set that was searched.",
+            )
+        found = checksum(_example_data(dataset), targets=made.labels == "known")
+        if found != made.checksum:
+            raise InputError(
+                f"this subset was chosen from another data set: {made.workload} with checksum "
+                f"{_short(made.checksum)}",
+                where=where,
+                got=_short(found),
+                fix="Give the training set that was searched, with the same order and the same transforms, "
+                "or pass check=False if you know better.",
+            )
+
+    def apply(self, dataset: Any, *, check: bool = True) -> tuple[torch.utils.data.Subset[Any], torch.Tensor]:
+        """The chosen examples as a torch data set, and their weights.
+
+        Args:
+            dataset: The training set that was searched, map-style.
+            check: Whether to compare it with the checksum; reads the data set once (at most 65,536 of it).
+
+        Returns:
+            `torch.utils.data.Subset(dataset, indices)`, and float32 weights with mean 1 [chosen], to multiply
+            the examples' losses by; all 1 unless examples were chosen again.
+
+        Raises:
+            InputError: It is another data set.
+        """
+        import torch
+
+        from headrace.experiments.subsets.data import mean_one
+
+        if check:
+            self.check(dataset)
+        weights = torch.from_numpy(mean_one(self.weights)).to(torch.float32)
+        return torch.utils.data.Subset(dataset, self.indices.tolist()), weights
+
+    def _columns(self) -> dict[str, np.ndarray]:
+        columns = {
+            "index": self.indices,
+            "weight": self.weights,
+            "round": self.rounds,
+            "score": self.scores,
+        }
+        return columns if self.labels is None else columns | {"label": self.labels}
+
+
+def _digest(columns: dict[str, np.ndarray]) -> str:
+    digest = hashlib.sha256()
+    for name, values in columns.items():
+        # One NaN is like another.
+        plain = np.where(np.isnan(values), np.nan, values) if values.dtype.kind == "f" else values
+        digest.update(f"{name}:{values.dtype}:".encode() + np.ascontiguousarray(plain).tobytes())
+    return digest.hexdigest()
+
+
+def _read(path: Path) -> tuple[dict[str, Any], Any]:
+    import polars as pl
+
+    if not path.is_file():
+        raise InputError("there is no such subset file", where=str(path))
+    try:
+        text = pl.read_parquet_metadata(path).get(_KEY)
+        table = pl.read_parquet(path)
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise DamagedError(f"the subset file cannot be read ({error})", where=str(path)) from None
+    try:
+        metadata = json.loads(text or "")
+        Provenance.model_validate(metadata["provenance"])
+    except (ValueError, KeyError, TypeError, ValidationError):
+        raise InputError("this is no subset file of Headrace", where=str(path)) from None
+    return metadata, table
+
+
+def _example_data(dataset: Any) -> Any:
+    from headrace.training.data import MapData
+
+    return dataset if callable(getattr(dataset, "fetch", None)) else MapData(dataset)
+
+
+def _short(checksum: str) -> str:
+    kind, _, digest = checksum.partition(":")
+    return f"{kind}:{digest[:12]}"

@@ -1,0 +1,237 @@
+"""Runs and scorings, each kept under a key made of all that determines it: nothing is done twice.
+
+So a search that was killed goes on, two searches in one folder share what is the same, and a changed file
+does again only what the change concerns.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from headrace.errors import DamagedError
+from headrace.experiments.subsets.pool import Pool, Tell
+from headrace.experiments.subsets.rounds import Facts, checkpoint_steps, run_steps
+from headrace.experiments.subsets.search import SubsetSearch, TrainingTable
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from headrace.experiments.subsets.jobs import RunJob
+
+SHARD = 8_192
+"""Examples in one scoring job, or more, so that there are at most `SHARDS` of them."""
+SHARDS = 64
+RUN_KEYS = {"runs", "checkpoints", "device"}
+"""Keys of `[training]` that do not change what a run comes to."""
+
+Members = tuple[tuple[str, Path], ...]
+Progress = Callable[[str, int, int], None]
+"""Called with (what is done, jobs done, jobs there are)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Material:
+    """What a run is trained on.
+
+    Attributes:
+        indices: The examples, rising.
+        weights: How often each was chosen.
+        labels: Their labels, where they are hidden.
+    """
+
+    indices: np.ndarray
+    weights: np.ndarray
+    labels: np.ndarray | None = None
+
+    def digest(self) -> str:
+        """A SHA-256 of all three."""
+        return _digest(*(part for part in (self.indices, self.weights, self.labels) if part is not None))
+
+
+@dataclass(kw_only=True)
+class Works:
+    """The runs and scorings of a folder.
+
+    Attributes:
+        directory: The search's folder.
+        spec: The search.
+        facts: What is known of the workload.
+        pool: Who does the jobs.
+        tell: Called with (what, jobs done, jobs there are).
+        records: Key -> what is recorded of each run that was asked for.
+        scorings: Key -> (members x examples, seconds) of each scoring that was asked for.
+    """
+
+    directory: Path
+    spec: SubsetSearch
+    facts: Facts
+    pool: Pool
+    tell: Progress | None = None
+    records: dict[str, dict[str, Any]] = field(default_factory=dict)
+    scorings: dict[str, tuple[int, float]] = field(default_factory=dict)
+
+    def run(
+        self,
+        material: Material,
+        seed: int,
+        number: int,
+        *,
+        budgeted: int | None = None,
+        parent: str | None = None,
+    ) -> tuple[str, RunJob]:
+        """The key and the job of run `number` on `material`.
+
+        Args:
+            material: What it is trained on.
+            seed: Which of the comparison's searches.
+            number: Which of the round's runs.
+            budgeted: The examples that an epoch budget counts; those of the material by default.
+            parent: The key of the run whose last weights it starts from.
+        """
+        from headrace.experiments.subsets.jobs import RunJob, checkpoint_path
+
+        training = self.training
+        steps = run_steps(training, budgeted or len(material.indices))
+        stream = ("subset search", seed, "run", number)
+        key = _key(
+            self._common() | training.model_dump(mode="json", exclude=RUN_KEYS),
+            {"stream": stream, "steps": steps, "material": material.digest(), "parent": parent},
+        )
+        start = None
+        if parent is not None:
+            start = checkpoint_path(self._folder(parent), self.records[parent]["checkpoints"][-1])
+        return key, RunJob(
+            folder=self._folder(key),
+            stream=stream,
+            indices=material.indices,
+            weights=material.weights,
+            labels=material.labels,
+            steps=steps,
+            checkpoints=checkpoint_steps(training, steps),
+            start=start,
+        )
+
+    @property
+    def training(self) -> TrainingTable:
+        """`[training]`, which the file's checks have made sure of."""
+        assert self.spec.training is not None
+        return self.spec.training
+
+    def train(self, jobs: Mapping[str, RunJob], what: str) -> None:
+        """Do those of the jobs that were not done yet; afterwards all are in `records`."""
+        todo = {key: job for key, job in jobs.items() if self._stored(job) is None}
+        done = self.pool.do(list(todo.values()), self._telling(what))
+        for key, record in zip(todo, done, strict=True):
+            self.records[key] = record | {"checkpoints": jobs[key].checkpoints}
+        for key, job in jobs.items():
+            if key not in todo:
+                self.records[key] = (self._stored(job) or {}) | {"checkpoints": job.checkpoints}
+
+    def members(self, keys: Sequence[str]) -> Members:
+        """The checkpoints of these runs."""
+        from headrace.experiments.subsets.jobs import checkpoint_path
+
+        return tuple(
+            (f"{key}/step-{step}", checkpoint_path(self._folder(key), step))
+            for key in keys
+            for step in self.records[key]["checkpoints"]
+        )
+
+    def own_members(self) -> Members:
+        """The user's checkpoints; a name holds the file's checksum, so another file is another member."""
+        return tuple(
+            (f"{path}@{hashlib.sha256(Path(path).read_bytes()).hexdigest()[:16]}", Path(path))
+            for path in self.facts.members
+        )
+
+    def score(self, ensembles: Sequence[Members]) -> list[pl.DataFrame]:
+        """The scores of all examples by each ensemble: a column for each function, and `predicted`."""
+        from headrace.experiments.subsets.jobs import ScoreJob
+
+        shards = _shards(self.facts.examples)
+        jobs: dict[Path, ScoreJob] = {}
+        for members in ensembles:
+            for start, stop in shards:
+                path = self._shard(members, start)
+                if not path.is_file():
+                    jobs[path] = ScoreJob(path=path, members=members, start=start, stop=stop)
+        self.pool.do(list(jobs.values()), self._telling("scoring the pool"))
+        return [self._scores(members, shards) for members in ensembles]
+
+    @property
+    def seconds(self) -> float:
+        """Of all different runs and scorings, added up over processes."""
+        return sum(r["seconds"] for r in self.records.values()) + sum(s for _, s in self.scorings.values())
+
+    def _scores(self, members: Members, shards: Sequence[tuple[int, int]]) -> pl.DataFrame:
+        import polars as pl
+
+        frames: list[pl.DataFrame] = []
+        seconds = 0.0
+        for start, stop in shards:
+            path = self._shard(members, start)
+            content = path.read_bytes()
+            try:
+                frame = pl.read_parquet(BytesIO(content))
+                seconds += float(pl.read_parquet_metadata(BytesIO(content))["seconds"])
+            except (pl.exceptions.PolarsError, KeyError):
+                frame = pl.DataFrame()
+            if frame.height != stop - start:
+                fix = "Delete it and run again: only its examples are scored again."
+                raise DamagedError("the scores are truncated or were altered", where=str(path), fix=fix)
+            frames.append(frame)
+        self.scorings[self._scoring(members)] = len(members) * self.facts.examples, seconds
+        return pl.concat(frames)
+
+    def _shard(self, members: Members, start: int) -> Path:
+        return self.directory / "scores" / self._scoring(members) / f"from-{start}.parquet"
+
+    def _scoring(self, members: Members) -> str:
+        own = self.spec.members.build if self.spec.members else None
+        return _key(self._common(), {"members": [name for name, _ in members], "build": own})
+
+    def _common(self) -> dict[str, Any]:
+        workload = self.spec.workload.model_dump(mode="json", exclude={"goal"})
+        return {"workload": workload, "data": self.facts.checksum, "seed": self.spec.seed}
+
+    def _folder(self, key: str) -> Path:
+        return self.directory / "runs" / key
+
+    def _stored(self, job: RunJob) -> dict[str, Any] | None:
+        """What is recorded of a finished run, if all its checkpoints that are asked for are there."""
+        from headrace.experiments.subsets.jobs import checkpoint_path
+
+        path = job.folder / "run.json"
+        there = path.is_file() and all(
+            checkpoint_path(job.folder, step).is_file() for step in job.checkpoints
+        )
+        return json.loads(path.read_bytes()) if there else None
+
+    def _telling(self, what: str) -> Tell | None:
+        tell = self.tell
+        return None if tell is None else lambda done, there: tell(what, done, there)
+
+
+def _shards(examples: int) -> list[tuple[int, int]]:
+    size = max(SHARD, -(-examples // SHARDS))
+    return [(start, min(start + size, examples)) for start in range(0, examples, size)]
+
+
+def _digest(*arrays: np.ndarray) -> str:
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(f"{array.dtype}{array.shape}".encode() + np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
+
+
+def _key(*parts: Mapping[str, Any]) -> str:
+    text = json.dumps(parts, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:24]

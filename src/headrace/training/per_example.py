@@ -1,0 +1,126 @@
+"""The gradient noise scale from per-example gradients, at one state of the model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Shaped
+from torch import Tensor, nn
+from torch.func import functional_call, grad, vmap
+
+from headrace.errors import InputError
+from headrace.training.evaluation import evaluation_mode
+from headrace.training.losses import Loss, cross_entropy
+from headrace.training.noise import NoiseEstimate, estimate, per_example
+
+_NUMBERS = 2**24
+"""Numbers in the per-example gradients held at once: 64 MiB in float32."""
+
+Gradients = dict[str, Tensor]
+
+
+def per_example_noise(
+    model: nn.Module,
+    inputs: Shaped[Tensor, "examples ..."],
+    targets: Shaped[Tensor, "examples ..."],
+    loss: Loss = cross_entropy,
+    *,
+    chunk: int | None = None,
+    level: float = 0.95,
+) -> NoiseEstimate:
+    """The noise scale of `model` as it is, from the gradient of each of these examples.
+
+    The gradients are those of evaluation mode, since with batch normalisation in training mode no example has
+    a gradient of its own: no dropout, running statistics. The model and its gradients are left as they were.
+
+    Args:
+        model: Any module that `torch.func` can transform.
+        inputs: On the model's device, drawn at random from the training set; at least three.
+        targets: Of the inputs.
+        loss: One loss per example.
+        chunk: Examples whose gradients are held at once; None for as many as 64 MiB hold.
+        level: The level of the interval, which speaks of the choice of the examples.
+
+    Raises:
+        InputError: Fewer than three examples, or nothing to train.
+    """
+    signal, noise = per_example_pairs(model, inputs, targets, loss, chunk=chunk)
+    return estimate(signal, noise, level=level)
+
+
+def per_example_pairs(
+    model: nn.Module,
+    inputs: Shaped[Tensor, "examples ..."],
+    targets: Shaped[Tensor, "examples ..."],
+    loss: Loss = cross_entropy,
+    *,
+    chunk: int | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """As `per_example_noise`, the jackknife's pseudo-values of |G|^2 and tr(Sigma), one an example."""
+    if len(inputs) != len(targets):
+        raise InputError("must be as many as inputs", where="targets", got=len(targets))
+    parameters = {name: p.detach() for name, p in model.named_parameters() if p.requires_grad}
+    if not parameters:
+        raise InputError("no parameter needs a gradient", where="model")
+    if chunk is not None and chunk < 1:
+        raise InputError("must be at least 1 example", where="chunk", got=chunk)
+    size = chunk or max(1, _NUMBERS // sum(p.numel() for p in parameters.values()))
+    setting = _Setting(model=model, parameters=parameters, loss=loss, size=size)
+    with evaluation_mode(model), torch.no_grad():
+        mean = _mean(setting, inputs, targets)
+        squares: list[Tensor] = []
+        products: list[Tensor] = []
+        for gradients in _each(setting, inputs, targets):
+            squares.append(_products(gradients, gradients))
+            products.append(_products(gradients, mean))
+    mean_square = float(sum(part.double().square().sum() for part in mean.values()))
+    return per_example(_host(torch.cat(squares)), _host(torch.cat(products)), mean_square)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Setting:
+    """What is differentiated, by which parameters, and how many examples at a time."""
+
+    model: nn.Module
+    parameters: Gradients
+    loss: Loss
+    size: int
+
+
+def _each(setting: _Setting, inputs: Tensor, targets: Tensor) -> Iterator[Gradients]:
+    """The gradients of some examples at a time; each with a first axis of examples."""
+    others = {name: p.detach() for name, p in setting.model.named_parameters() if not p.requires_grad}
+    others |= dict(setting.model.named_buffers())
+
+    def one(trained: Gradients, example: Tensor, target: Tensor) -> Tensor:
+        outputs = functional_call(setting.model, {**others, **trained}, (example.unsqueeze(0),))
+        return setting.loss(outputs, target.unsqueeze(0)).squeeze(0)
+
+    gradients = vmap(grad(one), in_dims=(None, 0, 0))
+    for x, y in zip(inputs.split(setting.size), targets.split(setting.size), strict=True):
+        yield gradients(setting.parameters, x, y)
+
+
+def _mean(setting: _Setting, inputs: Tensor, targets: Tensor) -> Gradients:
+    """The mean gradient, by ordinary backward passes."""
+    trained = [p for p in setting.model.parameters() if p.requires_grad]
+    total = [torch.zeros_like(p) for p in trained]
+    with torch.enable_grad():
+        for x, y in zip(inputs.split(setting.size), targets.split(setting.size), strict=True):
+            share = setting.loss(setting.model(x), y).sum() / len(inputs)
+            found = torch.autograd.grad(share, trained, materialize_grads=True)
+            for so_far, part in zip(total, found, strict=True):
+                so_far.add_(part)
+    return dict(zip(setting.parameters, total, strict=True))
+
+
+def _products(left: Gradients, right: Gradients) -> Tensor:
+    """Inner products over all parameters, one for each example of `left`."""
+    return torch.stack([(left[name] * right[name]).flatten(1).sum(1) for name in left]).sum(0)
+
+
+def _host(values: Tensor) -> np.ndarray:
+    return values.cpu().numpy().astype(np.float64)

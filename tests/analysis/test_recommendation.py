@@ -1,0 +1,176 @@
+"""Recommendations: hand cases, brute force over options, and from a store with its step times."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from headrace.analysis.advice import advise
+from headrace.analysis.recommendation import Option, efficient, recommend, to_dict, winners
+from headrace.analysis.words import duration
+from headrace.cli.app import execute
+from headrace.errors import DamagedError, InputError
+from headrace.experiments.throughput import Exchange, Throughput, Timing, read, write
+
+from .made_store import experiment, make_store, two_regimes
+
+
+def option(batch_size: int, workers: int, seconds: float, spread: tuple[float, ...] = (1.0,)) -> Option:
+    return Option(
+        optimizer="sgd",
+        subset="full",
+        policy="shuffle",
+        batch_size=batch_size,
+        workers=workers,
+        steps=10.0,
+        seconds_per_step=seconds / 10,
+        measured=True,
+        time_draws=seconds * np.array(spread),
+    )
+
+
+def test_fastest_cheapest_and_knee_by_hand() -> None:
+    # Costs 100, 120, 240 and 240; products 10000, 7200, 7200 x 2, 240 x 80.
+    options = [option(8, 1, 100), option(32, 2, 60), option(128, 4, 60), option(256, 3, 80)]
+    found = recommend(options)
+    assert {aim: pick.option.batch_size for aim, pick in found.picks.items()} == {
+        "fastest": 32,  # as fast as 128, and cheaper
+        "cheapest": 8,
+        "knee": 32,
+    }
+    assert [o.batch_size for o in found.frontier] == [32, 8]
+    assert found.picks["knee"].option.device_seconds == 120
+
+
+def test_an_equal_cost_goes_to_the_faster() -> None:
+    found = recommend([option(8, 1, 100), option(32, 4, 25)])
+    assert {pick.option.batch_size for pick in found.picks.values()} == {32}
+    assert [o.batch_size for o in found.frontier] == [32]
+
+
+def test_doubling_the_workers_must_save_29_percent_at_the_knee() -> None:
+    for saved, expected in ((0.28, 1), (0.30, 2)):
+        found = recommend([option(8, 1, 100), option(8, 2, 100 * (1 - saved))])
+        assert found.picks["knee"].option.workers == expected
+
+
+def test_intervals_carry_the_draws_and_hold_the_estimate() -> None:
+    spread = tuple(np.linspace(1.0, 2.0, 101))
+    found = recommend([option(8, 1, 100, spread), option(16, 1, 120, (1.0,) * 101)])
+    pick = found.picks["fastest"]
+    assert pick.option.batch_size == 8
+    # The central 95 % of the draws is 102 to 198; the estimate widens it.
+    assert pick.seconds == pytest.approx((100, 198))
+    assert pick.batch_size == (8, 16)
+    # 100 (1 + i/100) < 120 for i < 20; at 20 both are equal and the first is taken.
+    assert pick.share == pytest.approx(21 / 101)
+
+
+def test_draws_that_do_not_reach_the_goal() -> None:
+    found = recommend([option(8, 1, 100, (1.0, math.inf, 1.0, math.inf)), option(16, 1, 200, (1.0,) * 4)])
+    assert found.intervals[0] == (100, math.inf)
+    assert found.picks["fastest"].share == 0.5
+    never = recommend([option(8, 1, 100, (math.inf,))])
+    assert never.picks["fastest"].share == 1
+    with pytest.raises(InputError, match="no study reached the goal"):
+        recommend([])
+
+
+@given(st.lists(st.tuples(st.integers(1, 50), st.integers(1, 8)), min_size=1, max_size=12))
+def test_the_frontier_and_the_winners_by_brute_force(pairs: list[tuple[int, int]]) -> None:
+    seconds = np.array([float(t) for t, _ in pairs])
+    workers = np.array([float(w) for _, w in pairs])
+    cost = seconds * workers
+    for i, on_it in enumerate(efficient(seconds, workers)):
+        beaten = any(
+            seconds[j] <= seconds[i] and cost[j] <= cost[i] and (seconds[j], cost[j]) != (seconds[i], cost[i])
+            for j in range(len(pairs))
+        )
+        assert bool(on_it) != beaten
+    for aim, value in (("fastest", seconds), ("cheapest", cost), ("knee", seconds * cost)):
+        best = winners(seconds[None], workers, aim)[0]
+        assert value[best] == value.min()
+        assert efficient(seconds, workers)[best]
+
+
+def made_throughput() -> Throughput:
+    return Throughput(
+        workload="digits-mlp",
+        device="cpu",
+        machine="made",
+        parameters=7,
+        timings=tuple(
+            Timing(optimizer="sgd", batch_size=b, steps_per_block=1, seconds_per_step=(1e-3 + 1e-5 * b,) * 7)
+            for b in (4, 16, 64, 256)
+        ),
+        exchanges=(Exchange(workers=2, seconds=(2e-3,)),),
+    )
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("store")
+    make_store(directory, experiment([4, 16, 64, 256]), two_regimes(lambda _: 0.1))
+    return directory
+
+
+def test_a_store_and_its_step_times(folder: Path) -> None:
+    from headrace.experiments.store import load
+
+    advice = advise(load(folder), made_throughput(), workers=[1, 2, 8])
+    found = to_dict(advice.found)
+    assert advice.source == "throughput.json"
+    # 8 workers cannot share a batch of 4.
+    assert len(advice.found.options) == 4 * 3 - 1
+    for row in found["options"]:
+        share = math.ceil(row["batch_size"] / row["workers"])
+        exchange = 2e-3 * 2 * (row["workers"] - 1) / row["workers"]
+        assert row["seconds_per_step"] == pytest.approx(1e-3 + 1e-5 * share + exchange, rel=1e-6)
+        assert row["seconds"] == pytest.approx(row["steps"] * row["seconds_per_step"])
+        assert row["device_seconds"] == pytest.approx(row["workers"] * row["seconds"])
+        assert row["measured"] == (row["workers"] == 1)
+        assert row["seconds_interval"][0] <= row["seconds"] <= row["seconds_interval"][1]
+    # By S = 100 (1 + 64/B) and t = 1e-3 + 1e-5 B one worker takes the least time at 64 of those tested.
+    assert found["cheapest"]["batch_size"] == 64
+    assert found["cheapest"]["workers"] == 1
+    assert "Step times marked as extrapolated" in advice.paragraph
+    json.dumps(advice.to_dict(), allow_nan=False)
+
+
+def test_without_a_measurement_the_trials_carry_the_step_times(folder: Path) -> None:
+    from headrace.experiments.store import load
+
+    advice = advise(load(folder), None)
+    assert advice.source == "trial records"
+    assert {o.workers for o in advice.found.options} == {1}
+    assert "side by side and with their evaluations" in advice.paragraph
+    assert "With one worker time and cost are the same." in advice.paragraph
+    several = advise(load(folder), None, workers=[1, 2])
+    assert "taken as free" in several.paragraph
+    with pytest.raises(InputError, match="must be at least 1; got 0"):
+        advise(load(folder), None, workers=[0])
+
+
+def test_the_command(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(folder, made_throughput())
+    assert read(folder) == made_throughput()
+    assert execute(["recommend", str(folder), "--workers", "1", "--workers", "2", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert set(found["recommendation"]) == {"level", "fastest", "cheapest", "knee", "frontier", "options"}
+    assert found["step_time_source"] == "throughput.json"
+    assert execute(["recommend", str(folder)]) == 0
+    assert "knee" in capsys.readouterr().out
+    (folder / "throughput.json").write_text("{}")
+    with pytest.raises(DamagedError, match="run headrace throughput again"):
+        read(folder)
+    assert execute(["recommend", str(folder)]) == 2
+
+
+def test_durations() -> None:
+    assert [duration(s) for s in (0.05, 1.5, 90, 150, 9000)] == ["50 ms", "1.5 s", "90 s", "2.5 min", "2.5 h"]

@@ -1,0 +1,97 @@
+"""What is concluded from a comparison: the verdict first, and none where the seeds show none."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from headrace.analysis.subset_search import conclude, markdown
+from headrace.experiments.subsets.outcome import Measured, Outcome
+from headrace.experiments.subsets.rounds import Cost, Facts
+from headrace.experiments.subsets.search import SubsetSearch
+
+NOISE = (0.001, -0.002, 0.0005, 0.0015, -0.001)
+
+
+def outcome(entropy: float, random: float, seeds: int = 5) -> Outcome:
+    """Entropy's and random's error at a quarter; 0.10 for both at the random start and for everything."""
+    spec = SubsetSearch.from_dict(
+        {
+            "workload": {"name": "digits-mlp"},
+            "search": {"sizes": [0.125, 0.25], "acquisition": ["entropy"]},
+            "training": {
+                "batch_size": 10,
+                "hyperparameters": {"learning_rate": 0.1},
+                "budget": {"steps": 100},
+            },
+            "comparison": {"seeds": seeds},
+        }
+    )
+    errors = {("entropy", 100): 0.1, ("entropy", 200): entropy, ("random", 100): 0.1, ("random", 200): random}
+    errors[("full", 800)] = 0.10
+    measured = [
+        Measured(seed=seed, group=group, size=size, runs=(error + NOISE[(seed + place) % 5],) * 2)
+        for place, ((group, size), error) in enumerate(errors.items())
+        for seed in range(seeds)
+    ]
+    spent = (
+        Cost(seed=0, group="entropy", stage="search", size=100, examples_trained=2000, examples_scored=3000),
+        Cost(seed=0, group="full", stage="comparison", size=800, examples_trained=2000),
+    )
+    facts = Facts(examples=800, checksum="x", num_classes=2, classes=("a", "b"), metric="test/error")
+    return Outcome(
+        directory=Path("none"),
+        spec=spec,
+        facts=facts,
+        plan=spent,
+        spent=spent,
+        trained=4000,
+        scored=3000,
+        seconds=1.0,
+        measured=tuple(measured),
+    )
+
+
+def test_a_better_subset_is_worth_a_look() -> None:
+    found = conclude(outcome(entropy=0.08, random=0.12))["conclusions"]
+    assert found[0].startswith("Worth a look: in 5 seeds")
+    assert "entropy at 200 examples (25.0%) against a random subset: better than a random subset" in found[1]
+    assert "against everything: better than everything" in found[2]
+
+
+@pytest.mark.parametrize(("entropy", "word"), [(0.12, "no difference shown"), (0.15, "worse than a random")])
+def test_another_is_not_worth_it(entropy: float, word: str) -> None:
+    found = conclude(outcome(entropy=entropy, random=0.12))["conclusions"]
+    assert found[0].startswith("Not worth it here, as far as 5 seeds can show")
+    assert word in found[1]
+
+
+def test_the_random_start_is_not_compared() -> None:
+    assert {c["size"] for c in conclude(outcome(0.1, 0.1))["comparisons"]} == {200}
+
+
+def test_one_seed_shows_nothing() -> None:
+    results = conclude(outcome(0.01, 0.5, seeds=1))
+    assert results["conclusions"][0].startswith("One seed tells no effect from chance")
+    assert results["comparisons"] == []
+    assert all(row["interval"] is None for row in results["table"])
+
+
+def test_the_cost_is_told_in_runs_on_everything() -> None:
+    # 2000 trained and a third of 3000 scored, beside 1000 for each of two runs.
+    assert "as much as 3 runs on everything" in conclude(outcome(0.1, 0.1))["conclusions"][-1]
+
+
+def test_the_mean_and_its_interval_by_hand() -> None:
+    row = next(
+        r for r in conclude(outcome(0.1, 0.1))["table"] if r["group"] == "entropy" and r["size"] == 200
+    )
+    assert row["mean"] == pytest.approx(0.1)
+    # Standard deviation of NOISE 0.00146; t(4, 97.5 %) = 2.776; 5 seeds.
+    assert row["interval"][1] - row["mean"] == pytest.approx(2.776 * 0.001458 / 5**0.5, rel=1e-2)
+
+
+def test_the_page_opens_with_the_conclusion() -> None:
+    lines = markdown(conclude(outcome(0.1, 0.1))).splitlines()
+    assert lines[2].startswith("- Not worth it here")

@@ -1,0 +1,47 @@
+"""A pool small enough to be searched many times: three blobs that overlap. `TARGETS` can be exchanged."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from headrace.random import torch_generator
+from headrace.training.data import TensorData
+from headrace.workloads import Workload
+
+TRUE: torch.Tensor = torch.arange(240) % 3
+TARGETS: torch.Tensor = TRUE
+SHOWN: list[int] = []
+
+
+def _inputs(targets: torch.Tensor, name: str) -> torch.Tensor:
+    inputs = torch.randn(len(targets), 6, generator=torch_generator(0, "pool", name))
+    inputs[:, 0] += 1.5 * (targets == 1)
+    inputs[:, 1] += 1.5 * (targets == 2)
+    return inputs
+
+
+def model() -> nn.Module:
+    return nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Dropout(0.2), nn.Linear(8, 3))
+
+
+def wider() -> nn.Module:
+    return nn.Linear(6, 4)
+
+
+def show(index: int) -> dict[str, object]:
+    SHOWN.append(index)
+    return {"text": f"example {index}"}
+
+
+def pool() -> Workload:
+    held_out = torch.arange(90) % 3
+    return Workload(
+        name="pool",
+        train=TensorData(_inputs(TRUE, "train"), TARGETS),
+        validation=TensorData(_inputs(held_out, "validation"), held_out),
+        test=TensorData(_inputs(held_out, "test"), held_out),
+        build_model=model,
+        goal=0.1,
+        classes=("red", "green", "blue"),
+    )
