@@ -54,8 +54,8 @@ def test_every_error_of_a_file_is_told_at_once(content) -> None:
         ("grid.optimizer", ["nestrov"], "grid.optimizer: there is no such optimizer; got 'nestrov'. Did you"),
         (
             "grid.policy",
-            ["weight"],
-            "grid.policy: this value cannot be run; got 'weight'. Use one of: 'shuffle'",
+            ["weight-dificulty"],
+            "grid.policy: there is no such policy; got 'weight-dificulty'. Did you mean 'weight-difficulty'?",
         ),
         ("grid.workers", [1, 2], "grid.workers: this value cannot be run; got 2. Use one of: 1."),
         ("search.max_trials", 3, "search.max_trials: must be at least trials = 6; got 3"),

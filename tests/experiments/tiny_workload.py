@@ -93,3 +93,21 @@ def deadly() -> Workload:
         build_model=_Deadly,
         goal=0.01,
     )
+
+
+def line() -> Workload:
+    """A regression: one number is predicted from eight."""
+    splits = {}
+    for name, examples in (("train", 96), ("validation", 32)):
+        inputs = _blobs(examples, name).inputs
+        splits[name] = TensorData(inputs, inputs[:, 0] - 0.5 * inputs[:, 2])
+    squared = lambda outputs, targets: (outputs[:, 0] - targets).square()  # noqa: E731
+    return Workload(
+        name="line",
+        build_model=lambda: nn.Linear(8, 1),
+        loss=squared,
+        metric=squared,
+        metric_name="squared_error",
+        goal=0.01,
+        **splits,
+    )

@@ -9,10 +9,12 @@ from dataclasses import replace
 from importlib import import_module
 from urllib.parse import unquote
 
+import polars as pl
 import pytest
 
 from headrace.report.budgets import budgets
 from headrace.report.canvas import WIDE
+from headrace.report.figures import figures
 from headrace.report.tables import Table
 from headrace.report.tuning import Ending, ending, search_table, searches, trend_table, trends
 from headrace.report.values import Curve, Fit, Point, curves, scaling_table
@@ -175,3 +177,22 @@ def test_budgets_are_shown_only_where_curves_are_whole() -> None:
     assert all(b.sizes == (8, 64) for b in found)
     steps = next(b for b in found if b.kind == "steps" and b.budget == 100)
     assert steps.validation[1] < steps.validation[0]
+
+
+def test_forward_passes_have_a_figure_only_where_they_are_more_than_was_trained_on():
+    made = analysis()
+    plain = made.steps.with_columns(examples_forwarded=pl.col("examples"))
+    more = made.steps.with_columns(
+        examples_forwarded=3 * pl.col("examples"),
+        forwarded_low=2 * pl.col("examples"),
+        forwarded_high=5 * pl.col("examples"),
+    )
+    shown = [
+        {figure.name: figure for figure in figures(changed, curves(changed), metric="error")}
+        for changed in (replace(made, steps=steps) for steps in (made.steps, plain, more))
+    ]
+    assert ["forwarded" in names for names in shown] == [False, False, True]
+    point = curves(replace(made, steps=more))[0].reached[0]
+    found = (point.forwarded, point.forwarded_low, point.forwarded_high)
+    assert found == tuple(factor * point.examples for factor in (3, 2, 5))
+    assert shown[2]["forwarded"].draw(WIDE).axes

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from headrace.analysis import scaling, words
 from headrace.analysis.curves import CurveFit
 from headrace.analysis.hyperparameters import RULES, RuleCheck
+from headrace.analysis.policy_verdicts import against_shuffle, conclude_policies
 from headrace.analysis.regimes import TOLERANCE
 from headrace.analysis.studies import Study
 from headrace.experiments.records import Status
@@ -17,7 +18,7 @@ FEW_TRIALS = 8
 
 
 def conclude(curves: Sequence[CurveFit]) -> list[str]:
-    """The findings: how far batch size pays, what differs between optimisers, what became of the rules.
+    """The findings: how far batch size pays, what differs between policies and optimisers, the rules.
 
     Args:
         curves: The experiment's curves.
@@ -28,7 +29,9 @@ def conclude(curves: Sequence[CurveFit]) -> list[str]:
     found: list[str] = []
     for curve in curves:
         found += _how_far(curve)
+    found += conclude_policies(curves)
     found += _against_the_first(curves)
+    found += [_extends(curve, base) for curve, base in against_shuffle(curves)]
     for curve in curves:
         found += _rules(curve)
     return found
@@ -200,13 +203,13 @@ def _thin(studies: Sequence[Study], asked: int) -> list[str]:
 
 def _borders(studies: Sequence[Study]) -> list[str]:
     """One sentence for each hyperparameter and side, with the studies it concerns."""
-    found: dict[tuple[str, str, float], list[Study]] = {}
+    found: dict[tuple[str, str, str, float], list[Study]] = {}
     for study in studies:
         for border in study.borders:
-            found.setdefault((border.name, border.side, border.limit), []).append(study)
+            found.setdefault((border.name, border.key, border.side, border.limit), []).append(study)
     return [
         f"The best {name} lies at the {side} end of its range ({limit:g}) for "
         f"{words.listed([_place(study) for study in members])}: the optimum may lie beyond. Move "
-        f"search.space.{name}.{side} outwards and run again."
-        for (name, side, limit), members in found.items()
+        f"{key}.{side} outwards and run again."
+        for (name, key, side, limit), members in found.items()
     ]

@@ -25,6 +25,9 @@ def _types() -> dict[str, Any]:
         "low",
         "high",
         "examples",
+        "examples_forwarded",
+        "forwarded_low",
+        "forwarded_high",
         "best_trial",
         "trial",
         "reached",
@@ -60,14 +63,19 @@ def steps_frame(studies: Sequence[Study]) -> pl.DataFrame:
             "steps": study.result.steps,
             "low": study.result.steps,
             "high": study.result.high,
-            "examples": None if study.result.steps is None else study.result.steps * study.batch_size,
+            "examples": cost.backpropagated if (cost := study.to_result) else None,
+            "examples_forwarded": cost.forwarded if cost else None,
+            **dict(
+                zip(("forwarded_low", "forwarded_high"), study.forwarded_within or (None, None), strict=True)
+            ),
             "best_trial": study.result.best_trial,
         }
         | {status.value.lower(): study.count(status) for status in Status}
         for study in studies
     ]
+    examples = ("examples", "examples_forwarded", "forwarded_low", "forwarded_high")
     counts = ("complete", "infeasible", "stopped", "failed")
-    return _frame(rows, (*IDENTITY, "steps", "low", "high", "examples", "best_trial", *counts))
+    return _frame(rows, (*IDENTITY, "steps", "low", "high", *examples, "best_trial", *counts))
 
 
 def fits_frame(curves: Sequence[CurveFit]) -> pl.DataFrame:
@@ -172,10 +180,11 @@ def _names(studies: Sequence[Study]) -> list[str]:
 
 
 def _texts(studies: Sequence[Study]) -> dict[str, Any]:
-    """The hyperparameters whose values are text."""
+    """The hyperparameters whose values are text, or true and false."""
     import polars as pl
 
     items = (
         item for study in studies for values in study.hyperparameters.values() for item in values.items()
     )
-    return {name: pl.String for name, value in items if isinstance(value, str)}
+    kinds = {str: pl.String, bool: pl.Boolean}
+    return {name: kinds[type(value)] for name, value in items if isinstance(value, str | bool)}

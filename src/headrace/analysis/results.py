@@ -41,8 +41,9 @@ class Analysis:
     Attributes:
         results: The object of results.json; infinite numbers are None.
         steps: One row a study: study, optimizer, subset, policy, workers, batch_size, steps, low, high,
-            examples, best_trial, complete, infeasible, stopped, failed. `steps` is null where no trial
-            reached the goal; `high` is null where it may lie beyond the budget.
+            examples (back-propagated), examples_forwarded, forwarded_low, forwarded_high (of the trials
+            within the interval), best_trial, complete, infeasible, stopped, failed. `steps` is null where
+            no trial reached the goal; `high` is null where it may lie beyond the budget.
         fits: One row a curve (optimizer, subset, policy, workers): steps_min, steps_min_low, steps_min_high,
             critical_batch_size, low, high, perfect_scaling_limit, perfect_scaling_low, perfect_scaling_high,
             perfect_scaling_is_largest_tested, max_useful_batch_size, max_useful_low, max_useful_high,
@@ -126,17 +127,19 @@ def _results(
 
 
 def _study(study: Study, metric: str) -> dict[str, Any]:
-    result = study.result
+    result, cost, total = study.result, study.to_result, study.total
     return {
         "optimizer": study.key.optimizer,
         "configuration": study.key.configuration.model_dump(),
         "hyperparameters": list(study.tuned),
         "steps_to_result": result.steps,
-        "examples_to_result": None if result.steps is None else result.steps * study.batch_size,
+        "examples_to_result": cost.backpropagated if cost else None,
+        "examples_forwarded_to_result": cost.forwarded if cost else None,
         "interval": [result.steps, result.high],
         "best_trial": _best_trial(study, metric),
         "trials": {status.value.lower(): study.count(status) for status in Status},
-        "examples_trained": study.steps_trained * study.batch_size,
+        "examples_trained": total.backpropagated,
+        "examples_forwarded": total.forwarded,
         "budget_steps": study.budget,
         "decided_at_step": study.decided,
     }

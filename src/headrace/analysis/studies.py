@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from headrace.analysis.steps_to_result import StepsToResult, summarise
 from headrace.experiments.bound import Judged
@@ -18,6 +18,13 @@ if TYPE_CHECKING:
 
 Curve = tuple[str, str, str, int]
 """What the studies of one curve S(B) share: optimiser, subset, policy, workers."""
+
+
+class Cost(NamedTuple):
+    """The examples that training took: went forward (selection passes and all), and went backward."""
+
+    forwarded: int
+    backpropagated: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,10 +81,41 @@ class Study:
         """How many trials count as `status`."""
         return sum(judged.status is status for judged in self.trials)
 
+    def cost(self, trial: int) -> Cost:
+        """What a judged trial took up to the step that counts, however much further it was trained.
+
+        Where that was not measured (stores from elsewhere): its steps times the batch size.
+        """
+        last = self.last.get(trial, {})
+        forwarded, backpropagated = last.get("examples_forwarded"), last.get("examples_backpropagated")
+        if forwarded is None or backpropagated is None:
+            steps = next(judged.trained for judged in self.trials if judged.outcome.trial == trial)
+            return Cost(steps * self.batch_size, steps * self.batch_size)
+        return Cost(forwarded, backpropagated)
+
     @property
-    def steps_trained(self) -> int:
-        """Steps of all trials, each up to its goal, its divergence or the decision."""
-        return sum(judged.trained for judged in self.trials)
+    def total(self) -> Cost:
+        """What all trials took, each up to its goal, its divergence or the decision."""
+        costs = [self.cost(judged.outcome.trial) for judged in self.trials]
+        return Cost(sum(c.forwarded for c in costs), sum(c.backpropagated for c in costs))
+
+    @property
+    def to_result(self) -> Cost | None:
+        """What the best trial took to the goal, or None where no trial reached it."""
+        return None if self.result.best_trial is None else self.cost(self.result.best_trial)
+
+    @property
+    def forwarded_within(self) -> tuple[int, int | None] | None:
+        """The fewest and the most examples forwarded by a trial within the interval of the steps.
+
+        The second is None where that interval is open; None alone where no trial reached the goal.
+        """
+        result = self.result
+        near = [trial for step, trial in result.reached if result.high is None or step <= result.high]
+        if not near:
+            return None
+        counts = [self.cost(trial).forwarded for trial in near]
+        return min(counts), None if result.high is None else max(counts)
 
     @property
     def best(self) -> Hyperparameters | None:
@@ -110,7 +148,7 @@ def _study(stored: StoredExperiment, key: StudyKey) -> Study:
         result=result,
         hyperparameters=values,
         tuned=stored.experiment.tuned(key),
-        borders=borders(space, best) if best is not None else (),
+        borders=borders(space, best, policy=key.configuration.policy) if best is not None else (),
         last=_last(canonical(stored.study_measurements(key.name), trials)) if trials else {},
     )
 

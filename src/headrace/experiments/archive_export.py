@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from headrace.errors import InputError
 from headrace.experiments.archive import COLUMNS, HYPERPARAMETERS, OPTIMIZERS, SCALES, STUDY_FILE
 from headrace.experiments.records import StudyKey, TrialRecord
-from headrace.experiments.space import Choices, Entry, Range
+from headrace.experiments.space import AnyEntry, Choices, Range
 from headrace.experiments.store import StoredExperiment, study_directory
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def _content(stored: StoredExperiment, study: StudyKey, root: Path) -> dict[str,
     }
 
 
-def _config(name: str, entry: Entry, budget: int) -> dict[str, Any]:
+def _config(name: str, entry: AnyEntry, budget: int) -> dict[str, Any]:
     if isinstance(entry, Range) and name == "decay_fraction":
         low, high = round(entry.low * budget), round(entry.high * budget)
         return {"max_value": high, "min_value": low, "scale": "", "type": "INTEGER"}

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, ValidationError
 
 from headrace.errors import InputError
+from headrace.experiments.policy_checks import policy_errors
 from headrace.experiments.space import INTEGERS, Choices, Entry, Range
 from headrace.training import recipe
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from headrace.experiments.experiment import Experiment
 
-AXES: Mapping[str, tuple[object, ...]] = {"policy": ("shuffle",), "subset": ("full",), "workers": (1,)}
+AXES: Mapping[str, tuple[object, ...]] = {"subset": ("full",), "workers": (1,)}
 """Axis of the grid -> the values that can be run."""
 
 _TAGS = ("range", "choices", "constant")
@@ -50,10 +51,10 @@ def _input_error(detail: ErrorDetails, model: type[BaseModel]) -> InputError:
 
 
 def _path(location: Iterable[int | str]) -> list[int | str]:
-    """The keys as they stand in the file: pydantic's tags of the space's entries are left out."""
+    """The keys as they stand in the file: pydantic's tags of entries to be tuned are left out."""
     keys = list(location)
-    in_space = keys[:2] == ["search", "space"]
-    return [key for i, key in enumerate(keys) if not (in_space and i == 3 and key in _TAGS)]
+    tag = {"space": 3, "policy": 4}.get(str(keys[1]), 0) if keys[0] == "search" and len(keys) > 1 else 0
+    return [key for i, key in enumerate(keys) if not (tag and i == tag and key in _TAGS)]
 
 
 def _dotted(path: Iterable[int | str]) -> str:
@@ -66,7 +67,7 @@ def _unknown_key(path: list[int | str], model: type[BaseModel]) -> InputError:
 
 
 def _known_keys(path: list[int | str], model: type[BaseModel]) -> list[str]:
-    if path[:2] == ["search", "space"] and len(path) > 2:
+    if path[:1] == ["search"] and len(path) > 2:
         return [*Range.model_fields, *Choices.model_fields]
     for key in path:
         field = model.model_fields.get(str(key))
@@ -87,7 +88,12 @@ def did_you_mean(got: str, known: Iterable[str]) -> str:
 
 def cross_checks(experiment: Experiment) -> list[InputError]:
     """What is wrong with tables that are each right by themselves; nothing that has no effect is accepted."""
-    return [*_grid_errors(experiment), *_space_errors(experiment), *_training_errors(experiment)]
+    return [
+        *_grid_errors(experiment),
+        *policy_errors(experiment),
+        *_space_errors(experiment),
+        *_training_errors(experiment),
+    ]
 
 
 def _grid_errors(experiment: Experiment) -> Iterator[InputError]:

@@ -16,7 +16,8 @@ from headrace.experiments import toml
 from headrace.experiments.bound import interval_rank
 from headrace.experiments.checks import cross_checks, input_errors
 from headrace.experiments.records import Configuration, Hyperparameters, Record, StudyKey
-from headrace.experiments.space import Choices, Entry, Range, draw
+from headrace.experiments.space import INTEGERS, POLICY, AnyEntry, Choices, Entry, Range, Setting, draw
+from headrace.policies import ACTIVE_BIAS, kinds_of
 from headrace.training import budget, recipe
 
 BatchSizes = Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(strict=False, min_length=1)]
@@ -45,13 +46,21 @@ class WorkloadTable(Table):
 
 
 class Grid(Table):
-    """`[grid]`: the dataset configurations and optimisers; every combination is one study."""
+    """`[grid]`: the dataset configurations and optimisers; every combination is one study.
+
+    A policy may be given by its name in the paper (`SD`); it is stored by ours (`sample-difficulty`).
+    """
 
     batch_size: BatchSizes
     optimizer: Names = ("sgd",)
     policy: Names = ("shuffle",)
     subset: Names = ("full",)
     workers: Numbers = (1,)
+
+    @field_validator("policy")
+    @classmethod
+    def _by_our_names(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(ACTIVE_BIAS.get(name, name) for name in names)
 
     @field_validator("*")
     @classmethod
@@ -68,11 +77,21 @@ class Search(Table):
         trials: The number of trials that must count, N.
         max_trials: The upper limit, those that do not count included; None for four times `trials`.
         space: Hyperparameter -> range, choices, or a constant.
+        policy: Policy of the grid -> its settings, each a range, choices, or a constant.
     """
 
     trials: int = Field(default=16, ge=1)
     max_trials: int | None = Field(default=None, ge=1)
     space: dict[str, Entry] = Field(min_length=1)
+    policy: dict[str, dict[str, Setting]] = Field(default_factory=dict)
+
+    @field_validator("policy")
+    @classmethod
+    def _by_our_names(cls, tables: dict[str, dict[str, Setting]]) -> dict[str, dict[str, Setting]]:
+        named = {ACTIVE_BIAS.get(name, name): settings for name, settings in tables.items()}
+        if len(named) < len(tables):
+            raise ValueError("the same policy is given twice, by two names")
+        return named
 
     @property
     def limit(self) -> int:
@@ -214,10 +233,13 @@ class Experiment(Table):
             for batch_size in sorted(grid.batch_size)
         ]
 
-    def space_of(self, study: StudyKey) -> dict[str, Entry]:
-        """The part of the space that has an effect in `study`."""
+    def space_of(self, study: StudyKey) -> dict[str, AnyEntry]:
+        """The part of the space that has an effect in `study`, with the settings of its policy."""
         names = recipe.hyperparameters(study.optimizer, self.training.schedule)
-        return {name: entry for name, entry in self.search.space.items() if name in names}
+        settings = self.search.policy.get(study.configuration.policy, {})
+        return {name: entry for name, entry in self.search.space.items() if name in names} | {
+            POLICY + setting: entry for setting, entry in settings.items()
+        }
 
     def tuned(self, study: StudyKey) -> tuple[str, ...]:
         """The names tuned in `study`, in alphabetical order."""
@@ -225,9 +247,21 @@ class Experiment(Table):
         return tuple(name for name in sorted(space) if isinstance(space[name], Range | Choices))
 
     def hyperparameters(self, study: StudyKey, trial: int) -> Hyperparameters:
-        """The hyperparameters of one trial: a pure function of (seed, study, trial)."""
+        """The hyperparameters of one trial: a pure function of (seed, study, trial).
+
+        Studies that differ in their policy alone have the same values trial by trial, but for the policy's
+        own settings: every policy is tuned alike, and none by a luckier draw of learning rates.
+        """
+        policy = study.configuration.policy
+        alike = study.configuration.model_copy(update={"policy": "shuffle"})
+        kinds = kinds_of(policy) if policy in self.search.policy else {}
         return draw(
-            self.space_of(study), seed=self.seed, study=study.name, trial=trial, trials=self.search.limit
+            self.space_of(study),
+            seed=self.seed,
+            study=StudyKey(optimizer=study.optimizer, configuration=alike).name,
+            trial=trial,
+            trials=self.search.limit,
+            whole=INTEGERS | {POLICY + setting for setting, kind in kinds.items() if kind is int},
         )
 
     def budget_steps(self, study: StudyKey, train_examples: int) -> int:

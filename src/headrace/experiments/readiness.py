@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from headrace.errors import InputError, InputErrors
 from headrace.experiments.engines.messages import Inspection
 from headrace.experiments.experiment import Experiment
-from headrace.experiments.space import Entry, Range
+from headrace.experiments.space import Entry, Range, split
 from headrace.training.recipe import Recipe
 from headrace.training.schedules import check_schedule
 
@@ -22,6 +22,7 @@ def check_readiness(experiment: Experiment, inspection: Inspection) -> None:
         *_size_errors(experiment, inspection),
         *_goal_errors(inspection),
         *_smoothing_errors(experiment, inspection),
+        *_policy_errors(inspection),
     ]
     errors += [] if errors else list(_budget_errors(experiment, inspection))
     if errors:
@@ -62,6 +63,16 @@ def _smoothing_errors(experiment: Experiment, inspection: Inspection) -> Iterato
         )
 
 
+def _policy_errors(inspection: Inspection) -> Iterator[InputError]:
+    for policy, reason in inspection.refused_policies.items():
+        yield InputError(
+            f"cannot be used with this workload ({reason})",
+            where="grid.policy",
+            got=policy,
+            fix="Leave it out.",
+        )
+
+
 def _largest(entry: Entry) -> float:
     if isinstance(entry, Range):
         return entry.high
@@ -78,7 +89,7 @@ def _budget_errors(experiment: Experiment, inspection: Inspection) -> Iterator[I
                     Recipe(
                         optimizer=study.optimizer,
                         schedule=experiment.training.schedule,
-                        **experiment.hyperparameters(study, trial),  # pyright: ignore[reportArgumentType]
+                        **split(experiment.hyperparameters(study, trial))[0],
                     ),
                     budget,
                 )

@@ -6,8 +6,8 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-Hyperparameters = dict[str, float | int | str]
-"""Tuned name -> value, for example `{"learning_rate": 0.1, "momentum": 0.97}`."""
+Hyperparameters = dict[str, bool | float | int | str]
+"""Name -> value, for example `{"learning_rate": 0.1, "policy.beta": 1.5}`; a policy's have the prefix."""
 
 
 class Status(StrEnum):
@@ -82,7 +82,11 @@ class Outcome(Record):
 
 
 class TrialRecord(Outcome):
-    """One training run as it was measured, with all that is needed to run it again."""
+    """One training run as it was measured, with all that is needed to run it again.
+
+    `examples_forwarded` counts selection passes, candidates, and whatever the policy trained beforehand;
+    `examples_backpropagated` what was trained on, beforehand too.
+    """
 
     study: str
     hyperparameters: Hyperparameters

@@ -8,7 +8,7 @@ trials may run anywhere, in any order, and again.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Annotated, Any, Literal, Self
@@ -21,7 +21,10 @@ from headrace import random
 from headrace.experiments.records import Hyperparameters, Record
 from headrace.training import recipe
 
-Value = float | int | str
+Value = bool | float | int | str
+
+POLICY = "policy."
+"""What the names of a policy's settings begin with among a trial's hyperparameters."""
 
 
 @dataclass(frozen=True)
@@ -133,6 +136,26 @@ Entry = Annotated[
 """One line of `[search.space]`."""
 
 
+def _setting_kind(entry: Any) -> str | None:
+    return "constant" if isinstance(entry, bool | str) else _kind(entry)
+
+
+Setting = Annotated[
+    Annotated[Range, Tag("range")]
+    | Annotated[Choices, Tag("choices")]
+    | Annotated[bool | int | float | str, Tag("constant")],
+    Discriminator(
+        _setting_kind,
+        custom_error_type="policy_setting",
+        custom_error_message="must be a constant, a table { low, high, scale } or a table { choices }",
+    ),
+]
+"""One line of `[search.policy.NAME]`: as in the space, but a constant may also be text, true or false."""
+
+AnyEntry = Range | Choices | bool | float | int | str
+"""An entry of the space, or of a policy's settings."""
+
+
 @lru_cache(maxsize=1024)
 def unit_points(
     seed: int, study: str, dimensions: int, trials: int
@@ -149,28 +172,39 @@ def unit_points(
     return points
 
 
-def draw(space: Mapping[str, Entry], *, seed: int, study: str, trial: int, trials: int) -> Hyperparameters:
+def draw(
+    space: Mapping[str, AnyEntry],
+    *,
+    seed: int,
+    study: str,
+    trial: int,
+    trials: int,
+    whole: Collection[str] = INTEGERS,
+) -> Hyperparameters:
     """The values of trial `trial`: constants as they are, the tuned ones at the trial's point.
 
     Args:
-        space: Name -> entry; the dimensions of the sequence are the tuned names in alphabetical order.
+        space: Name -> entry; the dimensions of the sequence are the tuned names in alphabetical order, those
+            of a policy last: so the values of the others do not depend on what the policy has.
         seed: The experiment's seed.
-        study: The study's name.
+        study: The name of the points' stream.
         trial: The trial's index, from 0, below `trials`.
         trials: How many points to make at once.
+        whole: The names whose values are rounded to the nearest integer.
 
     Returns:
         Name -> value, in alphabetical order.
     """
-    tuned = [name for name in sorted(space) if isinstance(space[name], Range | Choices)]
+    names = sorted(space, key=lambda name: (name.startswith(POLICY), name))
+    tuned = [name for name in names if isinstance(space[name], Range | Choices)]
     units: Sequence[float] = unit_points(seed, study, len(tuned), trials)[trial].tolist() if tuned else []
     at = dict(zip(tuned, units, strict=True))
-    return {name: _value(name, space[name], at.get(name, 0.0)) for name in sorted(space)}
+    return {name: _value(space[name], at.get(name, 0.0), whole=name in whole) for name in sorted(space)}
 
 
-def _value(name: str, entry: Range | Choices | float, unit: float) -> Value:
+def _value(entry: AnyEntry, unit: float, *, whole: bool) -> Value:
     value = entry.value(unit) if isinstance(entry, Range | Choices) else entry
-    return round(value) if name in INTEGERS else value
+    return round(value) if whole and not isinstance(value, str) else value
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,12 +213,14 @@ class Border:
 
     Attributes:
         name: The hyperparameter.
+        key: Where it stands in the experiment file.
         side: "low" or "high".
         limit: The space's end on that side.
         value: The best trial's value.
     """
 
     name: str
+    key: str
     side: Literal["low", "high"]
     limit: float
     value: float
@@ -194,18 +230,23 @@ class Border:
         """What to change in the experiment file, as a sentence."""
         return (
             f"The best {self.name} ({self.value:.4g}) lies at the {self.side} end of its range "
-            f"({self.limit:g}): move search.space.{self.name}.{self.side} outwards and run again."
+            f"({self.limit:g}): move {self.key}.{self.side} outwards and run again."
         )
 
 
 def borders(
-    space: Mapping[str, Entry], values: Mapping[str, Value], *, margin: float = 0.05
+    space: Mapping[str, AnyEntry],
+    values: Mapping[str, Value],
+    *,
+    policy: str = "shuffle",
+    margin: float = 0.05,
 ) -> tuple[Border, ...]:
     """The hyperparameters of a best trial that lie on the border of the space.
 
     Args:
         space: Name -> entry; only ranges have borders.
         values: The best trial's hyperparameters.
+        policy: The study's policy, to name its settings by.
         margin: How much of the unit range, at each end, counts as the border.
 
     Returns:
@@ -216,8 +257,23 @@ def borders(
         entry, value = space[name], values[name]
         if isinstance(entry, Range) and not isinstance(value, str):
             unit = entry.unit(value)
-            if unit <= margin:
-                found.append(Border(name=name, side="low", limit=entry.low, value=value))
-            elif unit >= 1 - margin:
-                found.append(Border(name=name, side="high", limit=entry.high, value=value))
+            if margin < unit < 1 - margin:
+                continue
+            side, limit = ("low", entry.low) if unit <= margin else ("high", entry.high)
+            key = _key(name, policy)
+            found.append(Border(name=name, key=key, side=side, limit=limit, value=value))
     return tuple(found)
+
+
+def _key(name: str, policy: str) -> str:
+    """Where a hyperparameter's entry stands in the experiment file."""
+    if name.startswith(POLICY):
+        return f"search.policy.{policy}.{name.removeprefix(POLICY)}"
+    return f"search.space.{name}"
+
+
+def split(values: Hyperparameters) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A trial's hyperparameters apart: those of the recipe, and the policy's settings by their own names."""
+    of_policy = {name for name in values if name.startswith(POLICY)}
+    recipe_values = {name: value for name, value in values.items() if name not in of_policy}
+    return recipe_values, {name.removeprefix(POLICY): values[name] for name in sorted(of_policy)}

@@ -53,7 +53,7 @@ class StoredExperiment:
 
     @cached_property
     def measurements(self) -> pl.DataFrame:
-        """All measurements: study, trial, step, then the metrics (null where not measured).
+        """All measurements: study, trial, step, the examples it took, the metrics; null where not measured.
 
         Raises:
             DamagedError: A part is truncated or was altered.
@@ -67,7 +67,7 @@ class StoredExperiment:
         return pl.concat([empty, *frames], how="diagonal")
 
     def study_measurements(self, study: str) -> pl.DataFrame:
-        """One study's measurements: trial, step, then the metrics."""
+        """One study's measurements: trial, step, the examples it took, the metrics."""
         import polars as pl
 
         frames = [part.measurements() for part in self.parts.get(study, ())]
@@ -119,7 +119,8 @@ def schema(metric_name: str = "error") -> dict[str, type[pl.DataType]]:
     metrics = ["train/loss"] + [
         f"{split}/{name}" for split in ("validation", "test") for name in ("loss", metric_name)
     ]
-    return {"trial": pl.Int64, "step": pl.Int64, **dict.fromkeys(metrics, pl.Float64)}
+    counts = dict.fromkeys(("trial", "step", "examples_forwarded", "examples_backpropagated"), pl.Int64)
+    return {**counts, **dict.fromkeys(metrics, pl.Float64)}
 
 
 def study_directory(directory: Path, study: str) -> Path:

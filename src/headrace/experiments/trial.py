@@ -9,14 +9,17 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import torch
 from torch import nn
 
 from headrace import random
 from headrace.experiments.experiment import Experiment
+from headrace.experiments.feeding import Feed, feed
+from headrace.experiments.holdout import Holdout, holdout_losses
 from headrace.experiments.records import StudyKey, TrialRecord
-from headrace.sampling.batches import shuffled_batches
+from headrace.experiments.space import split
 from headrace.training.divergence import diverged
 from headrace.training.evaluation import Evaluator, evaluator
 from headrace.training.loop import Measurement, train
@@ -28,8 +31,11 @@ from headrace.workloads.registry import describe
 EVALUATION_BATCH = 1024
 """Examples per forward pass of an evaluation; speed and memory only."""
 
+FORWARDED, BACKPROPAGATED = "examples_forwarded", "examples_backpropagated"
+"""The columns of a measurement that tell what it took, from the trial's start."""
+
 Row = dict[str, float | int]
-"""One measurement: trial, step, and the metrics."""
+"""One measurement: trial, step, the examples that it took, and the metrics."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +63,11 @@ class Setting:
         """A trial's model, freshly initialised on the trial's stream."""
         with random.torch_stream(self.experiment.seed, study.name, trial, "initialisation"):
             return self.workload.build_model().to(self.device)
+
+    @cached_property
+    def holdout(self) -> Holdout:
+        """The irreducible losses, for policies that need them; the same in every worker."""
+        return holdout_losses(self.workload, seed=self.experiment.seed, device=self.device)
 
     def evaluator(self, *splits: str) -> Evaluator:
         """Measures a model on those of `splits` that the workload has."""
@@ -97,6 +108,7 @@ class RunningTrial:
         self._budget = experiment.budget_steps(self.study, len(self.setting.workload.train))
         self._steps = experiment.evaluation_steps(self._budget)
         self._hyperparameters = experiment.hyperparameters(self.study, self.trial)
+        self._feed: Feed | None = None
         self._measurements: Iterator[Measurement] | None = None
         self._model: nn.Module | None = None
 
@@ -120,12 +132,12 @@ class RunningTrial:
             self._error = describe(error)
             self.settled = True
         if self.settled:
-            self._measurements = self._model = None
+            self._feed = self._measurements = self._model = None
         self._seconds += time.perf_counter() - start
 
     def record(self) -> TrialRecord:
         """What is known so far."""
-        last = self._last
+        last = self.rows[-1] if self.rows else {}
         return TrialRecord(
             study=self.study.name,
             trial=self.trial,
@@ -135,8 +147,8 @@ class RunningTrial:
             trained=self._coming() if self._error else max(self.trained, 0),
             failed=self._error is not None,
             error=self._error,
-            examples_forwarded=last.examples_forwarded if last else 0,
-            examples_backpropagated=last.examples_backpropagated if last else 0,
+            examples_forwarded=int(last.get(FORWARDED, 0)),
+            examples_backpropagated=int(last.get(BACKPROPAGATED, 0)),
             seconds=self._seconds,
         )
 
@@ -152,23 +164,20 @@ class RunningTrial:
     def _begin(self) -> Iterator[Measurement]:
         setting, experiment = self.setting, self.setting.experiment
         workload, path = setting.workload, (self.study.name, self.trial)
+        self._feed = feed(setting, self.study, self.trial, self._hyperparameters, self._budget)
         self._model = setting.new_model(self.study, self.trial)
         splits = ("validation",) if setting.stops_at_goal else ("validation", "test")
         return train(
             model=self._model,
             data=workload.train,
             loss=workload.loss,
-            batches=shuffled_batches(
-                len(workload.train),
-                self.study.configuration.batch_size,
-                seed=experiment.seed,
-                path=path,
-                device=setting.device,
-            ),
+            batches=self._feed.batches,
+            record=self._feed.record,
+            choose=self._feed.choose,
             recipe=Recipe(
                 optimizer=self.study.optimizer,
                 schedule=experiment.training.schedule,
-                **self._hyperparameters,  # pyright: ignore[reportArgumentType]
+                **split(self._hyperparameters)[0],
             ),
             budget_steps=self._budget,
             evaluation_steps=self._steps,
@@ -184,7 +193,7 @@ class RunningTrial:
         if measurement.step == 0:
             self._first_loss = validation_loss
         self._last = measurement
-        row: Row = {"trial": self.trial, "step": measurement.step, **metrics}
+        row: Row = {"trial": self.trial, "step": measurement.step, **self._taken(measurement), **metrics}
         self.rows.append(row)
         if diverged(self._first_loss, metrics.get("train/loss"), validation_loss):
             self._diverged, self.settled = measurement.step, True
@@ -196,3 +205,11 @@ class RunningTrial:
             self.settled = True
             if self.setting.stops_at_goal and self._model is not None:
                 row |= self.setting.evaluator("test")(self._model) if workload.test is not None else {}
+
+    def _taken(self, measurement: Measurement) -> Row:
+        """The examples that it took up to a measurement, with those that prepared the policy."""
+        forwarded, backpropagated = measurement.examples_forwarded, measurement.examples_backpropagated
+        if self._feed is not None:
+            forwarded += self._feed.forwarded
+            backpropagated += self._feed.backpropagated
+        return {FORWARDED: forwarded, BACKPROPAGATED: backpropagated}

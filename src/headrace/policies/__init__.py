@@ -15,7 +15,7 @@ from headrace.policies.by_batch import GradientNorm, RhoLoss, SelectiveBackprop
 from headrace.policies.curricula import Focal, InfoBatch, SelfPaced
 from headrace.policies.plain import RandomSubsets, Shuffle, Uniform
 from headrace.policies.ranked import OnlineBatchSelection, RecencyBias
-from headrace.policies.registry import ACTIVE_BIAS, POLICIES, make_policy, settings_of
+from headrace.policies.registry import ACTIVE_BIAS, POLICIES, kinds_of, make_policy, settings_of
 from headrace.policies.wrappers import Annealed, BurnIn, PerClass, Refreshed
 
 __all__ = [
@@ -45,6 +45,7 @@ __all__ = [
     "Shuffle",
     "Uniform",
     "Weight",
+    "kinds_of",
     "make_policy",
     "settings_of",
     "smoothed",

@@ -82,6 +82,14 @@ def settings_of(name: str) -> tuple[str, ...]:
     return (*inspect.signature(_constructor(name)).parameters, *WRAPPERS)
 
 
+def kinds_of(name: str) -> dict[str, type]:
+    """The settings of the policy `name` -> what their values are: bool, int, float or str."""
+    named = inspect.signature(_constructor(name)).parameters
+    kinds: dict[str, type] = {"bool": bool, "int": int, "Score": str}
+    own = {setting: kinds.get(str(parameter.annotation), float) for setting, parameter in named.items()}
+    return own | {setting: bool if setting == "per_class" else int for setting in WRAPPERS}
+
+
 def make_policy(name: str, /, *values: Any, **settings: Any) -> Policy:
     """The policy `name` with these settings, its own and those of the wrappers.
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from headrace.report import words
 from headrace.report.budgets import Budget, budget_table, budgets
@@ -81,6 +81,7 @@ def _of_curves(curves: Sequence[Curve]) -> list[Picture | Absent]:
         ("scaling", words.SCALING, scaling_picture.draw, _steps_in_words),
         ("normalised", words.NORMALISED, normalised_picture.draw, _steps_in_words),
         ("examples", words.EXAMPLES, examples_picture.draw, _examples_in_words),
+        *_forwarded(curves),
         ("trade-off", words.TRADE_OFF, examples_picture.draw_trade_off, _examples_in_words),
     ]
     if not any(curve.reached for curve in curves):
@@ -96,6 +97,17 @@ def _of_curves(curves: Sequence[Curve]) -> list[Picture | Absent]:
         )
         for name, said, draw, tell in kinds
     ]
+
+
+def _forwarded(curves: Sequence[Curve]) -> list[Any]:
+    """The figure of forward passes, where some policy makes more of them than it trains on examples."""
+    if not any(point.selects for curve in curves for point in curve.reached):
+        return []
+    return [("forwarded", words.FORWARDED, examples_picture.draw_forwarded, _forwarded_in_words)]
+
+
+def _forwarded_in_words(curves: Sequence[Curve]) -> str:
+    return _in_words(curves, "examples forwarded", lambda curve: [whole(p.forwarded) for p in curve.reached])
 
 
 def _steps_in_words(curves: Sequence[Curve]) -> str:

@@ -36,6 +36,10 @@ class Point:
         low: Lower end of the interval of `steps`.
         high: Upper end; None or infinite where the interval is open.
         study: The study's name.
+        forwarded: Examples that went forward to the result, selection passes and preparation included; None
+            where that is not known.
+        forwarded_low: The fewest, of the trials within the interval of `steps`.
+        forwarded_high: The most; None or infinite where the interval is open.
     """
 
     batch_size: int
@@ -43,11 +47,19 @@ class Point:
     low: float | None = None
     high: float | None = None
     study: str = ""
+    forwarded: float | None = None
+    forwarded_low: float | None = None
+    forwarded_high: float | None = None
 
     @property
     def examples(self) -> float | None:
         """Examples to result: batch size times steps."""
         return None if self.steps is None else self.batch_size * self.steps
+
+    @property
+    def selects(self) -> bool:
+        """Whether more examples went forward than were trained on."""
+        return self.forwarded is not None and self.examples is not None and self.forwarded > self.examples
 
     @property
     def interval(self) -> tuple[float, float]:
@@ -147,8 +159,11 @@ def label(key: tuple[Any, ...], varying: frozenset[str]) -> str:
 
 
 def _points(rows: Iterable[Row]) -> tuple[Point, ...]:
-    fields = ("batch_size", "steps", "low", "high", "study")
-    points = (Point(**{name: row[name] for name in fields}) for row in rows)
+    fields = ("batch_size", "steps", "low", "high", "study", "forwarded_low", "forwarded_high")
+    points = (
+        Point(**{name: row[name] for name in fields if name in row}, forwarded=row.get("examples_forwarded"))
+        for row in rows
+    )
     return tuple(sorted(points, key=lambda point: point.batch_size))
 
 
@@ -164,7 +179,7 @@ def scaling_table(curves: Sequence[Curve]) -> Table:
     columns = (
         "curve", "batch_size", "steps", "low", "high", "steps_perfect_scaling", "steps_fitted",
         "steps_relative_to_first", "steps_relative_to_fitted_minimum", "examples",
-        "examples_low", "examples_high",
+        "examples_low", "examples_high", "examples_forwarded", "forwarded_low", "forwarded_high",
     )  # fmt: skip
     return Table(columns=columns, rows=tuple(_scaling_row(c, p) for c in curves for p in c.points))
 
@@ -177,6 +192,7 @@ def _scaling_row(curve: Curve, point: Point) -> tuple[str | float | None, ...]:
         curve.perfect(point.batch_size), fitted,
         ratio(point.steps, first), ratio(point.steps, curve.fit.steps_min if curve.fit else None),
         point.examples, _times(point.low, point.batch_size), _times(point.high, point.batch_size),
+        point.forwarded, point.forwarded_low, point.forwarded_high,
     )  # fmt: skip
 
 

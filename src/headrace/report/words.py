@@ -45,6 +45,16 @@ EXAMPLES = Words(
         "the points climb, each step saved is paid for with more examples.",
     ),
 )
+FORWARDED = Words(
+    title="What the goal costs in forward passes",
+    caption=(
+        "All examples that went through the network until the goal: those trained on, and those that a "
+        "policy only looked at to choose among them or to prepare itself. A policy that needs few steps and "
+        "looks at many examples for each stands low in the figure of steps and high in this one. The bar "
+        "spans the trials within the interval of the fewest steps. A backward pass costs about twice a "
+        "forward pass.",
+    ),
+)
 TRADE_OFF = Words(
     title="Time against cost",
     caption=(
@@ -104,6 +114,7 @@ GLOSSARY: tuple[tuple[str, str], ...] = (
     ("study", "one search over hyperparameters, for one optimiser and one batch size."),
     ("steps to result, S(B)", "the first evaluated step below the goal, the minimum over a study's trials."),
     ("examples to result", "batch size × steps to result."),
+    ("examples forwarded", "examples that went through the network, be it to be trained on or chosen among."),
     ("perfect scaling", "twice the batch, half the steps; the total of examples stays the same."),
     ("largest useful batch", "the smallest batch size from which on a larger one saves no more steps."),
     (

@@ -158,6 +158,8 @@ class ExampleSampler(Sampler[Any]):
         outputs: Float[Tensor, "batch classes"],
         targets: Tensor,
         losses: Float[Tensor, " batch"],
+        *,
+        count: int | None = None,
     ) -> Chosen:
         """Which of these candidates are trained on, by a policy that chooses within batches.
 
@@ -168,12 +170,13 @@ class ExampleSampler(Sampler[Any]):
             outputs: The model's outputs for them, without gradient.
             targets: Their targets.
             losses: Their losses, without gradient.
+            count: How many are trained on (`Batch.train_on`); None is as the current epoch's plan has it.
 
         Raises:
             InputError: On several ranks, where a rank does not see the whole batch.
         """
         plan = self._planning.plan(self._number)
-        if plan.candidates == 1:
+        if plan.candidates == 1 and count is None:
             everyone = torch.arange(len(indices), device=outputs.device)
             return Chosen(positions=everyone, weights=self.weights_for(indices).to(outputs.device))
         if self.world_size > 1:
@@ -183,7 +186,7 @@ class ExampleSampler(Sampler[Any]):
                 got=f"world_size={self.world_size}",
                 fix="Use one process, or a policy that plans epochs.",
             )
-        count = -(-len(indices) // plan.candidates)
+        count = -(-len(indices) // plan.candidates) if count is None else count
         return self._choosing(indices, outputs, targets, losses, count=count, values=self._planning.values)
 
     def batches(self, device: torch.device | str = "cpu") -> Iterator[Batch]:

@@ -57,9 +57,11 @@ class Inspection:
         start_metric: The validation metric of an untrained model.
         smooths_labels: Whether the loss takes `label_smoothing`.
         gpus: How many GPUs the workers share; 0 where they train on the CPU.
+        refused_policies: Policies of the grid that this workload cannot be fed by -> the reason.
     """
 
     facts: WorkloadFacts
     start_metric: float
     smooths_labels: bool
     gpus: int
+    refused_policies: dict[str, str] = field(default_factory=dict)

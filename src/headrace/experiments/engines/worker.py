@@ -79,7 +79,15 @@ class Worker:
             start_metric=metrics[f"validation/{workload.metric_name}"],
             smooths_labels="label_smoothing" in signatures.signature(workload.loss).parameters,
             gpus=torch.cuda.device_count() if setting.device.type == "cuda" else 0,
+            refused_policies=self._refused_policies(),
         )
+
+    def _refused_policies(self) -> dict[str, str]:
+        """The policies of the grid that cannot be used with the workload, and why."""
+        from headrace.experiments.feeding import refusal
+
+        reasons = {name: refusal(name, self.setting) for name in self._experiment.grid.policy}
+        return {name: reason for name, reason in reasons.items() if reason is not None}
 
     def advance(self, task: Task) -> Report:
         """Train a trial on, from where it was suspended or from its start."""
@@ -105,6 +113,7 @@ class Worker:
     def _load(self) -> Setting:
         import torch
 
+        from headrace.experiments.feeding import BYTES_PER_EXAMPLE
         from headrace.experiments.trial import Setting
         from headrace.workloads.registry import load_workload
 
@@ -119,6 +128,8 @@ class Worker:
         with _users_code(table.name):
             model = setting.new_model(self._experiment.studies()[0], 0)
         size = BYTES_PER_PARAMETER * max(1, _parameters(model))
+        if set(self._experiment.grid.policy) != {"shuffle"}:
+            size += BYTES_PER_EXAMPLE * len(workload.train)
         self._room = max(1, _spare_bytes(device) // self._workers // size)
         return setting
 

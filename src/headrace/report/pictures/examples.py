@@ -19,7 +19,7 @@ from headrace.report.canvas import (
 from headrace.report.numbers import short
 from headrace.report.pictures import _common as common
 from headrace.report.style import mark
-from headrace.report.values import Curve
+from headrace.report.values import Curve, Point
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -55,6 +55,36 @@ def _against_batch_size(axes: Axes, curve: Curve, place: int, count: int) -> Non
     spans = [(p.batch_size * p.interval[0], p.batch_size * p.interval[1]) for p in curve.reached]
     common.draw_points(axes, points, spans, place)
     _fit_line(axes, curve, place, against_steps=False)
+
+
+def draw_forwarded(curves: Sequence[Curve], layout: Layout) -> Figure:
+    """Examples forwarded to the result against B, with the range over the trials within the interval."""
+    handles = common.curve_handles(curves)
+    handles += [common.missing_handle()] if common.any_missing(curves) else []
+    canvas, (axes,) = panel_grid(
+        layout, 1, columns=1, height=250, box=_BOX, head=legend_height(handles, layout.width)
+    )
+    batch_axis(axes, common.sizes(curves))
+    reached = [point for curve in curves for point in curve.reached]
+    decimal_axis(axes, common.finite(v for p in reached for v in (p.forwarded, *_forwarded_span(p))))
+    heading(axes, "examples forwarded to reach the goal", left=_BOX.left)
+    for place, curve in enumerate(curves):
+        common.not_reached(axes, curve, place, len(curves))
+        known = [point for point in curve.reached if point.forwarded is not None]
+        points = [(common.dodged(p.batch_size, place, len(curves)), p.forwarded or 0.0) for p in known]
+        if points:
+            common.draw_points(axes, points, [_forwarded_span(p) for p in known], place)
+            common.joined(axes, [x for x, _ in points], [y for _, y in points], place, linestyle=":")
+    canvas.legend(handles)
+    return canvas.figure
+
+
+def _forwarded_span(point: Point) -> tuple[float, float]:
+    low = point.forwarded_low if point.forwarded_low is not None else point.forwarded
+    return (
+        math.nan if low is None else low,
+        math.inf if point.forwarded_high is None else point.forwarded_high,
+    )
 
 
 def draw_trade_off(curves: Sequence[Curve], layout: Layout) -> Figure:

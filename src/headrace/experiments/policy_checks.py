@@ -1,0 +1,91 @@
+"""What can be wrong with the policies of an experiment file and their settings; needs no torch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+from headrace.errors import InputError
+from headrace.experiments.space import AnyEntry, Choices, Range
+from headrace.policies import ACTIVE_BIAS, POLICIES, kinds_of, make_policy
+
+if TYPE_CHECKING:
+    from headrace.experiments.experiment import Experiment
+
+KINDS: Mapping[type, str] = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
+"""What a setting's value is, in words."""
+
+
+def policy_errors(experiment: Experiment) -> Iterator[InputError]:
+    """Unknown policies, settings of policies that are not in the grid, and settings that a policy refuses."""
+    grid = experiment.grid.policy
+    for name in grid:
+        if name not in POLICIES:
+            close = get_close_matches(name, [*POLICIES, *ACTIVE_BIAS], n=1)
+            guess = f"Did you mean {close[0]!r}? " if close else ""
+            yield InputError(
+                "there is no such policy",
+                where="grid.policy",
+                got=name,
+                fix=f"{guess}Known: {', '.join(POLICIES)}.",
+            )
+    for name, settings in experiment.search.policy.items():
+        where = f"search.policy.{name}"
+        if name not in grid:
+            close = get_close_matches(name, grid, n=1)
+            guess = f"Did you mean {close[0]!r}? " if close else ""
+            yield InputError(
+                "has no effect: the policy is not in the grid",
+                where=where,
+                got=name,
+                fix=f"{guess}Add it to grid.policy, or leave its settings out.",
+            )
+        elif name in POLICIES:
+            yield from _setting_errors(name, where, settings)
+
+
+def _setting_errors(policy: str, where: str, settings: Mapping[str, AnyEntry]) -> Iterator[InputError]:
+    kinds = kinds_of(policy)
+    for setting, entry in settings.items():
+        if setting not in kinds:
+            close = get_close_matches(setting, kinds, n=1)
+            guess = f"Did you mean {close[0]!r}? " if close else ""
+            yield InputError(
+                f"the policy {policy} has no such setting",
+                where=f"{where}.{setting}",
+                fix=f"{guess}Known: {', '.join(kinds)}.",
+            )
+            continue
+        yield from _value_errors(policy, f"{where}.{setting}", setting, entry, kinds[setting])
+
+
+def _value_errors(policy: str, where: str, setting: str, entry: AnyEntry, kind: type) -> Iterator[InputError]:
+    """Each end, choice or constant by itself: of the right kind, and accepted by the policy."""
+    if kind in (bool, str) and isinstance(entry, Range | Choices):
+        yield InputError(f"must be {KINDS[kind]}, and cannot be tuned", where=where)
+        return
+    for key, value in _values(where, entry):
+        if not _is(value, kind, tuned=isinstance(entry, Range | Choices)):
+            yield InputError(f"must be {KINDS[kind]}", where=key, got=value)
+            continue
+        try:
+            make_policy(policy, **{setting: int(value) if kind is int else value})
+        except InputError as error:
+            yield InputError(error.what, where=key, got=value, fix=error.fix)
+
+
+def _values(where: str, entry: AnyEntry) -> list[tuple[str, bool | float | int | str]]:
+    if isinstance(entry, Range):
+        return [(f"{where}.low", entry.low), (f"{where}.high", entry.high)]
+    return [(where, value) for value in (entry.choices if isinstance(entry, Choices) else (entry,))]
+
+
+def _is(value: bool | float | int | str, kind: type, *, tuned: bool) -> bool:
+    """Whether a value is of a kind; in ranges and choices whole numbers are read as floats."""
+    if kind in (bool, str) or isinstance(value, bool | str):
+        return isinstance(value, kind)
+    if not math.isfinite(value):
+        return False
+    return kind is float or isinstance(value, int) or (tuned and value.is_integer())

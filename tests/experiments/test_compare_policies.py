@@ -1,0 +1,99 @@
+"""The example that compares policies: tuned alike, fresh seeds, tables to compare, resumable."""
+
+from __future__ import annotations
+
+import csv
+import runpy
+import sys
+from collections.abc import Callable
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from headrace.analysis.comparison import compare
+from headrace.analysis.tables import read_comparison_table
+from headrace.experiments import Experiment
+
+ROOT = Path(__file__).parents[2]
+EXAMPLE = ROOT / "examples" / "compare_policies.py"
+
+
+class Inline:
+    """In place of the pool of processes; counts what is trained."""
+
+    trained: list[Any]
+
+    def __init__(self, *_: Any, **__: Any) -> None:
+        pass
+
+    def __enter__(self) -> Inline:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def submit(self, function: Callable[[Any], Any], job: Any) -> Future[Any]:
+        self.trained.append(job)
+        future: Future[Any] = Future()
+        future.set_result(function(job))
+        return future
+
+
+@pytest.fixture
+def compared(content, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Any]]:
+    """Runs the example on a tiny experiment with so many seeds; returns what it trained."""
+    changes = {
+        "grid": {"batch_size": [4], "policy": ["shuffle", "rs2", "selective-backprop"]},
+        "search.trials": 3,
+        "search.space.momentum": None,
+        "search.policy": {"rs2": {"share": {"low": 0.2, "high": 1.0, "scale": "linear"}}},
+    }
+    file = tmp_path / "experiment.toml"
+    file.write_text(Experiment.from_dict(content(changes)).to_toml())
+    example = runpy.run_path(str(EXAMPLE), run_name="compare_policies")
+    example["main"].__globals__["ProcessPoolExecutor"] = Inline
+
+    def run(seeds: int) -> list[Any]:
+        Inline.trained = []
+        command = [str(EXAMPLE), str(file), "--out", str(tmp_path / "out"), "--seeds", str(seeds)]
+        monkeypatch.setattr(sys, "argv", command)
+        example["main"]()
+        return Inline.trained
+
+    return run
+
+
+@pytest.mark.usefixtures("tiny")
+def test_policies_are_tuned_alike_and_trained_with_fresh_seeds(compared, tmp_path: Path) -> None:
+    assert len(compared(2)) == 3 * 3 + 3 * 2
+    with (tmp_path / "out" / "tuning.csv").open() as file:
+        tuning = list(csv.DictReader(file))
+    best = {
+        policy: min(
+            (float(row["validation"]), int(row["trial"])) for row in tuning if row["policy"] == policy
+        )[1]
+        for policy in ("shuffle", "rs2", "selective-backprop")
+    }
+    groups, seeds, steps = read_comparison_table(tmp_path / "out" / "steps.csv")
+    assert len(set(seeds)) == 6
+    assert all(0 < step <= 60 for step in steps)
+    _, _, forwarded = read_comparison_table(tmp_path / "out" / "forwarded.csv")
+    for group, step, count in zip(groups, steps, forwarded, strict=True):
+        assert count == 4 * step * (3 if group == "selective-backprop" else 1)
+    more = compared(3)
+    assert [job[1:] for job in more] == [(p, f"{p}-2", 0) for p in best]
+    for job in more:
+        values = Experiment.model_validate_json(job[0]).search
+        tuned = next(row for row in tuning if (row["policy"], int(row["trial"])) == (job[1], best[job[1]]))
+        assert str(values.space["learning_rate"]) in tuned["values"]
+        assert set(values.policy) == ({"rs2"} if job[1] == "rs2" else set())
+    assert compared(3) == []
+    result = compare(*read_comparison_table(tmp_path / "out" / "test-error.csv"), baseline="shuffle")
+    assert {group.group for group in result.groups} == {"rs2", "selective-backprop"}
+
+
+def test_its_experiment_file_is_accepted() -> None:
+    made = Experiment.from_toml(ROOT / "examples" / "compare_policies.toml")
+    assert len(made.grid.policy) == 23
