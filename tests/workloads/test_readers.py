@@ -54,7 +54,9 @@ def test_damaged_idx_files_are_named(tmp_path: Path, change, message: str) -> No
 
 
 @pytest.mark.parametrize(
-    "raw", [gzip.compress(bytes(1000))[:-12], b"not gzip", b"\x1f\x8b\x08\0\0\0\0\0\0\0zz"]
+    "raw",
+    [gzip.compress(bytes(1000), mtime=0)[:-12], b"not gzip", b"\x1f\x8b\x08\0\0\0\0\0\0\0zz"],
+    ids=["truncated", "no gzip", "no deflate"],
 )
 def test_damaged_gzip_is_named(tmp_path: Path, raw: bytes) -> None:
     path = tmp_path / "images.gz"
