@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from headrace.errors import InputError, InputErrors
+from headrace.errors import InputErrors
 from headrace.experiments import toml
 from headrace.experiments.bound import interval_rank
 from headrace.experiments.checks import cross_checks, input_errors
@@ -176,18 +175,7 @@ class Experiment(Table):
             InputError: The file cannot be read, or is not TOML.
             InputErrors: Every error of its content at once.
         """
-        where = str(path)
-        try:
-            text = Path(path).read_text(encoding="utf-8")
-        except FileNotFoundError:
-            raise InputError("there is no such file", where=where, fix="Check the path.") from None
-        except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"the file cannot be read ({error})", where=where) from None
-        try:
-            content = tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
-            raise InputError(f"this is not TOML: {error}", where=where, fix="Mend the line named.") from None
-        return cls.from_dict(content, where=where)
+        return cls.from_dict(toml.read(path), where=str(path))
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any], *, where: str = "experiment") -> Experiment:
