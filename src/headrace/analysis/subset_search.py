@@ -1,4 +1,4 @@
-"""Did the search pay? Each acquisition function against random and against everything, over seeds."""
+"""Did the search pay? Each method against random and against everything, over seeds."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 from headrace.analysis.comparison import Comparison, GroupResult, compare
 from headrace.analysis.words import listed, number
 from headrace.experiments.files import write_whole
+from headrace.experiments.subsets.methods import Method
 from headrace.experiments.subsets.outcome import Measured, Outcome
 
 LEVEL = 0.95
@@ -31,7 +32,8 @@ def conclude(outcome: Outcome) -> dict[str, Any]:
         "metric": outcome.facts.metric,
         "examples": outcome.facts.examples,
         "seeds": len(outcome.spec.repeats),
-        "acquisition": list(outcome.spec.search.acquisition),
+        "acquisition": list(outcome.spec.groups),
+        "methods": [_method(method) for method in outcome.spec.methods],
         "subset": None if outcome.subset is None else outcome.subset.name,
         "waiting_for_labels": 0 if outcome.waiting is None else outcome.waiting.missing,
         "table": table(outcome),
@@ -45,6 +47,11 @@ def conclude(outcome: Outcome) -> dict[str, Any]:
             "examples_scored": outcome.scored,
         },
     }
+
+
+def _method(method: Method) -> dict[str, Any]:
+    select = {"name": method.select.name, **method.select.settings}
+    return {"name": method.label, "acquisition": method.acquisition, "select": select}
 
 
 def write(outcome: Outcome) -> dict[str, Any]:
@@ -134,7 +141,7 @@ def _half_width(values: Sequence[float]) -> float | None:
 
 def _acquired(outcome: Outcome) -> list[int]:
     """The sizes that were searched for, and not drawn at random."""
-    sizes = sorted({m.size for m in outcome.measured if m.group in outcome.spec.search.acquisition})
+    sizes = sorted({m.size for m in outcome.measured if m.group in outcome.spec.groups})
     return sizes[outcome.spec.first_acquired :]
 
 
@@ -171,7 +178,7 @@ def _verdicts(outcome: Outcome, comparisons: dict[tuple[int, str], Comparison]) 
     if not comparisons:
         yield "One seed tells no effect from chance: ask for at least two in [comparison], better five."
         return
-    names = outcome.spec.search.acquisition
+    names = outcome.spec.groups
     against_random = [
         (size, comparison, group)
         for (size, baseline), comparison in comparisons.items()
@@ -213,7 +220,7 @@ def _against(outcome: Outcome, size: int, comparison: Comparison, group: GroupRe
 
 def _cost_sentences(outcome: Outcome) -> Iterator[str]:
     """What one search cost, beside training on everything."""
-    group = outcome.spec.search.acquisition[0]
+    group = outcome.spec.groups[0]
     mine = [c for c in outcome.spent if c.seed == 0 and c.group == group and c.stage == "search"]
     trained, scored = sum(c.examples_trained for c in mine), sum(c.examples_scored for c in mine)
     sentence = f"One search ({group}) trained on {trained:,} examples and scored {scored:,}"

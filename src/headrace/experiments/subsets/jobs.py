@@ -25,10 +25,12 @@ from torch import Tensor, nn
 from headrace import random
 from headrace.ensembles import EnsembleStatistics, Member, score_members
 from headrace.ensembles.acquisition import FUNCTIONS
+from headrace.ensembles.features import last_layer
 from headrace.errors import InputError
 from headrace.experiments.engines.worker import pick_device
 from headrace.experiments.files import write_whole
 from headrace.experiments.subsets.data import Part, checksum, mean_one, weighted
+from headrace.experiments.subsets.picking import Picker, PickJob
 from headrace.experiments.subsets.rounds import Facts
 from headrace.experiments.subsets.search import SubsetSearch
 from headrace.experiments.subsets.search_checks import NEEDS_LABELS
@@ -102,7 +104,7 @@ class ScoreJob:
     stop: int
 
 
-Job = InspectJob | LabelJob | RunJob | ScoreJob
+Job = InspectJob | LabelJob | RunJob | ScoreJob | PickJob
 
 
 def checkpoint_path(folder: Path, step: int) -> Path:
@@ -133,6 +135,8 @@ class Workshop:
                 return self._run(job)
             case ScoreJob():
                 return self._score(job)
+            case PickJob():
+                return self._picker.pick(job)
 
     @cached_property
     def _device(self) -> torch.device:
@@ -150,6 +154,16 @@ class Workshop:
     def _build_member(self) -> Callable[[], nn.Module]:
         own = self._spec.members
         return self._workload.build_model if own is None or own.build is None else find_function(own.build)
+
+    @cached_property
+    def _picker(self) -> Picker:
+        return Picker(
+            data=self._workload.train,
+            build=self._build_member,
+            device=self._device,
+            seed=self._spec.seed,
+            memory_bytes=MEMORY_BYTES,
+        )
 
     def _inspect(self) -> Facts:
         workload, own = self._workload, self._spec.members
@@ -170,12 +184,24 @@ class Workshop:
             metric=f"{split}/{workload.metric_name}",
             members=own_checkpoints(own.checkpoints) if own else (),
             gpus=torch.cuda.device_count() if self._device.type == "cuda" else 0,
+            features=self._features(),
         )
 
-    def _num_classes(self) -> int:
+    def _features(self) -> int | None:
+        """The width of the features, where a method asks for them."""
+        if not any(method.select.takes_features for method in self._spec.methods):
+            return None
+        model, inputs = self._fresh()
+        return last_layer(model, inputs).in_features
+
+    def _fresh(self) -> tuple[nn.Module, Tensor]:
+        """An untrained member, and one example."""
         inputs, _ = self._workload.train.fetch(torch.zeros(1, dtype=torch.int64))
         with random.torch_stream(self._spec.seed, "subset search", "inspection"):
-            model = self._build_member().to(self._device).eval()
+            return self._build_member().to(self._device).eval(), inputs
+
+    def _num_classes(self) -> int:
+        model, inputs = self._fresh()
         with torch.inference_mode():
             outputs = model(inputs)
         if outputs.ndim != 2:

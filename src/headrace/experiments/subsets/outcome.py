@@ -16,7 +16,7 @@ class Measured:
 
     Attributes:
         seed: Which of the comparison's searches.
-        group: The acquisition function, or the baseline.
+        group: The method, or the baseline.
         size: Examples in the subset, duplicates counted.
         runs: The metric of each run at its end, on data that were never seen in training or selection.
     """

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,7 +18,8 @@ from headrace.errors import InputError
 from headrace.experiments import lock
 from headrace.experiments.engines.local import cores
 from headrace.experiments.files import write_whole
-from headrace.experiments.subsets.choosing import Growing, add, choose, empty
+from headrace.experiments.subsets.chains import Acquired, Chain, Round
+from headrace.experiments.subsets.choosing import add, empty
 from headrace.experiments.subsets.oracle import Book, Show, Waiting, ask, take_answers
 from headrace.experiments.subsets.outcome import Measured, Outcome
 from headrace.experiments.subsets.pool import Pool
@@ -110,33 +111,6 @@ class _Opened:
         return self.pool.do([InspectJob()])[0]
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Chain:
-    """One search in progress: one seed, one acquisition function.
-
-    Attributes:
-        seed: Which of the comparison's searches.
-        group: The acquisition function.
-        growing: The subset.
-        labels: Of the subset's examples, where they are hidden.
-        keys: The runs of the last round.
-        members: For each round, the names of those that scored.
-        snapshots: Size -> what a run on that subset is trained on.
-    """
-
-    seed: int
-    group: str
-    growing: Growing
-    labels: np.ndarray | None = None
-    keys: tuple[str, ...] = ()
-    members: tuple[tuple[str, ...], ...] = ()
-    snapshots: dict[int, Material] = field(default_factory=dict)
-
-    @property
-    def material(self) -> Material:
-        return Material(indices=self.growing.indices, weights=self.growing.weights, labels=self.labels)
-
-
 @dataclass(kw_only=True)
 class _Search:
     works: Works
@@ -167,9 +141,9 @@ class _Search:
 
     def to_the_end(self) -> Outcome:
         chains = [
-            _Chain(seed=seed, group=group, growing=empty(self.facts.examples))
+            Chain(seed=seed, method=method, growing=empty(self.facts.examples))
             for seed in self.spec.repeats
-            for group in self.spec.search.acquisition
+            for method in self.spec.methods
         ]
         for place, size in enumerate(self.sizes):
             chains = self._grow(chains, place)
@@ -182,18 +156,22 @@ class _Search:
         self._subset(chains[0]).save(self.works.directory / "subset.parquet")
         return self._outcome(measured=self._compare(chains), subset=self.works.directory / "subset.parquet")
 
-    def _grow(self, chains: list[_Chain], place: int) -> list[_Chain]:
+    def _grow(self, chains: list[Chain], place: int) -> list[Chain]:
         """Every search's subset at the next size."""
         if place < self.spec.first_acquired:
             return [
                 replace(c, growing=add(c.growing, self._random(c.seed, place), place, None)) for c in chains
             ]
         chains, ensembles = self._ensembles(chains)
-        scored = self.works.score(ensembles)
-        return [
-            self._acquire(chain, table, place, len(members))
-            for chain, table, members in zip(chains, scored, ensembles, strict=True)
-        ]
+        before = self.sizes[place - 1] if place else 0
+        acquired = Round(
+            works=self.works,
+            place=place,
+            count=self.sizes[place] - before,
+            labels=self._all_labels if self._balances_labels else None,
+            fresh=self.spec.members is None or place == 0,
+        ).acquire(chains, ensembles)
+        return [self._take_in(chain, one, place) for chain, one in zip(chains, acquired, strict=True)]
 
     def _random(self, seed: int, place: int) -> np.ndarray:
         """The examples that chance alone would choose; a larger size holds the smaller ones."""
@@ -202,13 +180,13 @@ class _Search:
         )
         return np.sort(order[: self.sizes[place]])
 
-    def _ensembles(self, chains: list[_Chain]) -> tuple[list[_Chain], list[Members]]:
+    def _ensembles(self, chains: list[Chain]) -> tuple[list[Chain], list[Members]]:
         if self.spec.members is not None:
             own = self.works.own_members()
             named = [replace(c, members=(*c.members, tuple(name for name, _ in own))) for c in chains]
             return named, [own] * len(chains)
         jobs: dict[str, RunJob] = {}
-        trained: list[_Chain] = []
+        trained: list[Chain] = []
         for chain in chains:
             runs = dict(self._run(chain, number) for number in range(self.works.training.runs))
             jobs |= runs
@@ -220,33 +198,24 @@ class _Search:
             for c, members in zip(trained, ensembles, strict=True)
         ], ensembles
 
-    def _run(self, chain: _Chain, number: int) -> tuple[str, RunJob]:
+    def _run(self, chain: Chain, number: int) -> tuple[str, RunJob]:
         warm = self.spec.search.start == "warm" and bool(chain.keys)
         return self.works.run(chain.material, chain.seed, number, parent=chain.keys[number] if warm else None)
 
-    def _acquire(self, chain: _Chain, table: Any, place: int, members: int) -> _Chain:
-        search, scores = self.spec.search, table[chain.group].to_numpy()
-        before = self.sizes[place - 1] if place else 0
-        chosen = choose(
-            chain.growing,
-            scores,
-            self.sizes[place] - before,
-            random.generator(self.spec.seed, "subset search", chain.seed, "choose", chain.group, place),
-            select=search.select,
-            choose_from=search.choose_from,
-            classes=self._all_labels if self._balances_labels else table["predicted"].to_numpy(),
+    def _take_in(self, chain: Chain, one: Acquired, place: int) -> Chain:
+        # What is chosen with one's own members belongs to the size that it gives, else to the one before.
+        size = self.sizes[place if self.spec.members else place - 1]
+        self._note(
+            (chain.seed, chain.group, "search", size),
+            examples_trained=self._examples_trained(chain.keys),
+            examples_scored=one.scored,
         )
-        if self.spec.members is None or place == 0:
-            self._note(
-                (chain.seed, chain.group, "search", self.sizes[max(place, 1) - 1]),
-                examples_trained=self._examples_trained(chain.keys),
-                examples_scored=members * self.facts.examples,
-            )
-        return replace(chain, growing=add(chain.growing, chosen, place, scores))
+        return replace(chain, growing=add(chain.growing, one.indices, place, one.scores))
 
     @property
     def _balances_labels(self) -> bool:
-        return self.spec.search.labels == "known" and self.spec.search.select.name == "class_balanced"
+        balances = any(method.select.name == "class_balanced" for method in self.spec.methods)
+        return self.spec.search.labels == "known" and balances
 
     @cached_property
     def _all_labels(self) -> np.ndarray:
@@ -264,7 +233,7 @@ class _Search:
     def _examples_trained(self, keys: Sequence[str]) -> int:
         return sum(self.works.records[key]["examples_trained"] for key in keys)
 
-    def _buy(self, chains: list[_Chain], place: int) -> list[_Chain] | Waiting:
+    def _buy(self, chains: list[Chain], place: int) -> list[Chain] | Waiting:
         """The searches with the labels of their subsets, or what people are to be asked."""
         match self.spec.search.oracle:
             case None:
@@ -274,7 +243,7 @@ class _Search:
             case "people":
                 return self._ask(chains[0], place)
 
-    def _ask(self, chain: _Chain, place: int) -> list[_Chain] | Waiting:
+    def _ask(self, chain: Chain, place: int) -> list[Chain] | Waiting:
         book = Book.load(self._book_path)
         indices = chain.growing.indices
         missing = book.missing(indices)
@@ -290,7 +259,7 @@ class _Search:
 
         return find_function(self.spec.search.show) if self.spec.search.show else None
 
-    def _subset(self, chain: _Chain) -> Subset:
+    def _subset(self, chain: Chain) -> Subset:
         search, growing = self.spec.search, chain.growing
         indices = growing.indices
         return Subset(
@@ -307,22 +276,22 @@ class _Search:
                 labels=search.labels,
                 seed=self.spec.seed,
                 repeat=chain.seed,
-                acquisition=chain.group,
-                select={"name": search.select.name, **search.select.settings},
+                acquisition=chain.method.acquisition,
+                select={"name": chain.method.select.name, **chain.method.select.settings},
                 choose_from=search.choose_from,
                 members=chain.members,
                 version=__version__,
             ),
         )
 
-    def _finish(self, chain: _Chain, size: int) -> None:
+    def _finish(self, chain: Chain, size: int) -> None:
         """Keep the subset of this size, and note the labels that it needed."""
         folder = self.works.directory / "subsets" / f"seed-{chain.seed}"
         self._subset(chain).save(folder / f"{chain.group}-{size}.parquet")
         bought = len(chain.growing.fresh) if self.spec.search.labels == "hidden" else 0
         self._note((chain.seed, chain.group, "search", size), labels_bought=bought)
 
-    def _compare(self, chains: list[_Chain]) -> tuple[Measured, ...]:
+    def _compare(self, chains: list[Chain]) -> tuple[Measured, ...]:
         """Fresh runs on every subset and baseline; those of the search serve again where they are equal."""
         if self.spec.comparison is None:
             return ()
@@ -332,7 +301,7 @@ class _Search:
         for seed in self.spec.repeats:
             for group, size, budgeted in compared(self.spec, self.facts):
                 material = found.get((seed, group, size)) or self._baseline(seed, group, size)
-                own = len(material.indices) if group in self.spec.search.acquisition else budgeted
+                own = len(material.indices) if group in self.spec.groups else budgeted
                 for number in range(self.works.training.runs):
                     key, job = self.works.run(material, seed, number, budgeted=own)
                     jobs[key] = job

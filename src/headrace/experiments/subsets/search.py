@@ -12,41 +12,12 @@ from headrace.errors import InputErrors
 from headrace.experiments import toml
 from headrace.experiments.checks import input_errors
 from headrace.experiments.experiment import Budget, Table, WorkloadTable
+from headrace.experiments.subsets.methods import Method, Select
 from headrace.experiments.subsets.search_checks import cross_checks
 
 Share = Annotated[float, Field(gt=0, le=1)]
 Shares = Annotated[tuple[Share, ...], Field(strict=False, min_length=1)]
 Names = Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
-
-DEFAULTS: dict[str, dict[str, float | int]] = {
-    "top_k": {},
-    "power": {"exponent": 1.0},
-    "stratified": {"drop_hardest": 0.2, "strata": 50},
-    "class_balanced": {},
-}
-"""Selection strategy -> its settings and their defaults."""
-
-
-class Select(Table):
-    """`search.select`: from scores to examples; the settings are those of `headrace.selection`.
-
-    Attributes:
-        name: The strategy.
-        exponent: Of `power`.
-        drop_hardest: Of `stratified`.
-        strata: Of `stratified`.
-    """
-
-    name: Literal["top_k", "power", "stratified", "class_balanced"] = "top_k"
-    exponent: float | None = Field(default=None, ge=0, allow_inf_nan=False)
-    drop_hardest: float | None = Field(default=None, ge=0, lt=1)
-    strata: int | None = Field(default=None, ge=1)
-
-    @property
-    def settings(self) -> dict[str, float | int]:
-        """The settings that have an effect with this strategy."""
-        given = self.model_dump(exclude_none=True)
-        return {key: given.get(key, value) for key, value in DEFAULTS[self.name].items()}
 
 
 class SearchTable(Table):
@@ -54,8 +25,10 @@ class SearchTable(Table):
 
     Attributes:
         sizes: Shares of the training set, rising. The first is drawn at random, the others are acquired.
-        acquisition: The acquisition functions; each has a search of its own, from the same start.
-        select: From scores to examples.
+        acquisition: The acquisition functions; each has a search of its own, from the same start. None for
+            mutual information, where the strategy takes one.
+        select: From scores to examples, the same for all of them; None for the highest scores.
+        methods: Instead of both: pairs of an acquisition function and a strategy, one search each.
         choose_from: "remainder": examples that are not in the subset yet; "pool": all, and an example that is
             chosen again gains weight.
         start: A round's runs start from "scratch", or "warm" from the last checkpoints of the round before.
@@ -65,13 +38,25 @@ class SearchTable(Table):
     """
 
     sizes: Shares
-    acquisition: Names = ("mutual_information",)
-    select: Select = Select()
+    acquisition: Names | None = None
+    select: Select | None = None
+    methods: Annotated[tuple[Method, ...], Field(strict=False, min_length=1)] | None = None
     choose_from: Literal["remainder", "pool"] = "remainder"
     start: Literal["scratch", "warm"] = "scratch"
     labels: Literal["known", "hidden"] = "known"
     oracle: Literal["dataset", "people"] | None = None
     show: str | None = None
+
+    @property
+    def ways(self) -> tuple[Method, ...]:
+        """The methods, however they were given."""
+        if self.methods is not None:
+            return self.methods
+        select = self.select or Select()
+        if not select.takes_scores:
+            return (Method(select=select),)
+        names = self.acquisition or ("mutual_information",)
+        return tuple(Method(name=name, acquisition=name, select=select) for name in names)
 
 
 class TrainingTable(Table):
@@ -180,6 +165,16 @@ class SubsetSearch(Table):
     def to_toml(self) -> str:
         """The canonical text: every key with its value, defaults included, in a fixed order."""
         return toml.dumps(self.model_dump(exclude_none=True))
+
+    @property
+    def methods(self) -> tuple[Method, ...]:
+        """The methods; each has a search of its own, from the same start."""
+        return self.search.ways
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """What the methods are called."""
+        return tuple(method.label for method in self.methods)
 
     @property
     def repeats(self) -> range:

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 
 from headrace.errors import InputError
 from headrace.experiments.checks import did_you_mean
+from headrace.experiments.subsets.methods import APART
 from headrace.training import recipe
 
 if TYPE_CHECKING:
+    from headrace.experiments.subsets.methods import Method
     from headrace.experiments.subsets.search import SubsetSearch, TrainingTable
 
 ACQUISITIONS = (
@@ -26,14 +28,14 @@ NEEDS_LABELS = frozenset({"error_count"})
 NEEDS_SEVERAL = frozenset({"mutual_information", "variation_ratio"})
 """With one member these give every example the same score."""
 BASELINES = ("random", "full", "rs2")
+_OUT = "Leave it out."
 
 
 def cross_checks(spec: SubsetSearch) -> list[InputError]:
     """Every error; nothing that has no effect is accepted."""
     return [
         *_size_errors(spec),
-        *_acquisition_errors(spec),
-        *_select_errors(spec),
+        *_method_errors(spec),
         *_label_errors(spec),
         *_member_errors(spec),
         *_baseline_errors(spec),
@@ -59,34 +61,57 @@ def _size_errors(spec: SubsetSearch) -> Iterator[InputError]:
         )
 
 
-def _acquisition_errors(spec: SubsetSearch) -> Iterator[InputError]:
-    names = spec.search.acquisition
+def _method_errors(spec: SubsetSearch) -> Iterator[InputError]:
+    search = spec.search
+    if search.methods is not None:
+        for key in ("acquisition", "select"):
+            if getattr(search, key) is not None:
+                yield InputError("has no effect where methods are given", where=f"search.{key}", fix=_OUT)
+    elif search.acquisition is not None and not search.ways[0].select.takes_scores:
+        name = search.ways[0].select.name
+        yield InputError(f"has no effect with {name}", where="search.acquisition", fix=_OUT)
+    names = [method.label for method in spec.methods]
     if len(set(names)) < len(names):
+        where = "search.acquisition" if search.methods is None else "search.methods"
+        fix = "Give each another name." if search.methods else None
+        yield InputError("the values must differ from each other", where=where, got=names, fix=fix)
+    for number, method in enumerate(spec.methods):
+        root = "search." if search.methods is None else f"search.methods[{number}]."
+        if method.label in BASELINES:
+            yield InputError("this is the name of a baseline", where=f"{root}name", got=method.label)
+        yield from _acquisition_errors(spec, method, f"{root}acquisition")
+        if number == 0 or search.methods is not None:
+            yield from _select_errors(spec, method, f"{root}select")
+
+
+def _acquisition_errors(spec: SubsetSearch, method: Method, where: str) -> Iterator[InputError]:
+    name = method.acquisition
+    if name is None:
+        if method.select.takes_scores:
+            yield InputError("is missing", where=where, fix=f"Use one of: {', '.join(ACQUISITIONS)}.")
+    elif not method.select.takes_scores:
+        yield InputError(f"has no effect with {method.select.name}", where=where, got=name, fix=_OUT)
+    elif name not in ACQUISITIONS:
         yield InputError(
-            "the values must differ from each other", where="search.acquisition", got=list(names)
+            "there is no such acquisition function",
+            where=where,
+            got=name,
+            fix=did_you_mean(name, ACQUISITIONS),
         )
-    for name in names:
-        if name not in ACQUISITIONS:
-            yield InputError(
-                "there is no such acquisition function",
-                where="search.acquisition",
-                got=name,
-                fix=did_you_mean(name, ACQUISITIONS),
-            )
-        elif name in NEEDS_LABELS and spec.search.labels == "hidden":
-            yield InputError(
-                f"{name} needs the labels, and they are hidden",
-                where="search.acquisition",
-                got=name,
-                fix="Use variation_ratio, or labels = 'known'.",
-            )
-        elif name in NEEDS_SEVERAL and _members(spec) == 1:
-            yield InputError(
-                f"{name} is the same for every example where there is one member",
-                where="search.acquisition",
-                got=name,
-                fix="Take more runs or checkpoints, or use entropy.",
-            )
+    elif name in NEEDS_LABELS and spec.search.labels == "hidden":
+        yield InputError(
+            f"{name} needs the labels, and they are hidden",
+            where=where,
+            got=name,
+            fix="Use variation_ratio, or labels = 'known'.",
+        )
+    elif name in NEEDS_SEVERAL and _members(spec) == 1:
+        yield InputError(
+            f"{name} is the same for every example where there is one member",
+            where=where,
+            got=name,
+            fix="Take more runs or checkpoints, or use entropy.",
+        )
 
 
 def _members(spec: SubsetSearch) -> int | None:
@@ -95,15 +120,22 @@ def _members(spec: SubsetSearch) -> int | None:
     return spec.training.runs * len(spec.training.checkpoint_shares)
 
 
-def _select_errors(spec: SubsetSearch) -> Iterator[InputError]:
-    select = spec.search.select
+def _select_errors(spec: SubsetSearch, method: Method, where: str) -> Iterator[InputError]:
+    select = method.select
     for key in select.model_dump(exclude_none=True, exclude={"name"}):
         if key not in select.settings:
-            yield InputError(
-                f"has no effect with name = {select.name!r}",
-                where=f"search.select.{key}",
-                fix="Leave it out.",
-            )
+            yield InputError(f"has no effect with name = {select.name!r}", where=f"{where}.{key}", fix=_OUT)
+    if select.name in APART and spec.search.choose_from == "pool":
+        yield InputError(
+            f"{select.name} chooses nothing twice, so choose_from = 'pool' has no effect",
+            where=where,
+            got=select.name,
+            fix="Use choose_from = 'remainder'.",
+        )
+    if select.name == "batch_bald" and _members(spec) == 1:
+        yield InputError(
+            "batch_bald needs several members", where=where, fix="Take more runs or checkpoints."
+        )
 
 
 def _label_errors(spec: SubsetSearch) -> Iterator[InputError]:
@@ -124,11 +156,11 @@ def _label_errors(spec: SubsetSearch) -> Iterator[InputError]:
     if search.show is not None and search.oracle != "people":
         yield InputError("has an effect with oracle = 'people' only", where="search.show", got=search.show)
     if search.oracle == "people":
-        if len(search.acquisition) > 1:
+        if len(spec.methods) > 1:
             yield InputError(
                 "people are asked for one acquisition function at a time",
-                where="search.acquisition",
-                got=list(search.acquisition),
+                where="search.acquisition" if search.methods is None else "search.methods",
+                got=list(spec.groups),
             )
         if spec.comparison:
             yield InputError(
