@@ -52,7 +52,13 @@ MEMORY_BYTES = 1 << 30
 
 @dataclass(frozen=True)
 class InspectJob:
-    """Look at the workload before anything is done."""
+    """Look at the workload before anything is done.
+
+    Attributes:
+        transfer: Which of the search's other workloads; None for its own.
+    """
+
+    transfer: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +81,7 @@ class RunJob:
         steps: The budget.
         checkpoints: Steps after which the weights are kept.
         start: Weights to start from, or None for fresh ones.
+        transfer: Which of the search's other workloads is trained; None for its own.
     """
 
     folder: Path
@@ -85,6 +92,7 @@ class RunJob:
     steps: int
     checkpoints: tuple[int, ...]
     start: Path | None = None
+    transfer: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,14 +126,19 @@ class Workshop:
     Args:
         spec: The search.
         rank: The worker's number; GPUs are shared out in turn.
+        trains_only: Whether models are trained and nothing is chosen by them.
     """
 
-    def __init__(self, spec: SubsetSearch, rank: int) -> None:
+    def __init__(self, spec: SubsetSearch, rank: int, *, trains_only: bool = False) -> None:
         self._spec = spec
+        self._trains_only = trains_only
         self._rank = rank
+        self._others: dict[int, Workshop] = {}
 
     def do(self, job: Job) -> Any:
         """Do a job; what it returns is small and can be pickled."""
+        if isinstance(job, InspectJob | RunJob) and job.transfer is not None:
+            return self._other(job.transfer).do(replace(job, transfer=None))
         match job:
             case InspectJob():
                 return self._inspect()
@@ -137,6 +150,11 @@ class Workshop:
                 return self._score(job)
             case PickJob():
                 return self._picker.pick(job)
+
+    def _other(self, transfer: int) -> Workshop:
+        if transfer not in self._others:
+            self._others[transfer] = Workshop(self._spec.transferred(transfer), self._rank, trains_only=True)
+        return self._others[transfer]
 
     @cached_property
     def _device(self) -> torch.device:
@@ -152,7 +170,7 @@ class Workshop:
 
     @cached_property
     def _build_member(self) -> Callable[[], nn.Module]:
-        own = self._spec.members
+        own = None if self._trains_only else self._spec.members
         return self._workload.build_model if own is None or own.build is None else find_function(own.build)
 
     @cached_property
@@ -189,7 +207,7 @@ class Workshop:
 
     def _features(self) -> int | None:
         """The width of the features, where a method asks for them."""
-        if not any(method.select.takes_features for method in self._spec.methods):
+        if self._trains_only or not any(m.select.takes_features for m in self._spec.methods):
             return None
         model, inputs = self._fresh()
         return last_layer(model, inputs).in_features

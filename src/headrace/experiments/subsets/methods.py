@@ -8,6 +8,9 @@ from pydantic import Field
 
 from headrace.experiments.experiment import Table
 
+Label = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$")]
+"""A name that can be part of a file's."""
+
 DEFAULTS: dict[str, dict[str, float | int]] = {
     "top_k": {},
     "power": {"exponent": 1.0},
@@ -88,7 +91,7 @@ class Method(Table):
         select: The strategy.
     """
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$")] | None = None
+    name: Label | None = None
     acquisition: str | None = None
     select: Select = Select()
 

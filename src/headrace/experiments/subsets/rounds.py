@@ -12,6 +12,8 @@ from headrace.experiments.subsets.methods import Method, Select
 from headrace.experiments.subsets.search import SubsetSearch, TrainingTable
 from headrace.training import budget
 
+COMPARISON = "comparison"
+"""The stage at which every subset and baseline is trained on."""
 SECONDS_PER_TERM = 1e-8
 """BatchBALD's time for one example, chosen example, class and configuration, roughly, on one core."""
 LONGEST_HOURS = 24
@@ -49,7 +51,7 @@ class Cost:
     Attributes:
         seed: Which of the comparison's searches.
         group: The method, or the baseline.
-        stage: "search" or "comparison".
+        stage: "search", "comparison" or "transfer to NAME".
         size: Examples in the subset that is trained on (duplicates counted).
         examples_trained: By all runs together; work that was there already counts as well.
         examples_scored: Members x examples, of the pool and of what a method looks at besides.
@@ -104,6 +106,35 @@ def check_ready(spec: SubsetSearch, facts: Facts) -> None:
         raise InputErrors(errors, where=f"the search on {spec.workload.name}")
 
 
+def check_transfer(spec: SubsetSearch, number: int, facts: Facts, other: Facts) -> None:
+    """Check that a transfer trains on the data that are searched, and can.
+
+    Args:
+        spec: The search.
+        number: Which transfer.
+        facts: Of the search's workload.
+        other: Of the transfer's.
+
+    Raises:
+        InputErrors: All that does not fit.
+    """
+    errors: list[InputError] = []
+    if other.checksum != facts.checksum:
+        errors.append(
+            InputError(
+                "its training set is another one, so the subsets mean nothing there",
+                where=f"transfer[{number}].workload",
+                got=spec.transfer[number].workload.name,
+                fix="Give a workload with the same examples, in the same order and with the same transforms.",
+            )
+        )
+    training = spec.transferred(number).training
+    assert training is not None
+    errors += _training_errors(training, counts(spec, facts.examples)[0])
+    if errors:
+        raise InputErrors(errors, where=f"transfer to {spec.transfer[number].label}")
+
+
 def _training_errors(training: TrainingTable, smallest: int) -> list[InputError]:
     if training.batch_size > smallest:
         what = f"a batch cannot be larger than the smallest subset of {smallest} examples"
@@ -134,9 +165,19 @@ def plan(spec: SubsetSearch, facts: Facts) -> tuple[Cost, ...]:
         for seed in spec.repeats
         for cost in [
             *(c for method in spec.methods for c in _search_costs(spec, facts, seed, method)),
-            *_comparison_costs(spec, facts, seed),
+            *_comparison_costs(spec, facts, seed, COMPARISON),
+            *(
+                cost
+                for number, table in enumerate(spec.transfer)
+                for cost in _comparison_costs(spec.transferred(number), facts, seed, transfer_to(table.label))
+            ),
         ]
     )
+
+
+def transfer_to(name: str) -> str:
+    """The stage of a transfer."""
+    return f"transfer to {name}"
 
 
 def _search_costs(spec: SubsetSearch, facts: Facts, seed: int, method: Method) -> list[Cost]:
@@ -163,11 +204,11 @@ def _search_costs(spec: SubsetSearch, facts: Facts, seed: int, method: Method) -
     return costs
 
 
-def _comparison_costs(spec: SubsetSearch, facts: Facts, seed: int) -> list[Cost]:
+def _comparison_costs(spec: SubsetSearch, facts: Facts, seed: int, stage: str) -> list[Cost]:
     if spec.comparison is None:
         return []
     return [
-        Cost(seed=seed, group=group, stage="comparison", size=size, examples_trained=trained(spec, budgeted))
+        Cost(seed=seed, group=group, stage=stage, size=size, examples_trained=trained(spec, budgeted))
         for group, size, budgeted in compared(spec, facts)
     ]
 

@@ -21,9 +21,19 @@ from headrace.experiments.files import write_whole
 from headrace.experiments.subsets.chains import Acquired, Chain, Round
 from headrace.experiments.subsets.choosing import add, empty
 from headrace.experiments.subsets.oracle import Book, Show, Waiting, ask, take_answers
-from headrace.experiments.subsets.outcome import Measured, Outcome
+from headrace.experiments.subsets.outcome import Measured, Outcome, Transferred
 from headrace.experiments.subsets.pool import Pool
-from headrace.experiments.subsets.rounds import Cost, Facts, check_ready, compared, counts, plan
+from headrace.experiments.subsets.rounds import (
+    COMPARISON,
+    Cost,
+    Facts,
+    check_ready,
+    check_transfer,
+    compared,
+    counts,
+    plan,
+    transfer_to,
+)
 from headrace.experiments.subsets.search import SubsetSearch
 from headrace.experiments.subsets.subset import Provenance, Subset
 from headrace.experiments.subsets.work import Material, Members, Progress, Works
@@ -33,7 +43,7 @@ if TYPE_CHECKING:
 
 PROCESSES_PER_GPU = 4
 _Stage = tuple[int, str, str, int]
-"""Seed, group, "search" or "comparison", size."""
+"""Seed, group, stage, size."""
 
 
 def search_subset(
@@ -71,10 +81,12 @@ def search_subset(
     directory = Path(directory)
     with lock.exclusive(directory), _Opened(spec, processes) as opened:
         check_ready(spec, opened.facts)
+        for number, other in enumerate(opened.others):
+            check_transfer(spec, number, opened.facts, other)
         costs = plan(spec, opened.facts)
         works = Works(directory=directory, spec=spec, facts=opened.facts, pool=opened.pool, tell=progress)
         write_whole(directory / "search.toml", spec.to_toml().encode())
-        running = _Search(works=works, plan=costs)
+        running = _Search(works=works, plan=costs, others=opened.others)
         if answers is not None:
             running.take(answers)
         if announce is not None:
@@ -92,7 +104,7 @@ class _Opened:
     def __enter__(self) -> _Opened:
         self.pool = Pool(self._spec, self._processes or cores())
         try:
-            self.facts = self._inspect()
+            self.facts, *self.others = self._inspect()
             most = PROCESSES_PER_GPU * self.facts.gpus or self.pool.processes
             if self._processes is None and self.pool.processes > most:
                 self.pool.close()
@@ -105,16 +117,19 @@ class _Opened:
     def __exit__(self, *_: object) -> None:
         self.pool.close()
 
-    def _inspect(self) -> Facts:
+    def _inspect(self) -> list[Facts]:
+        """Of the search's workload, then of those that it is transferred to."""
         from headrace.experiments.subsets.jobs import InspectJob
 
-        return self.pool.do([InspectJob()])[0]
+        others = [InspectJob(transfer=number) for number in range(len(self._spec.transfer))]
+        return self.pool.do([InspectJob(), *others])
 
 
 @dataclass(kw_only=True)
 class _Search:
     works: Works
     plan: tuple[Cost, ...]
+    others: Sequence[Facts]
     spent: dict[_Stage, Cost] = field(default_factory=dict)
 
     @property
@@ -153,8 +168,14 @@ class _Search:
             chains = [replace(c, snapshots=c.snapshots | {size: c.material}) for c in labelled]
             for chain in chains:
                 self._finish(chain, size)
-        self._subset(chains[0]).save(self.works.directory / "subset.parquet")
-        return self._outcome(measured=self._compare(chains), subset=self.works.directory / "subset.parquet")
+        path = self.works.directory / "subset.parquet"
+        self._subset(chains[0]).save(path)
+        measured = self._compare(chains, self.works, COMPARISON) if self.spec.comparison else ()
+        return self._outcome(
+            measured=measured,
+            transfers=tuple(self._transfer(chains, n) for n in range(len(self.others))),
+            subset=path,
+        )
 
     def _grow(self, chains: list[Chain], place: int) -> list[Chain]:
         """Every search's subset at the next size."""
@@ -291,10 +312,14 @@ class _Search:
         bought = len(chain.growing.fresh) if self.spec.search.labels == "hidden" else 0
         self._note((chain.seed, chain.group, "search", size), labels_bought=bought)
 
-    def _compare(self, chains: list[Chain]) -> tuple[Measured, ...]:
+    def _transfer(self, chains: list[Chain], number: int) -> Transferred:
+        """The comparison with other models."""
+        name, facts = self.spec.transfer[number].label, self.others[number]
+        works = replace(self.works, spec=self.spec.transferred(number), facts=facts, transfer=number)
+        return Transferred(name=name, facts=facts, measured=self._compare(chains, works, transfer_to(name)))
+
+    def _compare(self, chains: list[Chain], works: Works, stage: str) -> tuple[Measured, ...]:
         """Fresh runs on every subset and baseline; those of the search serve again where they are equal."""
-        if self.spec.comparison is None:
-            return ()
         found = {(c.seed, c.group, size): made for c in chains for size, made in c.snapshots.items()}
         jobs: dict[str, RunJob] = {}
         keys: dict[tuple[int, str, int], list[str]] = {}
@@ -302,17 +327,17 @@ class _Search:
             for group, size, budgeted in compared(self.spec, self.facts):
                 material = found.get((seed, group, size)) or self._baseline(seed, group, size)
                 own = len(material.indices) if group in self.spec.groups else budgeted
-                for number in range(self.works.training.runs):
-                    key, job = self.works.run(material, seed, number, budgeted=own)
+                for number in range(works.training.runs):
+                    key, job = works.run(material, seed, number, budgeted=own)
                     jobs[key] = job
                     keys.setdefault((seed, group, size), []).append(key)
-        self.works.train(jobs, "the comparison")
-        return tuple(self._measured(*where, runs) for where, runs in keys.items())
-
-    def _measured(self, seed: int, group: str, size: int, keys: list[str]) -> Measured:
-        self._note((seed, group, "comparison", size), examples_trained=self._examples_trained(keys))
-        runs = tuple(self.works.records[key]["metrics"][self.facts.metric] for key in keys)
-        return Measured(seed=seed, group=group, size=size, runs=runs)
+        works.train(jobs, f"the {stage}")
+        measured: list[Measured] = []
+        for (seed, group, size), made in keys.items():
+            self._note((seed, group, stage, size), examples_trained=self._examples_trained(made))
+            runs = tuple(works.records[key]["metrics"][works.facts.metric] for key in made)
+            measured.append(Measured(seed=seed, group=group, size=size, runs=runs))
+        return tuple(measured)
 
     def _baseline(self, seed: int, group: str, size: int) -> Material:
         everything = np.arange(self.facts.examples)
@@ -324,6 +349,7 @@ class _Search:
         self,
         *,
         measured: tuple[Measured, ...] = (),
+        transfers: tuple[Transferred, ...] = (),
         subset: Path | None = None,
         waiting: Waiting | None = None,
     ) -> Outcome:
@@ -338,6 +364,7 @@ class _Search:
             scored=sum(examples for examples, _ in works.scorings.values()),
             seconds=works.seconds,
             measured=measured,
+            transfers=transfers,
             subset=subset,
             waiting=waiting,
         )

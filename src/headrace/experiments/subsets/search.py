@@ -12,7 +12,7 @@ from headrace.errors import InputErrors
 from headrace.experiments import toml
 from headrace.experiments.checks import input_errors
 from headrace.experiments.experiment import Budget, Table, WorkloadTable
-from headrace.experiments.subsets.methods import Method, Select
+from headrace.experiments.subsets.methods import Label, Method, Select
 from headrace.experiments.subsets.search_checks import cross_checks
 
 Share = Annotated[float, Field(gt=0, le=1)]
@@ -117,6 +117,42 @@ class ComparisonTable(Table):
     baselines: Names = ("random", "full")
 
 
+class TransferTable(Table):
+    """One `[[transfer]]`: the subsets of the comparison train another model on the same data.
+
+    Attributes:
+        name: What it is called in results; the workload's name by default.
+        workload: Its training set must be the one that is searched.
+        batch_size: As in `[training]`, and so are the others; None for what stands there.
+        optimizer: The optimiser.
+        hyperparameters: Name -> value.
+        schedule: The learning-rate schedule.
+        budget: Steps, or epochs of the subset.
+        microbatch: The most examples in one forward pass.
+    """
+
+    name: Label | None = None
+    workload: WorkloadTable
+    batch_size: int | None = Field(default=None, ge=1)
+    optimizer: str | None = None
+    hyperparameters: dict[str, float | int] | None = None
+    schedule: Literal["constant", "linear", "cosine"] | None = None
+    budget: Budget | None = None
+    microbatch: int | None = Field(default=None, ge=1)
+
+    @property
+    def label(self) -> str:
+        """Its name; of a user's own workload the function's."""
+        return self.name or self.workload.name.rpartition(":")[2]
+
+    def training(self, plain: TrainingTable) -> TrainingTable:
+        """How it is trained."""
+        given = {
+            key: getattr(self, key) for key in type(self).model_fields if key in type(plain).model_fields
+        }
+        return plain.model_copy(update={key: value for key, value in given.items() if value is not None})
+
+
 class SubsetSearch(Table):
     """One subset search.
 
@@ -130,6 +166,7 @@ class SubsetSearch(Table):
     training: TrainingTable | None = None
     members: MembersTable | None = None
     comparison: ComparisonTable | None = None
+    transfer: Annotated[tuple[TransferTable, ...], Field(strict=False)] = ()
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -175,6 +212,13 @@ class SubsetSearch(Table):
     def groups(self) -> tuple[str, ...]:
         """What the methods are called."""
         return tuple(method.label for method in self.methods)
+
+    def transferred(self, number: int) -> SubsetSearch:
+        """The search as if on the workload and with the training of `transfer[number]`."""
+        table, training = self.transfer[number], self.training
+        assert training is not None
+        changes = {"workload": table.workload, "training": table.training(training), "transfer": ()}
+        return self.model_copy(update=changes)
 
     @property
     def repeats(self) -> range:

@@ -39,7 +39,8 @@ def cross_checks(spec: SubsetSearch) -> list[InputError]:
         *_label_errors(spec),
         *_member_errors(spec),
         *_baseline_errors(spec),
-        *(_training_errors(spec.training) if spec.training else ()),
+        *(_training_errors(spec.training, "training") if spec.training else ()),
+        *_transfer_errors(spec),
     ]
 
 
@@ -207,18 +208,32 @@ def _baseline_errors(spec: SubsetSearch) -> Iterator[InputError]:
         )
 
 
-def _training_errors(training: TrainingTable) -> Iterator[InputError]:
+def _transfer_errors(spec: SubsetSearch) -> Iterator[InputError]:
+    if spec.transfer and (spec.comparison is None or spec.training is None):
+        yield InputError("has no effect without [comparison] and [training]", where="transfer", fix=_OUT)
+        return
+    labels = [table.label for table in spec.transfer]
+    if len(set(labels)) < len(labels):
+        yield InputError("the names must differ", where="transfer", got=labels, fix="Give each a name.")
+    for number, table in enumerate(spec.transfer):
+        if table.workload.goal is not None:
+            yield InputError("has no effect here", where=f"transfer[{number}].workload.goal", fix=_OUT)
+        if spec.training is not None:
+            yield from _training_errors(table.training(spec.training), f"transfer[{number}]")
+
+
+def _training_errors(training: TrainingTable, root: str) -> Iterator[InputError]:
     if training.optimizer not in recipe.OPTIMIZERS:
         yield InputError(
             "there is no such optimizer",
-            where="training.optimizer",
+            where=f"{root}.optimizer",
             got=training.optimizer,
             fix=did_you_mean(training.optimizer, recipe.HYPERPARAMETERS),
         )
         return
     used = recipe.hyperparameters(training.optimizer, training.schedule)
     for name, value in training.hyperparameters.items():
-        where = f"training.hyperparameters.{name}"
+        where = f"{root}.hyperparameters.{name}"
         if name not in used:
             yield InputError(
                 f"has no effect with {training.optimizer} and schedule {training.schedule!r}",
@@ -228,7 +243,7 @@ def _training_errors(training: TrainingTable) -> Iterator[InputError]:
         elif value not in recipe.RANGES[name]:
             yield InputError(f"must be {recipe.RANGES[name]}", where=where, got=value)
     if "learning_rate" not in training.hyperparameters:
-        yield InputError("is missing", where="training.hyperparameters.learning_rate", fix="Give its value.")
+        yield InputError("is missing", where=f"{root}.hyperparameters.learning_rate", fix="Give its value.")
     shares = training.checkpoint_shares
     if any(a >= b for a, b in pairwise(shares)):
-        yield InputError("must rise", where="training.checkpoints", got=list(shares))
+        yield InputError("must rise", where=f"{root}.checkpoints", got=list(shares))

@@ -90,6 +90,7 @@ class Works:
         facts: What is known of the workload.
         pool: Who does the jobs.
         tell: Called with (what, jobs done, jobs there are).
+        transfer: Which of the search's other workloads this is; None for its own.
         records: Key -> what is recorded of each run that was asked for.
         scorings: Key -> (members x examples, seconds) of each scoring and each choice by models.
     """
@@ -99,6 +100,7 @@ class Works:
     facts: Facts
     pool: Pool
     tell: Progress | None = None
+    transfer: int | None = None
     records: dict[str, dict[str, Any]] = field(default_factory=dict)
     scorings: dict[str, tuple[int, float]] = field(default_factory=dict)
 
@@ -139,8 +141,9 @@ class Works:
             weights=material.weights,
             labels=material.labels,
             steps=steps,
-            checkpoints=checkpoint_steps(training, steps),
+            checkpoints=() if self.transfer is not None else checkpoint_steps(training, steps),
             start=start,
+            transfer=self.transfer,
         )
 
     @property
