@@ -60,9 +60,9 @@ class SharedHistory:
         """Make every rank's history the one that holds what all have recorded; a collective call.
 
         An example that one rank alone has recorded since the last merge has the row that this rank gave it:
-        as in one process, transitions and all. For others counts, means and variances are those of one process
-        but for rounding; windows, fading and last values are those of the ranks one after the other; and
-        transitions between the observations of two ranks are not counted.
+        as in one process, transitions and all. For others counts, means and variances are those of one
+        process but for rounding; windows, fading and last values are those of the ranks one after the other;
+        and transitions between the observations of two ranks are not counted.
 
         Raises:
             InputError: The ranks' histories differ in form or data set, or a rank recorded indices out of
@@ -118,12 +118,15 @@ _OPTIONAL = ("num_classes", "fingerprint")
 
 def _identity(history: History | LossHistory) -> dict[str, int]:
     """What must be alike on all ranks, as numbers that any backend can send."""
-    told: dict[str, int] = {}
-    for name, value in description(history).items():
-        known = value is not None or name not in _OPTIONAL
-        plain = isinstance(value, int) and not isinstance(value, bool)
-        told[name] = (value if plain else _number(json.dumps(value).encode())) if known else 0
-    return told
+    return {
+        name: 0 if value is None and name in _OPTIONAL else _plain(value)
+        for name, value in description(history).items()
+    }
+
+
+def _plain(value: object) -> int:
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    return value if whole else _number(json.dumps(value).encode())
 
 
 def _number(content: bytes) -> int:
