@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
-from headrace.errors import InputError, InputErrors
+from headrace.errors import InputErrors
 from headrace.experiments import toml
 from headrace.experiments.checks import input_errors
 from headrace.experiments.experiment import Budget, Table, WorkloadTable
@@ -162,16 +161,7 @@ class SubsetSearch(Table):
             InputError: The file cannot be read, or is not TOML.
             InputErrors: Every error of its content at once.
         """
-        where = str(path)
-        try:
-            content = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise InputError("there is no such file", where=where, fix="Check the path.") from None
-        except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"the file cannot be read ({error})", where=where) from None
-        except tomllib.TOMLDecodeError as error:
-            raise InputError(f"this is not TOML: {error}", where=where, fix="Mend the line named.") from None
-        return cls.from_dict(content, where=where)
+        return cls.from_dict(toml.read(path), where=str(path))
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any], *, where: str = "search") -> SubsetSearch:
