@@ -123,7 +123,9 @@ def test_one_process_needs_no_other() -> None:
 
 def rank_of_two(rank: int, folder: str) -> None:
     """One of two real processes; what it finds is left in the folder."""
-    torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2)
+    torch.distributed.init_process_group(
+        "gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2
+    )
     torch.set_num_threads(1)
     tables, said = [], []
     for form in FORMS:

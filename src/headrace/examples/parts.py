@@ -24,6 +24,9 @@ from headrace.examples.moments import Layout
 COUNT = 2
 """The column of a growing row that counts observations."""
 
+CHUNK = 1 << 14
+"""Rows that are joined at a time: they stay in the processor's cache."""
+
 Rows = Float[Tensor, "rows columns"]
 Parts = Float[Tensor, "recorders rows columns"]
 
@@ -52,13 +55,10 @@ def united(base: Rows, parts: Parts, layout: Layout, decay: float) -> Rows:
     added = parts[..., COUNT] - base[:, COUNT]
     seen = added > 0
     rows = newest(base, parts, seen)
-    several = (seen.sum(0) > 1).nonzero()[:, 0]
-    if len(several):
-        lasts = layout.sizes[3]
-        both = _joined(
-            base[several].double(), parts[:, several].double(), added[:, several].double(), layout, decay
-        )
-        rows[several, :-lasts] = both.to(rows.dtype)
+    lasts = layout.sizes[3]
+    for several in (seen.sum(0) > 1).nonzero()[:, 0].split(CHUNK):
+        wide = base[several].double(), parts[:, several].double(), added[:, several].double()
+        rows[several, :-lasts] = _joined(*wide, layout, decay).to(rows.dtype)
     return rows
 
 
@@ -68,14 +68,23 @@ def _joined(
     """Sums, second moments and means of rows that several recorders have added to; see the module's text."""
     sums, seconds, _, _ = layout.sizes
     head, means = slice(0, sums + seconds), layout.means()
-    fading = torch.as_tensor(layout.fading(decay)[:, 0], dtype=base.dtype, device=base.device)
-    later = (added.flip(0).cumsum(0).flip(0) - added).unsqueeze(-1)
+    later = added.flip(0).cumsum(0).flip(0) - added
     shift = parts[..., means] - base[:, means]
     weighted = parts[..., :1] * shift
-    own = parts[..., head] - fading ** added.unsqueeze(-1) * base[:, head]
+    own = parts[..., head] - _faded(base[:, head], added, layout, decay)
     own[..., sums:] += (weighted * shift)[..., :seconds]
-    total = fading ** added.sum(0).unsqueeze(-1) * base[:, head] + (fading**later * own).sum(0)
-    deviations = (decay**later * weighted).sum(0)
+    total = _faded(base[:, head], added.sum(0), layout, decay) + _faded(own, later, layout, decay).sum(0)
+    deviations = (decay ** later.unsqueeze(-1) * weighted).sum(0)
     step = deviations / total[:, :1]
     total[:, sums:] -= deviations[:, :seconds] * step[:, :seconds]
     return torch.cat((total, base[:, means] + step), 1)
+
+
+def _faded(
+    head: Float[Tensor, "... rows heads"], times: Float[Tensor, "... rows"], layout: Layout, decay: float
+) -> Float[Tensor, "... rows heads"]:
+    """Sums and second moments after so many batches more that hold the example."""
+    if decay == 1.0:
+        return head
+    once = torch.as_tensor(layout.fading(decay)[:, 0], dtype=head.dtype, device=head.device)
+    return once ** times.unsqueeze(-1) * head

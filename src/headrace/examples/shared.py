@@ -24,8 +24,8 @@ CHUNK = 1 << 20
 class SharedHistory:
     """Merges what every rank has recorded, again and again, and counts nothing twice.
 
-    Each rank records what it forwards in a history of its own; `merge` makes all of them the same, to the bit:
-    the base that the ranks had in common, and on top of it what each has recorded since then.
+    Each rank records what it forwards in a history of its own; `merge` makes all of them the same, to the
+    bit: the base that the ranks had in common, and on top of it what each has recorded since then.
 
         history = History(len(train), device=device)
         shared = SharedHistory(history)     # once, on every rank
@@ -59,10 +59,10 @@ class SharedHistory:
     def merge(self) -> None:
         """Make every rank's history the one that holds what all have recorded; a collective call.
 
-        An example that one rank alone has recorded since the last merge has the row that this rank gave it: as
-        in one process, transitions and all. For others counts, means and variances are those of one process
-        but for rounding; windows, fading and last values are those of the ranks one after the other; and
-        transitions between the observations of two ranks are not counted.
+        An example that one rank alone has recorded since the last merge has the row that this rank gave it:
+        as in one process, transitions and all. For others counts, means and variances are those of one
+        process but for rounding; windows, fading and last values are those of the ranks one after the other;
+        and transitions between the observations of two ranks are not counted.
 
         Raises:
             InputError: The ranks' histories differ in form or data set, or a rank recorded indices out of
@@ -77,7 +77,7 @@ class SharedHistory:
             received = torch.empty_like(sent)
             dist.all_to_all_single(received, sent, group=self._group)
             mine = self.history.table.united(self._base[place], received)
-            dist.all_gather_into_tensor(sent.flatten(0, 1), mine, group=self._group)
+            dist.all_gather(list(sent), mine, group=self._group)
             rows.copy_(sent.flatten(0, 1)[: len(rows)])
             self._base[place] = mine
         self.history.num_classes = classes or None
@@ -103,11 +103,11 @@ class SharedHistory:
         if with_content:
             mine["content"] = _number(self.history.table.tensor.cpu().numpy().tobytes())
         told = torch.tensor([*mine.values()], dtype=torch.int64, device=self._device)
-        gathered = torch.empty(self.ranks * len(mine), dtype=torch.int64, device=self._device)
-        dist.all_gather_into_tensor(gathered, told, group=self._group)
+        gathered = [torch.empty_like(told) for _ in range(self.ranks)]
+        dist.all_gather(gathered, told, group=self._group)
         if error is not None:
             raise error
-        others = [dict(zip(mine, row, strict=True)) for row in gathered.view(self.ranks, -1).tolist()]
+        others = [dict(zip(mine, row.tolist(), strict=True)) for row in gathered]
         _check_alike(mine, others)
         return max(other["num_classes"] for other in others)
 
@@ -118,12 +118,15 @@ _OPTIONAL = ("num_classes", "fingerprint")
 
 def _identity(history: History | LossHistory) -> dict[str, int]:
     """What must be alike on all ranks, as numbers that any backend can send."""
-    told: dict[str, int] = {}
-    for name, value in description(history).items():
-        known = value is not None or name not in _OPTIONAL
-        plain = isinstance(value, int) and not isinstance(value, bool)
-        told[name] = (value if plain else _number(json.dumps(value).encode())) if known else 0
-    return told
+    return {
+        name: 0 if value is None and name in _OPTIONAL else _plain(value)
+        for name, value in description(history).items()
+    }
+
+
+def _plain(value: object) -> int:
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    return value if whole else _number(json.dumps(value).encode())
 
 
 def _number(content: bytes) -> int:
