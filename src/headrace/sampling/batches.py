@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
 
 import torch
@@ -36,6 +36,16 @@ class Batch:
     def __len__(self) -> int:
         """The number of examples."""
         return len(self.indices)
+
+    def to(self, device: torch.device | str) -> Batch:
+        """The same batch on a device."""
+        weights = None if self.weights is None else self.weights.to(device, non_blocking=True)
+        return replace(self, indices=self.indices.to(device, non_blocking=True), weights=weights)
+
+    def only(self, part: slice) -> Batch:
+        """A part of the batch as a batch of its own."""
+        weights = None if self.weights is None else self.weights[part]
+        return replace(self, indices=self.indices[part], weights=weights, sizes=None)
 
     def parts(self, workers: int) -> list[slice]:
         """The part of each worker: contiguous, together the batch, none empty.
