@@ -5,6 +5,7 @@ Chitta et al. (2019, arXiv 1905.12737), with choosing from the whole pool after 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -22,7 +23,7 @@ from headrace.experiments.subsets.chains import Acquired, Chain, Round
 from headrace.experiments.subsets.choosing import add, empty
 from headrace.experiments.subsets.oracle import Book, Show, Waiting, ask, take_answers
 from headrace.experiments.subsets.outcome import Measured, Outcome, Transferred
-from headrace.experiments.subsets.pool import Pool
+from headrace.experiments.subsets.pool import Doer, Pool
 from headrace.experiments.subsets.rounds import (
     COMPARISON,
     Cost,
@@ -40,6 +41,7 @@ from headrace.experiments.subsets.work import Material, Members, Progress, Works
 
 if TYPE_CHECKING:
     from headrace.experiments.subsets.jobs import RunJob
+    from headrace.experiments.subsets.joined import JoinedPool
 
 PROCESSES_PER_GPU = 4
 _Stage = tuple[int, str, str, int]
@@ -68,6 +70,9 @@ def search_subset(
         announce: Called with what every stage will cost, before anything is trained.
         progress: Called from this thread after every job.
 
+    Under torchrun every process calls this, with the same arguments and the same folder: the first one
+    searches, all of them train, score and choose, and all return the same.
+
     Returns:
         The finished search, or one that waits for labels.
 
@@ -79,7 +84,10 @@ def search_subset(
         StorageError: The folder cannot be written.
     """
     directory = Path(directory)
-    with lock.exclusive(directory), _Opened(spec, processes) as opened:
+    joined = _join(spec, processes) if "RANK" in os.environ else None
+    if joined is not None and joined.rank > 0:
+        return joined.serve()
+    with _Opened(spec, processes, joined) as opened, lock.exclusive(directory):
         check_ready(spec, opened.facts)
         for number, other in enumerate(opened.others):
             check_transfer(spec, number, opened.facts, other)
@@ -91,18 +99,32 @@ def search_subset(
             running.take(answers)
         if announce is not None:
             announce(costs)
-        return running.to_the_end()
+        opened.pool.outcome = running.to_the_end()
+        return opened.pool.outcome
+
+
+def _join(spec: SubsetSearch, processes: int | None) -> JoinedPool | None:
+    """The processes that torchrun started, or None where this one is alone."""
+    from headrace.experiments.subsets.joined import JoinedPool
+    from headrace.training.parallel.joining import under_torchrun
+
+    if not under_torchrun():
+        return None
+    if processes is not None:
+        fix = "Leave it out: torchrun's --nproc-per-node says how many there are."
+        raise InputError("has no effect under torchrun", where="processes", got=processes, fix=fix)
+    return JoinedPool(spec)
 
 
 class _Opened:
     """A pool and what it found out; on GPUs, opened again with fewer workers where so many would not fit."""
 
-    def __init__(self, spec: SubsetSearch, processes: int | None) -> None:
+    def __init__(self, spec: SubsetSearch, processes: int | None, joined: Doer | None) -> None:
         self._spec = spec
-        self._processes = processes
+        self._processes = processes if joined is None else joined.processes
+        self.pool: Doer = joined or Pool(spec, processes or cores())
 
     def __enter__(self) -> _Opened:
-        self.pool = Pool(self._spec, self._processes or cores())
         try:
             self.facts, *self.others = self._inspect()
             most = PROCESSES_PER_GPU * self.facts.gpus or self.pool.processes

@@ -18,7 +18,7 @@ import numpy as np
 
 from headrace.errors import DamagedError
 from headrace.experiments.subsets.methods import Select
-from headrace.experiments.subsets.pool import Pool, Tell
+from headrace.experiments.subsets.pool import Doer, Tell
 from headrace.experiments.subsets.rounds import Facts, checkpoint_steps, run_steps
 from headrace.experiments.subsets.search import SubsetSearch, TrainingTable
 from headrace.random import Name
@@ -98,7 +98,7 @@ class Works:
     directory: Path
     spec: SubsetSearch
     facts: Facts
-    pool: Pool
+    pool: Doer
     tell: Progress | None = None
     transfer: int | None = None
     records: dict[str, dict[str, Any]] = field(default_factory=dict)
