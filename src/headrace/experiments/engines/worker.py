@@ -102,10 +102,19 @@ class Worker:
             trial = RunningTrial(setting=setting, study=task.study, trial=task.trial)
         start = len(trial.rows)
         trial.advance(task.until, lambda: self._bounds[task.number])
+        taken = tuple(trial.checkpoints)
+        trial.checkpoints.clear()
         keep = not trial.settled and len(self._suspended) < self._room
         if keep:
             self._suspended[key] = trial
-        return Report(task=task, record=trial.record(), start=start, rows=trial.rows[start:], suspended=keep)
+        return Report(
+            task=task,
+            record=trial.record(),
+            start=start,
+            rows=trial.rows[start:],
+            suspended=keep,
+            checkpoints=taken,
+        )
 
     def forget(self, study: str) -> None:
         """Let go of a decided study's trials."""

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float, Int64
-from safetensors.torch import load_file, save
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from headrace import random
@@ -27,12 +27,13 @@ from headrace.ensembles import EnsembleStatistics, Member, score_members
 from headrace.ensembles.acquisition import FUNCTIONS
 from headrace.ensembles.features import last_layer
 from headrace.errors import InputError
+from headrace.experiments import checkpoints, store
 from headrace.experiments.engines.worker import pick_device
 from headrace.experiments.files import write_whole
 from headrace.experiments.subsets.data import Part, checksum, mean_one, weighted
 from headrace.experiments.subsets.picking import Picker, PickJob
 from headrace.experiments.subsets.rounds import Facts
-from headrace.experiments.subsets.search import SubsetSearch
+from headrace.experiments.subsets.search import MembersTable, SubsetSearch
 from headrace.experiments.subsets.search_checks import NEEDS_LABELS
 from headrace.random import Name
 from headrace.sampling.batches import Batch, shuffled_batches
@@ -200,7 +201,7 @@ class Workshop:
             num_classes=classes,
             classes=names,
             metric=f"{split}/{workload.metric_name}",
-            members=own_checkpoints(own.checkpoints) if own else (),
+            members=_given(own) if own and not self._trains_only else (),
             gpus=torch.cuda.device_count() if self._device.type == "cuda" else 0,
             features=self._features(),
         )
@@ -348,6 +349,13 @@ class Workshop:
         return EnsembleStatistics(job.stop - job.start, self._num_classes(), precision="float64")
 
 
+def _given(own: MembersTable) -> tuple[str, ...]:
+    """The paths of members that there are already."""
+    if own.experiment is None:
+        return own_checkpoints(own.checkpoints or ())
+    return tuple(map(str, checkpoints.members(store.load(own.experiment), best=own.best)))
+
+
 def own_checkpoints(patterns: Sequence[str]) -> tuple[str, ...]:
     """The files that the patterns name, sorted within each, each once.
 
@@ -370,9 +378,7 @@ def own_checkpoints(patterns: Sequence[str]) -> tuple[str, ...]:
 
 
 def _save(model: nn.Module, path: Path) -> None:
-    # Clones, since safetensors refuses tensors that share memory (tied weights).
-    state = {name: value.detach().cpu().clone().contiguous() for name, value in model.state_dict().items()}
-    write_whole(path, save(state))
+    write_whole(path, checkpoints.packed(model))
 
 
 def _pieces(indices: np.ndarray) -> list[np.ndarray]:

@@ -176,6 +176,10 @@ def _member_errors(spec: SubsetSearch) -> Iterator[InputError]:
         if spec.training is None:
             yield InputError("is missing", where="training", fix="Add it, or [members] with checkpoints.")
         return
+    if (spec.members.checkpoints is None) == (spec.members.experiment is None):
+        yield InputError("give either checkpoints or experiment", where="members")
+    if spec.members.best is not None and spec.members.experiment is None:
+        yield InputError("has no effect without experiment", where="members.best", fix=_OUT)
     if spec.training is not None and spec.comparison is None:
         yield InputError(
             "has no effect: the members are given and nothing is compared",
