@@ -11,6 +11,8 @@ from pydantic import BaseModel, ValidationError
 from headrace.errors import InputError
 from headrace.experiments.policy_checks import policy_errors
 from headrace.experiments.space import INTEGERS, Choices, Entry, Range
+from headrace.experiments.subsets.names import is_built_in, is_file
+from headrace.experiments.subsets.restriction import check_subset
 from headrace.training import recipe
 
 if TYPE_CHECKING:
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 
     from headrace.experiments.experiment import Experiment
 
-AXES: Mapping[str, tuple[object, ...]] = {"subset": ("full",), "workers": (1,)}
+AXES: Mapping[str, tuple[object, ...]] = {"workers": (1,)}
 """Axis of the grid -> the values that can be run."""
 
 _TAGS = ("range", "choices", "constant")
@@ -90,6 +92,7 @@ def cross_checks(experiment: Experiment) -> list[InputError]:
     """What is wrong with tables that are each right by themselves; nothing that has no effect is accepted."""
     return [
         *_grid_errors(experiment),
+        *_subset_errors(experiment),
         *policy_errors(experiment),
         *_space_errors(experiment),
         *_training_errors(experiment),
@@ -115,6 +118,25 @@ def _grid_errors(experiment: Experiment) -> Iterator[InputError]:
                     got=value,
                     fix=f"Use one of: {', '.join(map(repr, values))}.",
                 )
+
+
+def _subset_errors(experiment: Experiment) -> Iterator[InputError]:
+    grid, files = experiment.grid.subset, experiment.subsets
+    for name in grid:
+        if name not in files:
+            try:
+                check_subset(name)
+            except InputError as error:
+                yield error
+    for name, path in files.items():
+        where = f"subsets.{name}"
+        if name not in grid:
+            fix = did_you_mean(name, grid)
+            yield InputError("has no effect: the subset is not in the grid", where=where, got=name, fix=fix)
+        if is_built_in(name):
+            yield InputError("this name is taken", where=where, got=name, fix="Choose another.")
+        if not is_file(path):
+            yield InputError("must be the path of a subset file (.parquet)", where=where, got=path)
 
 
 def _space_errors(experiment: Experiment) -> Iterator[InputError]:
