@@ -13,17 +13,19 @@ from headrace.random import generator
 from headrace.sampling import draws
 from headrace.sampling.draws import draw_with_replacement, draw_without_replacement, permutation, shuffle
 
-FORMS = ["guided", "sorted", "systematic"]
+INDEPENDENT = ["proposed", "guided", "sorted"]
+FORMS = [*INDEPENDENT, "systematic"]
 
 
 def _draw(form, weights, size, rng, monkeypatch):
+    monkeypatch.setattr(draws, "_EVEN", np.inf if form == "proposed" else 0)
     if form == "sorted":
         monkeypatch.setattr(draws, "_SORTED_FROM", 1)
         monkeypatch.setattr(draws, "_STRETCH", 97)
     return draw_with_replacement(weights, size, rng, systematic=form == "systematic")
 
 
-@pytest.mark.parametrize("form", ["guided", "sorted"])
+@pytest.mark.parametrize("form", INDEPENDENT)
 @pytest.mark.parametrize("spread", [0.0, 1.0, 4.0])
 def test_independent_draws_follow_the_weights(form, spread, monkeypatch):
     rng = generator(0, "test", form)
@@ -40,7 +42,7 @@ def test_independent_draws_follow_the_weights(form, spread, monkeypatch):
     assert chisquare(pooled[wanted > 0], wanted[wanted > 0]).pvalue > 1e-3
 
 
-@pytest.mark.parametrize("form", ["guided", "sorted"])
+@pytest.mark.parametrize("form", INDEPENDENT)
 def test_independent_draws_are_independent(form, monkeypatch):
     rng = generator(1, "pairs", form)
     weights = np.array([1.0, 2.0, 5.0])
@@ -50,7 +52,30 @@ def test_independent_draws_are_independent(form, monkeypatch):
     assert chisquare(pairs, np.outer(p, p).ravel() * pairs.sum()).pvalue > 1e-3
 
 
-@pytest.mark.parametrize("form", FORMS)
+def test_proposals_follow_weights_of_less_than_a_byte(monkeypatch):
+    rng = generator(6, "byte")
+    # A 256th of the largest weight is where the table of bytes ends and further bits decide.
+    weights = np.tile([1.0, 1 / 256, 1 / 255, 1 / 257, 1e-3, 1e-5, 255 / 256, 0.999999, 0.0], 50)
+    size = 2_000_000
+    counts = np.bincount(_draw("proposed", weights, size, rng, monkeypatch), minlength=len(weights))
+    by_weight = counts.reshape(50, 9).sum(0)
+    expected = weights[:9] / weights[:9].sum() * size
+    assert by_weight[-1] == 0
+    assert chisquare(by_weight[:-1], expected[:-1]).pvalue > 1e-3
+
+
+def test_even_weights_are_drawn_by_proposals_and_uneven_ones_are_not(monkeypatch):
+    def refuse(*_):
+        raise AssertionError("not this way")
+
+    rng = generator(7, "which")
+    monkeypatch.setattr(draws, "_guided", refuse)
+    assert len(draw_with_replacement([1.0, 0.5, 1.5], 10, rng)) == 10
+    with pytest.raises(AssertionError):
+        draw_with_replacement([1.0, 0.0, 0.0, 0.0], 10, rng)
+
+
+@pytest.mark.parametrize("form", ["guided", "sorted", "systematic"])
 def test_very_small_weights(form, monkeypatch):
     rng = generator(2, "small", form)
     weights = np.full(100_000, 1e-12)

@@ -27,6 +27,12 @@ _STRETCH = 1 << 14
 _CACHED = 1 << 15
 """Draws made at a time, so that what lies between the steps stays in the cache."""
 
+_PROPOSED = 1 << 16
+"""Examples proposed at a time."""
+
+_EVEN = 3
+"""Up to this ratio of the largest weight to the mean, proposing and rejecting is the fastest."""
+
 _GUIDED_STEPS = 16
 """Steps from the guide's entry before a draw falls back to bisection (many tiny weights in one cell)."""
 
@@ -67,8 +73,10 @@ def draw_with_replacement(
 ) -> Int[np.ndarray, " draws"]:
     """Draw `size` indices, each example with probability proportional to its weight, in random order.
 
-    Independent draws invert the cumulative weights, by a guide table (Chen and Asmodt 1974) or, where the
-    table would miss the caches, by sorted uniforms (normalised partial sums of exponentials) and a shuffle.
+    Independent draws of even weights (the largest at most three times the mean) propose any example and
+    reject it in proportion to what its weight lacks (von Neumann 1951). Others invert the cumulative weights,
+    by a guide table (Chen and Asmodt 1974) or, where the table would miss the caches, by sorted uniforms
+    (normalised partial sums of exponentials) and a shuffle.
     Systematic draws (Madow 1949) use one uniform number: an example expected `c` times is drawn `floor(c)` or
     `ceil(c)` times, the least variance that counts can have; they are no longer independent of each other.
 
@@ -92,6 +100,9 @@ def draw_checked(
     values: Float[np.ndarray, " examples"], size: int, rng: np.random.Generator, *, systematic: bool
 ) -> Int[np.ndarray, " draws"]:
     """`draw_with_replacement` of weights that come from `checked_weights`."""
+    largest, mean = float(values.max()), float(values.mean())
+    if largest <= _EVEN * mean and not systematic:
+        return _accepted(values, largest, largest / mean, size, rng)
     cumulative = np.cumsum(values)
     if systematic:
         return _systematic(cumulative, size, rng)
@@ -183,6 +194,40 @@ def _systematic(
     counts = np.diff(cumulative, prepend=0.0).astype(np.int64)
     drawn = np.repeat(np.arange(counts.size, dtype=np.int64), counts)
     return shuffle(drawn, rng)
+
+
+def _accepted(
+    values: Float[np.ndarray, " examples"], largest: float, ratio: float, size: int, rng: np.random.Generator
+) -> Int[np.ndarray, " draws"]:
+    """Independent draws in random order: an example is proposed and taken where u x largest < its weight.
+
+    The first 8 bits of u decide all but one proposal in 256, by a table of bytes, which is an eighth of the
+    weights and so mostly in the cache; the other bits are drawn where they are needed.
+
+    Args:
+        values: The weights.
+        largest: The largest of them.
+        ratio: `largest` over their mean: how many proposals a draw takes on average.
+        size: How many to draw.
+        rng: The generator.
+    """
+    sure = np.empty(values.size, dtype=np.uint8)
+    # A little less than 256, so that the largest weight is still a byte.
+    np.multiply(values, 256 * (1 - 2**-50) / largest, out=sure, casting="unsafe")
+    drawn = np.empty(size, dtype=np.int64)
+    done = 0
+    while done < size:
+        proposed = rng.integers(0, values.size, min(_PROPOSED, int(ratio * (size - done)) + 16))
+        level = rng.integers(0, 256, proposed.size, dtype=np.uint8)
+        known = sure.take(proposed)
+        taken = level < known
+        close = np.flatnonzero(level == known)
+        points = (level[close] + rng.random(close.size)) * (largest / 256)
+        taken[close] = points < values[proposed[close]]
+        chosen = proposed.compress(taken)[: size - done]
+        drawn[done : done + chosen.size] = chosen
+        done += chosen.size
+    return drawn
 
 
 def _bisect_sorted(
