@@ -110,9 +110,9 @@ def run(
         "unit": "ms",
         "ratio": ready.ratio,
         "ratio_quartiles": [ready.ratio_low, ready.ratio_high],
-        "measured": f"{examples:,} weighted draws with replacement, weights of 0.5 to 1.5 (lognormal ones under "
-        f"'uneven_ready'), until the first batch of {batch_size} indices is handed over; until the last one is "
-        "under 'batches_consumed', one by one under 'singles_consumed'",
+        "measured": f"{examples:,} weighted draws with replacement, weights of 0.5 to 1.5 (lognormal under "
+        f"'uneven_ready'), until the first batch of {batch_size} indices is handed over; until the last "
+        "one is under 'batches_consumed', one by one under 'singles_consumed'",
         "peer_name": "torch.utils.data.WeightedRandomSampler (in BatchSampler)",
         "batches_consumed": summary(against(ours, consumed, peer)),
         "singles_consumed": summary(against(ExampleSampler(weights), consumed, peer_singles)),

@@ -11,7 +11,13 @@ from scipy.stats import chisquare
 from headrace.errors import InputError
 from headrace.random import generator
 from headrace.sampling import draws
-from headrace.sampling.draws import draw_with_replacement, draw_without_replacement, permutation, shuffle
+from headrace.sampling.draws import (
+    checked_weights,
+    draw_with_replacement,
+    draw_without_replacement,
+    permutation,
+    shuffle,
+)
 from headrace.sampling.proposals import cut
 
 FORMS = ["independent", "systematic"]
@@ -67,7 +73,7 @@ def test_weights_of_less_than_a_byte_are_followed(heaviest):
     )
 )
 def test_cells_hold_the_weights_and_at_most_three_are_proposed_a_draw(weights):
-    weights = np.array(weights)
+    weights = checked_weights(weights)
     cells = cut(weights)
     owner = cells.examples(np.arange(len(cells.levels)))
     held = np.bincount(owner, cells.shares[owner], minlength=len(weights))

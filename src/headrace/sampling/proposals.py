@@ -61,7 +61,7 @@ class Cells:
 
 
 def cut(weights: Float[np.ndarray, " examples"]) -> Cells:
-    """The cells of non-negative finite weights, not all zero."""
+    """The cells of weights that come from `draws.checked_weights`."""
     bound = float(min(weights.max(), _BOUND * weights.mean()))
     heavy = np.flatnonzero(weights > bound)
     parts = np.ceil(weights[heavy] / bound).astype(np.int64)
@@ -82,7 +82,7 @@ def propose(
     """`size` independent draws, each example with probability proportional to its weight.
 
     Args:
-        weights: Non-negative, finite, not all zero.
+        weights: From `draws.checked_weights`.
         size: How many to draw.
         rng: The generator.
 
