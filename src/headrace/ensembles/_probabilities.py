@@ -131,9 +131,7 @@ def checked_entropies(
     return result
 
 
-def _raise_first_bad(
-    rows: Tensor, tolerance: float, *, first: int, where: str, multilabel: bool
-) -> None:
+def _raise_first_bad(rows: Tensor, tolerance: float, *, first: int, where: str, multilabel: bool) -> None:
     sums = row_sums(rows)
     outside = ~((rows >= 0) & (rows <= 1 + tolerance)).all(1)
     bad = outside if multilabel else outside | ~((sums - 1).abs() <= tolerance)
