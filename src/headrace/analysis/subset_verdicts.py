@@ -14,7 +14,7 @@ from headrace.analysis.policy_verdicts import cells, parts, worth
 from headrace.experiments.records import FULL
 from headrace.experiments.subsets.names import is_random
 
-AS_LARGE = 0.05
+AS_LARGE = 0.1
 """Two subsets are as large as each other where their sizes differ by at most this share of the larger one."""
 
 

@@ -50,8 +50,9 @@ def log(values: Float[Tensor, "batch classes"]) -> Float[Tensor, "batch classes"
 
 
 def winners(probabilities: Float[Tensor, "batch classes"]) -> Int64[Tensor, " batch"]:
-    """The most probable class of each row, the first where several tie; on the host by NumPy, as for `log`."""
-    values = _plain(probabilities)
+    """The most probable class of each row, the first where several tie; on the host by NumPy, like `log`."""
+    half = probabilities.dtype not in (torch.float32, torch.float64)
+    values = probabilities.float() if half else probabilities
     return torch.from_numpy(values.numpy().argmax(1)) if values.device.type == "cpu" else values.argmax(1)
 
 
@@ -72,11 +73,6 @@ def _entropies(probabilities: Float[Tensor, "batch classes"]) -> tuple[Float[Ten
     # 0 ln 0 came out as NaN; mending it only where there is a zero spares the others a pass.
     odd = bool(sums.isnan().any())
     return -(row_sums(products.nan_to_num_(nan=0.0)) if odd else sums), odd
-
-
-def _plain(values: Tensor) -> Tensor:
-    """The values in a type that all operations know."""
-    return values if values.dtype in (torch.float32, torch.float64) else values.float()
 
 
 def check_shape(probabilities: Tensor, num_classes: int, where: str) -> None:
@@ -127,7 +123,7 @@ def checked_entropies(
         positive = not odd or bool(values.min() >= 0)
         good = positive and bool(row_sums(values).sub_(1).abs_().max() <= tolerance)
     if not good:
-        _raise_first_bad(_plain(probabilities), tolerance, first=first, where=where, multilabel=multilabel)
+        _raise_first_bad(values, tolerance, first=first, where=where, multilabel=multilabel)
     return result
 
 

@@ -48,7 +48,7 @@ class EnsembleStatistics:
         num_classes: The number of classes; at least 2, or at least 1 with `multilabel`.
         multilabel: Each class is a yes-or-no question of its own (sigmoid outputs): rows need not sum to one,
             and entropy and mutual information are sums of the classes' own; there are no votes and no errors.
-        votes: Keep votes. Without them there is no variation ratio, and adding is VOTES_SPEED.
+        votes: Keep votes. Without them there is no variation ratio, and adding takes about half the time.
         precision: `float64`, `float32`, or `auto`: float64 up to 2 GiB of sums.
         device: Where the sums are kept.
 
@@ -234,13 +234,11 @@ class EnsembleStatistics:
         """Add checked rows: all but their entropies."""
         rows = slice(start, start + len(values))
         self.probability_sum[rows] += values
-        if self.votes is not None or targets is not None:
-            voted = winners(values)
-            if self.votes is not None:
-                self.votes.add(start, voted, self.members[rows])
-            if targets is not None:
-                self.errors[rows] += voted != targets.to(voted.device)
-                self.targeted[rows] += 1
+        if self.votes is not None:
+            self.votes.add(start, values, self.members[rows])
+        if targets is not None:
+            self.errors[rows] += winners(values) != targets.to(values.device)
+            self.targeted[rows] += 1
         self.members[rows] += 1
 
     def _check_interval(self, interval: Interval, member: str | None, where: str) -> None:

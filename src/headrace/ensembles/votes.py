@@ -10,8 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import torch
-from jaxtyping import Int, Int64
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
+
+from headrace.ensembles._probabilities import winners
 
 _COUNT_DTYPES = (torch.uint8, torch.int16, torch.int32)
 _EMPTY = -1
@@ -24,6 +26,17 @@ def smallest_signed(largest: int) -> torch.dtype:
     return next(
         d for d in (torch.int8, torch.int16, torch.int32, torch.int64) if torch.iinfo(d).max >= largest
     )
+
+
+def one_hot_votes(probabilities: Float[Tensor, "batch classes"]) -> Bool[Tensor, "batch classes"]:
+    """True at the most probable class of each row, the first where several tie.
+
+    Comparing with the maximum is the fastest way for few classes; ties are rare and mended.
+    """
+    votes = probabilities == probabilities.amax(1, keepdim=True)
+    if int(votes.count_nonzero()) > len(votes):
+        votes = torch.zeros_like(votes).scatter_(1, winners(probabilities)[:, None], value=True)
+    return votes
 
 
 class Votes:
@@ -42,21 +55,22 @@ class Votes:
         self.ballots: list[Int[Tensor, " examples"]] = []
         self.counts: Int[Tensor, "examples classes"] | None = None
 
-    def add(self, start: int, classes: Int64[Tensor, " batch"], members: Int[Tensor, " batch"]) -> None:
-        """Add one vote for each example from `start` on.
+    def add(
+        self, start: int, probabilities: Float[Tensor, "batch classes"], members: Int[Tensor, " batch"]
+    ) -> None:
+        """Add each row's vote for its most probable class (the first of those that tie), from `start` on.
 
         Args:
             start: The first example.
-            classes: The class that each votes for.
+            probabilities: One member's probabilities.
             members: How many votes each of these examples had before.
         """
         needed = int(members.max()) + 1
         counts = self._make_room(needed)
         if counts is not None:
-            flat = counts[start : start + len(classes)].view(-1)
-            places = torch.arange(0, len(flat), self.num_classes, device=flat.device) + classes
-            flat.index_add_(0, places, torch.ones_like(classes, dtype=flat.dtype))
+            counts[start : start + len(probabilities)] += one_hot_votes(probabilities)
             return
+        classes = winners(probabilities)
         for slot in range(int(members.min()), needed):
             column = self.ballots[slot][start : start + len(classes)]
             column.copy_(torch.where(members == slot, classes.to(column.dtype), column))
