@@ -1,7 +1,7 @@
 """What one rank of several does to be timed: it joins the others, steps with them, exchanges gradients.
 
-These functions run in the worker processes, on all ranks at once; torch's DistributedDataParallel averages
-the gradients, over gloo on the CPU and NCCL on GPUs.
+These functions run in the worker processes, on all ranks at once. The ranks share each batch as in any
+data-parallel training (`headrace.training.parallel`), over gloo on the CPU and NCCL on GPUs.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ import math
 import time
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
 import torch.distributed as dist
-from torch import nn
-from torch.nn.parallel import DistributedDataParallel
 
 from headrace.experiments.throughput import BLOCK_SECONDS, BLOCKS, WARM_UP, Timing, timing
+from headrace.training.parallel import ProcessWorld
 
 if TYPE_CHECKING:
     from headrace.experiments.records import StudyKey
@@ -45,24 +45,7 @@ def join(setting: Setting, rank: int, workers: int, store: str) -> None:
 
 def steps(setting: Setting, rank: int, workers: int, study: StudyKey, seconds: float) -> Timing:
     """The step times of this rank; steps end together, since each averages its gradients with all others."""
-    batch_size = study.configuration.batch_size
-    share = (batch_size + workers - 1 - rank) // workers
-    model = shared_model(setting, study)
-    return timing(
-        setting,
-        study,
-        seconds,
-        model=model,
-        share=share,
-        workers=workers,
-        agree=lambda value: _most(setting, value),
-    )
-
-
-def shared_model(setting: Setting, study: StudyKey) -> nn.Module:
-    """The workload's model, whose gradients are averaged over the ranks as they are computed."""
-    places = [setting.device] if setting.device.type == "cuda" else None
-    return DistributedDataParallel(setting.new_model(study, 0), device_ids=places)
+    return timing(setting, study, seconds, world=ProcessWorld(), agree=partial(_most, setting))
 
 
 def exchange(setting: Setting, rank: int, workers: int, study: StudyKey, seconds: float) -> list[float]:

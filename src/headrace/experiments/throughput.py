@@ -25,12 +25,15 @@ if TYPE_CHECKING:
     from torch import nn
 
     from headrace.experiments.trial import Setting
+    from headrace.training.parallel import World
 
 THROUGHPUT = "throughput.json"
 WARM_UP = 3
 """Steps before anything is timed: memory is allocated, kernels are chosen."""
 BLOCK_SECONDS = 0.02
 """A block of steps lasts at least so long, so that the clock and the one wait for the device do not count."""
+MEETING_SECONDS = 0.1
+"""The same for several workers, who tell each other at a block's end that they are there."""
 BLOCKS = (7, 100)
 """The fewest and the most blocks: seven bound the median at 95 %."""
 
@@ -212,9 +215,7 @@ def timing(
     study: StudyKey,
     seconds: float,
     *,
-    model: nn.Module | None = None,
-    share: int | None = None,
-    workers: int = 1,
+    world: World | None = None,
     agree: Callable[[float], float] = float,
 ) -> Timing:
     """The step times of one process.
@@ -223,22 +224,14 @@ def timing(
         setting: The workload and the device.
         study: The optimiser and the batch size.
         seconds: About how long it is timed.
-        model: What is trained; None for a model of the workload's own.
-        share: How many examples of each batch are this process's; None for all.
-        workers: How many processes share the batch.
-        agree: Makes the seconds of a step, from which the number of steps follows, alike on all of them.
+        world: The workers that share each batch; None for one.
+        agree: Makes the seconds of a step, from which the number of steps follows, alike in all processes.
     """
-    size = study.configuration.batch_size
-    block = partial(
-        block_seconds,
-        setting,
-        setting.new_model(study, 0) if model is None else model,
-        study.optimizer,
-        size if share is None else share,
-    )
+    size, workers = study.configuration.batch_size, 1 if world is None else world.workers
+    block = partial(block_seconds, setting, setting.new_model(study, 0), study.optimizer, size, world=world)
     forget_peak(setting)
     probe = agree(min(block(blocks=WARM_UP, steps=1)))
-    steps = max(1, math.ceil(BLOCK_SECONDS / probe))
+    steps = max(1, math.ceil((BLOCK_SECONDS if workers == 1 else MEETING_SECONDS) / probe))
     blocks = min(max(int(seconds / (steps * probe)), BLOCKS[0]), BLOCKS[1])
     times = block(blocks=blocks + 1, steps=steps)
     return Timing(
@@ -252,7 +245,14 @@ def timing(
 
 
 def block_seconds(
-    setting: Setting, model: nn.Module, optimizer: str, batch_size: int, *, blocks: int, steps: int
+    setting: Setting,
+    model: nn.Module,
+    optimizer: str,
+    batch_size: int,
+    *,
+    blocks: int,
+    steps: int,
+    world: World | None = None,
 ) -> list[float]:
     """Seconds of `blocks` blocks of `steps` steps each; each ends when the device has done it."""
     from headrace.sampling.batches import shuffled_batches
@@ -272,6 +272,7 @@ def block_seconds(
         evaluation_steps=range(0, blocks * steps + 1, steps),
         evaluate=lambda _: {},
         microbatch=setting.experiment.training.microbatch,
+        world=world,
     )
     return list(_laps(trained))
 

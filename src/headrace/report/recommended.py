@@ -27,9 +27,9 @@ WORDS = Words(
     title="Time to the goal and its cost, by batch size and workers",
     caption=(
         "Steps to the goal times the measured seconds of a step. First: how long it takes. Second: what it "
-        "costs, the time of all workers together. The bar through a point is its 95 % interval. Ringed are "
-        "the fastest option, the cheapest, and the best compromise: the least product of relative time and "
-        "relative cost.",
+        "costs, the time of all workers together. The bar through a point is its 95 % interval. The ring is "
+        "about the fastest option in the first panel and about the cheapest in the second, the square about "
+        "the best compromise: the least product of relative time and relative cost.",
         "Where the lines of one and of several workers lie together in the first panel, more workers buy no "
         "time; as far as they part in the second, they cost more. Times are those of the machine on which "
         "headrace throughput was run, with shuffled batches and without evaluations.",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from headrace.report.canvas import (
     Box,
@@ -24,26 +24,34 @@ if TYPE_CHECKING:
     from headrace.report.recommended import Choice
 
 _BOX = Box(left=58, top=42)
-_RING = 15
+_RING: dict[str, Any] = {"marker": "o", "markersize": 13, "markerfacecolor": "none", "markeredgewidth": 1.6}
+_FRAME: dict[str, Any] = _RING | {"marker": "s", "markersize": 17}
 _TOP = 10
 """The highest interval end that widens an axis, over the highest point."""
 
 
 def draw(choices: Sequence[Choice], layout: Layout) -> Figure:
-    """A panel for time and one for cost; the best options are ringed and named."""
+    """A panel for time and one for cost; the best options are ringed."""
     curves = list(dict.fromkeys(choice.curve for choice in choices))
-    handles = [_handle(name, place) for place, name in enumerate(curves)]
+    handles = [
+        *(_handle(name, place) for place, name in enumerate(curves)),
+        common.line_handle("the fastest, the cheapest", color=INK, linestyle="", **_RING),
+        common.line_handle("the best compromise", color=INK, linestyle="", **_FRAME),
+    ]
     head = legend_height(handles, layout.width)
     canvas, frames = panel_grid(layout, 2, columns=layout.panels, height=290, box=_BOX, head=head)
-    panels: list[tuple[str, Callable[[Choice], int], tuple[str, ...]]] = [
-        ("time to the goal (s)", lambda _: 1, ("fastest", "best compromise")),
-        ("cost (device seconds)", lambda choice: choice.workers, ("cheapest", "best compromise")),
+    panels: list[tuple[str, Callable[[Choice], int], str]] = [
+        ("time to the goal (s)", lambda _: 1, "fastest"),
+        ("cost (device seconds)", lambda choice: choice.workers, "cheapest"),
     ]
-    for axes, (title, times, aims) in zip(frames, panels, strict=True):
+    for axes, (title, times, best) in zip(frames, panels, strict=True):
         _panel(axes, choices, curves, times)
         heading(axes, title, left=_BOX.left)
         for choice in choices:
-            _ring(axes, choice, times(choice) * choice.seconds, [a for a in choice.best_as if a in aims])
+            for aim, style in ((best, _RING), ("best compromise", _FRAME)):
+                if aim in choice.best_as:
+                    x = common.dodged(choice.batch_size, curves.index(choice.curve), len(curves))
+                    axes.plot([x], [times(choice) * choice.seconds], color=INK, zorder=5, **style)
     canvas.legend(handles)
     return canvas.figure
 
@@ -68,29 +76,3 @@ def _panel(
         spans = [(times(choice) * choice.interval[0], times(choice) * choice.interval[1]) for choice in some]
         common.joined(axes, xs, ys, place)
         common.draw_points(axes, list(zip(xs, ys, strict=True)), spans, place)
-
-
-def _ring(axes: Axes, choice: Choice, height: float, aims: Sequence[str]) -> None:
-    """A ring about an option that is the best of this panel, with its name below."""
-    if not aims:
-        return
-    axes.plot(
-        [choice.batch_size],
-        [height],
-        marker="o",
-        markersize=_RING,
-        markerfacecolor="none",
-        markeredgecolor=INK,
-        markeredgewidth=1.6,
-        zorder=5,
-    )
-    axes.annotate(
-        ",\n".join(aims),
-        xy=(choice.batch_size, height),
-        xytext=(0, -12),
-        textcoords="offset points",
-        ha="center",
-        va="top",
-        zorder=6,
-        bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 1},
-    )
