@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from headrace.report.figures import Absent, Picture
 from headrace.report.numbers import plain, whole
+from headrace.report.recommended import Recommended
 from headrace.report.tuning import trends
 from headrace.report.values import Curve, Fit, Point
 from headrace.report.words import GLOSSARY
@@ -60,6 +61,7 @@ def page(
     provenance: Provenance,
     *,
     metric: str,
+    advice: Recommended | None = None,
 ) -> str:
     """The whole page as HTML; one file that fetches nothing."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -75,6 +77,7 @@ def page(
     return environment.get_template("report.html").render(
         results=analysis.results,
         metric=metric,
+        advice=advice,
         summary=[summary_row(curve) for curve in curves],
         figures=shown,
         absent=[figure for figure in figures if isinstance(figure, Absent)],

@@ -15,6 +15,7 @@ from headrace.experiments.files import write_whole
 from headrace.report.figures import Absent, Picture, figures
 from headrace.report.numbers import whole
 from headrace.report.page import Provenance, Shown, page
+from headrace.report.recommended import recommended
 from headrace.report.values import curves
 
 if TYPE_CHECKING:
@@ -44,10 +45,12 @@ def write_report(
     metric = str(analysis.results.get("goal_metric", "validation/error")).removeprefix("validation/")
     found = curves(analysis)
     shown: list[Shown | Absent] = []
-    for figure in figures(analysis, found, metric=metric):
+    advice = recommended(directory)
+    drawable = [*([advice.figure] if advice else []), *figures(analysis, found, metric=metric)]
+    for figure in drawable:
         drawn = figure if isinstance(figure, Absent) else _drawn(figure, len(shown) + 1, directory, formats)
         shown.append(drawn)
-    text = page(analysis, found, shown, provenance(directory, facts), metric=metric)
+    text = page(analysis, found, shown, provenance(directory, facts), metric=metric, advice=advice)
     path = directory / "report.html"
     write_whole(path, text.encode("utf-8"))
     return path

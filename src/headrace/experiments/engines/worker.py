@@ -109,6 +109,10 @@ class Worker:
             self._suspended[key] = trial
         return Report(task=task, record=trial.record(), start=start, rows=trial.rows[start:], suspended=keep)
 
+    def apply(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Call `function(setting, rank, workers, *arguments)`."""
+        return function(self.setting, self._rank, self._workers, *arguments)
+
     def forget(self, study: str) -> None:
         """Let go of a decided study's trials."""
         for key in [key for key in self._suspended if key[0] == study]:
