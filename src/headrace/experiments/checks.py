@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from headrace.experiments.experiment import Experiment
 
-AXES: Mapping[str, tuple[object, ...]] = {"subset": ("full",), "workers": (1,)}
+AXES: Mapping[str, tuple[object, ...]] = {"subset": ("full",)}
 """Axis of the grid -> the values that can be run."""
 
 _TAGS = ("range", "choices", "constant")
@@ -90,6 +90,7 @@ def cross_checks(experiment: Experiment) -> list[InputError]:
     """What is wrong with tables that are each right by themselves; nothing that has no effect is accepted."""
     return [
         *_grid_errors(experiment),
+        *_worker_errors(experiment),
         *policy_errors(experiment),
         *_space_errors(experiment),
         *_training_errors(experiment),
@@ -115,6 +116,19 @@ def _grid_errors(experiment: Experiment) -> Iterator[InputError]:
                     got=value,
                     fix=f"Use one of: {', '.join(map(repr, values))}.",
                 )
+
+
+def _worker_errors(experiment: Experiment) -> Iterator[InputError]:
+    grid = experiment.grid
+    for workers in grid.workers:
+        too_small = [size for size in sorted(grid.batch_size) if size < workers]
+        if too_small:
+            yield InputError(
+                f"more workers than examples in a batch of {', '.join(map(str, too_small))}",
+                where="grid.workers",
+                got=workers,
+                fix="batch_size is that of all workers together: use larger batches, or fewer workers.",
+            )
 
 
 def _space_errors(experiment: Experiment) -> Iterator[InputError]:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import product
 
 from headrace.errors import InputError, InputErrors
 from headrace.experiments.engines.messages import Inspection
 from headrace.experiments.experiment import Experiment
 from headrace.experiments.space import Entry, Range, split
+from headrace.policies import make_policy
+from headrace.sampling.split import check_dealing
 from headrace.training.recipe import Recipe
 from headrace.training.schedules import check_schedule
 
@@ -23,6 +26,7 @@ def check_readiness(experiment: Experiment, inspection: Inspection) -> None:
         *_goal_errors(inspection),
         *_smoothing_errors(experiment, inspection),
         *_policy_errors(inspection),
+        *_partition_errors(experiment, inspection),
     ]
     errors += [] if errors else list(_budget_errors(experiment, inspection))
     if errors:
@@ -77,6 +81,17 @@ def _largest(entry: Entry) -> float:
     if isinstance(entry, Range):
         return entry.high
     return entry if isinstance(entry, float | int) else max(entry.choices)
+
+
+def _partition_errors(experiment: Experiment, inspection: Inspection) -> Iterator[InputError]:
+    """Batches in which a worker would find no example of its own."""
+    dividing = [name for name in experiment.grid.policy if make_policy(name).divides]
+    for policy, workers in product(dividing, experiment.grid.workers):
+        for size in sorted(experiment.grid.batch_size):
+            try:
+                check_dealing(inspection.facts.train_examples, size, workers, where=f"grid, {policy}")
+            except InputError as error:
+                yield error
 
 
 def _budget_errors(experiment: Experiment, inspection: Inspection) -> Iterator[InputError]:
