@@ -19,6 +19,7 @@ from headrace.errors import InputError
 from headrace.examples.history import History, LossHistory
 from headrace.examples.labels import LabelWindow
 from headrace.experiments.space import split
+from headrace.experiments.subsets.data import weighted
 from headrace.policies import Epoch, Known, Policy, make_policy
 from headrace.policies.wrappers import batch_policy
 from headrace.sampling.batches import Batch, shuffled_batches
@@ -74,7 +75,7 @@ def feed(setting: Setting, study: StudyKey, trial: int, values: Hyperparameters,
     _, settings = split(values)
     if name == "shuffle" and not settings:
         batches = shuffled_batches(examples, size, seed=seed, path=path, device=setting.device)
-        return Feed(batches=batches)
+        return Feed(batches=weighted(batches, setting.weights))
     policy = make_policy(name, **settings)
     memory = Memory(policy, setting)
     holdout = setting.holdout if "holdout_losses" in policy.needs else None
@@ -91,9 +92,9 @@ def feed(setting: Setting, study: StudyKey, trial: int, values: Hyperparameters,
         labels=_targets(setting).numpy() if "labels" in policy.needs else None,
     )
     return Feed(
-        batches=sampler.batches(setting.device),
+        batches=weighted(sampler.batches(setting.device), setting.weights),
         record=memory.record if policy.needs & {"history", "label_window"} else None,
-        choose=_chooser(sampler) if batch_policy(policy) else None,
+        choose=_chooser(sampler, setting.weights) if batch_policy(policy) else None,
         forwarded=holdout.forwarded if holdout else 0,
         backpropagated=holdout.backpropagated if holdout else 0,
     )
@@ -200,9 +201,15 @@ def _targets(setting: Setting) -> Tensor:
     return torch.cat([data.fetch(part)[1].cpu() for part in torch.arange(len(data)).split(CHUNK)])
 
 
-def _chooser(sampler: ExampleSampler) -> Choose:
+def _chooser(sampler: ExampleSampler, weights: Tensor | None) -> Choose:
+    """Candidates are rated by their own losses; what is chosen has the weight of its subset beside."""
+
     def choose(outputs: Tensor, targets: Tensor, losses: Tensor, batch: Batch) -> Chosen:
         chosen = sampler.choose(batch.indices, outputs, targets, losses, count=batch.train_on)
-        return Chosen(positions=chosen.positions, weights=chosen.weights)
+        positions = chosen.positions
+        if weights is None:
+            return Chosen(positions=positions, weights=chosen.weights)
+        mine = weights[batch.indices.to(weights.device)[positions]]
+        return Chosen(positions=positions, weights=mine * chosen.weights)
 
     return choose

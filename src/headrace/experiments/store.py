@@ -95,7 +95,7 @@ class StoredExperiment:
         """
         if self.facts is None:
             raise InputError("nothing was run yet", where=str(self.directory), fix="Run the experiment.")
-        return self.experiment.budget_steps(study, self.facts.train_examples)
+        return self.experiment.budget_steps(study, self.facts.examples_in(study.configuration.subset))
 
     def rules(self, study: StudyKey) -> Rules:
         """What decides `study`."""
@@ -143,7 +143,7 @@ def create(directory: str | Path, experiment: Experiment) -> None:
         write_whole(path, experiment.to_toml().encode())
         return
     there = Experiment.from_toml(path)
-    if there != experiment:
+    if there.identity() != experiment.identity():
         raise InputError(
             f"holds another experiment; they differ in {', '.join(_differences(there, experiment))}",
             where=str(directory),
@@ -152,7 +152,7 @@ def create(directory: str | Path, experiment: Experiment) -> None:
 
 
 def _differences(there: Experiment, here: Experiment) -> Iterator[str]:
-    before, after = _flat(there.model_dump()), _flat(here.model_dump())
+    before, after = _flat(there.identity()), _flat(here.identity())
     for key in sorted(before.keys() | after.keys()):
         if before.get(key) != after.get(key):
             yield f"{key} (there {before.get(key)!r}, here {after.get(key)!r})"

@@ -39,12 +39,25 @@ class Known:
         history: A `headrace.History` (whatever the scores read), or None.
         label_window: The labels predicted lately, or None.
         holdout_losses: Loss of each example under a model trained on held-out data [examples], or None.
+
+    Raises:
+        InputError: The history or the window is of another number of examples.
     """
 
     num_examples: int
     history: Any = None
     label_window: Any = None
     holdout_losses: Float[np.ndarray, " examples"] | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("history", "label_window"):
+            size = getattr(getattr(self, name), "num_examples", self.num_examples)
+            if size != self.num_examples:
+                raise InputError(
+                    f"is of {size} examples, and the training set has {self.num_examples}",
+                    where=name,
+                    fix="Give the one that records this training set.",
+                )
 
 
 @dataclass(frozen=True, kw_only=True)

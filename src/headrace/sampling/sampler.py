@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -201,6 +201,42 @@ class ExampleSampler(Sampler[Any]):
             )
         count = -(-len(indices) // plan.candidates) if count is None else count
         return self._choosing(indices, outputs, targets, losses, count=count, values=self._planning.values)
+
+    def narrow(
+        self,
+        indices: Int64[Tensor, " batch"],
+        inputs: Tensor,
+        targets: Tensor,
+        model: Callable[[Tensor], Tensor],
+        loss: Callable[[Tensor, Tensor], Tensor],
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """What a loop of one's own trains on of a loader's batch: with every policy, in one line.
+
+        With a policy that chooses within batches the candidates are forwarded without gradients, by the model
+        in the mode in which it is, and the chosen are returned. With any other, or while it is off, all of
+        them are, and nothing is forwarded.
+
+        Args:
+            indices: The batch's indices, as the loader gave them.
+            inputs: Its inputs [batch ...], on the model's device.
+            targets: Its targets [batch ...].
+            model: Inputs -> outputs.
+            loss: (outputs, targets) -> the loss of each example [batch].
+
+        Returns:
+            Indices, inputs and targets to train on, and what their losses are multiplied by.
+
+        Raises:
+            InputError: On several ranks, where a rank does not see the whole batch.
+        """
+        indices = indices.to(targets.device, non_blocking=True)
+        if self._planning.plan(self._number).candidates == 1:
+            return indices, inputs, targets, self.weights_for(indices)
+        with torch.no_grad():
+            outputs = model(inputs)
+            chosen = self.choose(indices, outputs, targets, loss(outputs, targets))
+        places = chosen.positions
+        return indices[places], inputs[places], targets[places], chosen.weights
 
     def batches(self, device: torch.device | str = "cpu") -> Iterator[Batch]:
         """Endless batches of exactly `batch_size` (times the candidates), epochs joined end to end.
