@@ -145,6 +145,17 @@ class Training(Table):
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
 
 
+class ReportTable(Table):
+    """`[report]`: what is made for the report when the studies are decided; changes no result.
+
+    Attributes:
+        portrait_epochs: The least number of passes over the training set for which the best trial of each
+            policy is trained again, so that every example's history is known; the budget allowing. 0: not.
+    """
+
+    portrait_epochs: float = Field(default=5.0, ge=0, allow_inf_nan=False)
+
+
 class Experiment(Table):
     """One experiment: what is trained on what, how trials are drawn, how each is trained.
 
@@ -157,6 +168,7 @@ class Experiment(Table):
     grid: Grid
     search: Search
     training: Training
+    report: ReportTable = ReportTable()
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -3,7 +3,7 @@
 experiment.toml     the experiment, in canonical form
 workload.json       the facts of the workload
 lock                held by the process that runs
-studies/<name>/     a part for each trial: NNNNN.json and NNNNN.parquet
+studies/<name>/     a part for each trial: NNNNN.json and NNNNN.parquet; perhaps a portrait
 """
 
 from __future__ import annotations
@@ -143,7 +143,11 @@ def create(directory: str | Path, experiment: Experiment) -> None:
         write_whole(path, experiment.to_toml().encode())
         return
     there = Experiment.from_toml(path)
-    if there != experiment:
+    if there.model_copy(update={"report": experiment.report}) == experiment:
+        # What is made for the report alone may be asked for afterwards.
+        if there != experiment:
+            write_whole(path, experiment.to_toml().encode())
+    else:
         raise InputError(
             f"holds another experiment; they differ in {', '.join(_differences(there, experiment))}",
             where=str(directory),

@@ -11,7 +11,7 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Generator
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -23,6 +23,8 @@ from headrace.errors import HeadraceError
 from headrace.experiments.engines import worker
 from headrace.experiments.engines.messages import Inspection, Report, Task
 from headrace.experiments.experiment import Experiment
+from headrace.experiments.portraits.choice import Sitting
+from headrace.experiments.portraits.records import Portrait
 
 ONE_THREAD = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
@@ -98,6 +100,22 @@ class LocalEngine:
     def forget(self, rank: int, study: str) -> None:
         """Let a worker drop a decided study's suspended trials."""
         self._pools[rank].submit(worker.call, "forget", study)
+
+    def portray(self, sittings: Sequence[Sitting]) -> Iterator[tuple[Portrait, bytes]]:
+        """Let the workers, none of which may have a task, make these portraits; each as soon as it is there.
+
+        Raises:
+            WorkerDied: A worker process died.
+        """
+        waiting, idle = list(reversed(sittings)), list(self._pools)
+        running: dict[Future[tuple[Portrait, bytes]], ProcessPoolExecutor] = {}
+        while waiting or running:
+            while waiting and idle:
+                pool = idle.pop()
+                running[pool.submit(worker.call, "portray", waiting.pop())] = pool
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                idle.append(running.pop(future))
+                yield self._result(future)
 
     @property
     def busy(self) -> set[int]:
