@@ -84,7 +84,7 @@ class LabelWindow:
         return self._count[:-SPARE].clone()
 
     def most_frequent(self) -> Int[Tensor, " examples"]:
-        """The label that each example's window holds most often, of equals the lowest; -1 where it is empty."""
+        """The label most often in each example's window, of equals the lowest; -1 where it is empty."""
         self._guard.check()
         return torch.cat(
             [

@@ -64,6 +64,7 @@ def feed(
     trial: int,
     values: Hyperparameters,
     budget: int,
+    *,
     log: FedLog | None = None,
 ) -> Feed:
     """The feed of one trial.
@@ -90,7 +91,7 @@ def feed(
     holdout = setting.holdout if "holdout_losses" in policy.needs else None
     sampler = ExampleSampler(
         examples,
-        policy=policy if log is None else Overheard(policy=policy, listen=log.plan),
+        policy=policy if log is None else Overheard(policy, log.plan),
         batch_size=size,
         seed=random.integer_seed(seed, *path, "policy"),
         epochs=epochs_of(policy, budget=budget, batch_size=size, examples=examples),

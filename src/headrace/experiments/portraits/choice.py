@@ -1,4 +1,4 @@
-"""Whose portrait is made: one study a policy, all at one batch size, and how far its best trial is trained."""
+"""Whose portrait is made: one study a policy, at one batch size; and how far its best trial is trained."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Sitting:
 
 
 def sittings(stored: StoredExperiment) -> tuple[Sitting, ...]:
-    """The portraits of an experiment whose studies are all decided; none otherwise, or where none is wanted."""
+    """The portraits of an experiment whose studies are all decided; none else, or where none is wanted."""
     epochs = stored.experiment.report.portrait_epochs
     if not epochs or stored.facts is None:
         return ()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,27 +19,19 @@ def emphasis(plan: Plan, examples: int) -> Float[np.ndarray, " examples"]:
 
 
 def effective_share(weights: Float[np.ndarray, " examples"]) -> float:
-    """The effective sample size (sum w)^2 / sum w^2 (Kish 1965 [M]) as a share of the examples; 0 for none."""
+    """The effective sample size (sum w)^2 / sum w^2 (Kish 1965 [M]) as a share of the examples."""
     squares = float(np.square(weights).sum())
     return float(weights.sum()) ** 2 / (squares * len(weights)) if squares > 0 else 0.0
 
 
-@dataclass(frozen=True, kw_only=True)
 class Overheard:
     """A policy whose plans are told to `listen` as well; in every other way the policy itself."""
 
-    policy: Planner
-    listen: Callable[[int, Plan], None]
-
-    @property
-    def needs(self) -> frozenset[Need]:
-        """The policy's."""
-        return self.policy.needs
-
-    @property
-    def refresh_epochs(self) -> int:
-        """The policy's."""
-        return self.policy.refresh_epochs
+    def __init__(self, policy: Planner, listen: Callable[[int, Plan], None]) -> None:
+        self.policy = policy
+        self.listen = listen
+        self.needs: frozenset[Need] = policy.needs
+        self.refresh_epochs: int = policy.refresh_epochs
 
     def assess(self, known: Known, epoch: Epoch) -> Float[np.ndarray, " examples"] | None:
         """As the policy does."""

@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from jaxtyping import Bool, Float, Int64
 
 from headrace.experiments.portraits.records import Exhibit, Gallery, Wall
 
+if TYPE_CHECKING:
+    from headrace.workloads.showing import Shown
+
 EXHIBITS = 12
 """Examples on a wall."""
-
-
-class Seen(Protocol):
-    """What a reader sees of an example (`headrace.workloads.showing.Shown`)."""
-
-    png: bytes | None
-    text: str | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,8 +88,8 @@ def rank(ranking: Ranking, columns: Mapping[str, np.ndarray], count: int = EXHIB
 
 
 def hang(
-    walls: Mapping[str, tuple[Sequence[int], np.ndarray]],
-    show: Callable[[int], Seen],
+    walls: Mapping[str, tuple[np.ndarray, np.ndarray]],
+    show: Callable[[int], Shown],
     labels: Labels,
 ) -> Gallery:
     """A gallery.
@@ -123,7 +119,9 @@ def hang(
         walls=tuple(
             Wall(
                 name=name,
-                exhibits=tuple(_exhibit(int(e), scores, labels, *seen.get(int(e), (None, None))) for e in chosen),
+                exhibits=tuple(
+                    _exhibit(int(e), scores, labels, *seen.get(int(e), (None, None))) for e in chosen
+                ),
             )
             for name, (chosen, scores) in walls.items()
         ),

@@ -91,7 +91,7 @@ def _trained(setting: Setting, sitting: Sitting, steps: int) -> _Witness:
     values = setting.experiment.hyperparameters(study, trial)
     witness = _Witness(memory=Memory(_wanted(setting), setting), log=FedLog(examples))
     budget = setting.experiment.budget_steps(study, examples)
-    fed = feed(setting, study, trial, values, budget, witness.log)
+    fed = feed(setting, study, trial, values, budget, log=witness.log)
 
     def record(indices: Tensor, outputs: Tensor, targets: Tensor) -> None:
         witness.memory.record(indices, outputs, targets)
@@ -113,7 +113,9 @@ def _trained(setting: Setting, sitting: Sitting, steps: int) -> _Witness:
         evaluate=lambda _: {},
         record=record,
     )
-    *_, last = measurements
+    # Should it diverge, that shows in the history, and NumPy need not warn.
+    with np.errstate(over="ignore", invalid="ignore"):
+        *_, last = measurements
     witness.forwarded = last.examples_forwarded + fed.forwarded
     witness.backpropagated = last.examples_backpropagated + fed.backpropagated
     return witness
