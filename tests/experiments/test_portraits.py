@@ -13,7 +13,7 @@ import torch
 
 from headrace.analysis.results import analyse
 from headrace.errors import DamagedError
-from headrace.experiments import runner, store
+from headrace.experiments import runner
 from headrace.experiments.engines.worker import Worker
 from headrace.experiments.portraits import sitting as sittings_room
 from headrace.experiments.portraits.choice import Sitting, representatives, sittings
@@ -21,7 +21,7 @@ from headrace.experiments.portraits.fed import FedLog, effective_share, emphasis
 from headrace.experiments.portraits.gallery import Labels, Ranking, extremes, hang, rank
 from headrace.experiments.portraits.records import Portrait
 from headrace.experiments.portraits.sitting import portray
-from headrace.experiments.portraits.store import missing, portraits
+from headrace.experiments.portraits.store import missing, portrait_directory, portraits
 from headrace.experiments.records import Configuration, StudyKey
 from headrace.experiments.runner import run
 from headrace.experiments.trial import RunningTrial
@@ -271,7 +271,7 @@ def test_portraits_leave_the_results_alone_and_are_made_once(experiment, tmp_pat
     assert set(told["studies"][0]["wrong_labels_found"]) >= {"aum", "mean_loss", "el2n"}
     # Made once: the second run starts no engine.
     assert missing(stored) == []
-    before = {path: path.read_bytes() for path in (tmp_path / "with").rglob("portrait.*")}
+    before = {path: path.read_bytes() for path in (tmp_path / "with" / "portraits").rglob("*.*")}
     assert len(before) == 6
     run(experiment(changes), tmp_path / "with")
     assert before == {path: path.read_bytes() for path in before}
@@ -284,9 +284,9 @@ def test_portraits_leave_the_results_alone_and_are_made_once(experiment, tmp_pat
 def test_what_is_damaged_or_out_of_date_is_told_or_made_again(experiment, tmp_path: Path) -> None:
     stored = run(experiment(SINGLE), tmp_path)
     (sitting,) = sittings(stored)
-    folder = store.study_directory(tmp_path, sitting.study.name)
+    folder = portrait_directory(tmp_path, sitting.study.name)
     (there,) = portraits(stored)
-    (folder / "portrait.parquet").write_bytes(b"PAR1")
+    (folder / "examples.parquet").write_bytes(b"PAR1")
     with pytest.raises(DamagedError, match=r"Delete portrait\.json there and run again"):
         portraits(stored)
     (folder / "portrait.json").unlink()

@@ -3,7 +3,8 @@
 experiment.toml     the experiment, in canonical form
 workload.json       the facts of the workload
 lock                held by the process that runs
-studies/<name>/     a part for each trial: NNNNN.json and NNNNN.parquet; perhaps a portrait
+studies/<name>/     a part for each trial: NNNNN.json and NNNNN.parquet
+portraits/<name>/   what one trial tells of every example: portrait.json and examples.parquet
 """
 
 from __future__ import annotations
@@ -125,7 +126,12 @@ def schema(metric_name: str = "error") -> dict[str, type[pl.DataType]]:
 
 def study_directory(directory: Path, study: str) -> Path:
     """Where a study's parts lie."""
-    return directory / STUDIES / quote(study, safe=",=@+ ")
+    return directory / STUDIES / folder_name(study)
+
+
+def folder_name(study: str) -> str:
+    """A study's name as it can be a folder's."""
+    return quote(study, safe=",=@+ ")
 
 
 def create(directory: str | Path, experiment: Experiment) -> None:

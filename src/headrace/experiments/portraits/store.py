@@ -1,6 +1,6 @@
-"""Portraits in a store: `portrait.json` and `portrait.parquet` in the study's folder.
+"""Portraits in a store: `portraits/NAME/portrait.json` and `examples.parquet` for the study NAME.
 
-The table holds one row an example; it is written first, and the JSON file with its checksum makes it count.
+They lie apart from the studies' parts, so that these can still be read all at once by any tool. The table holds one row an example; it is written first, and the JSON file with its checksum makes it count.
 """
 
 from __future__ import annotations
@@ -19,12 +19,13 @@ from headrace.experiments.files import write_whole
 from headrace.experiments.parts import sealed, unsealed
 from headrace.experiments.portraits.choice import Sitting, sittings
 from headrace.experiments.portraits.records import Portrait
-from headrace.experiments.store import StoredExperiment, study_directory
+from headrace.experiments.store import StoredExperiment, folder_name
 
 if TYPE_CHECKING:
     import polars as pl
 
-NAME = "portrait"
+PORTRAITS = "portraits"
+PORTRAIT, EXAMPLES = "portrait.json", "examples.parquet"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,11 +47,11 @@ def write_portrait(directory: Path, portrait: Portrait, table: bytes) -> None:
     Raises:
         StorageError: The disk is full, or the files cannot be written.
     """
-    path = _path(directory, portrait.study.name)
-    path.unlink(missing_ok=True)
-    write_whole(path.with_suffix(".parquet"), table)
+    folder = portrait_directory(directory, portrait.study.name)
+    (folder / PORTRAIT).unlink(missing_ok=True)
+    write_whole(folder / EXAMPLES, table)
     body = {"table_sha256": hashlib.sha256(table).hexdigest(), "portrait": portrait.model_dump(mode="json")}
-    write_whole(path, sealed(json.dumps(body).encode()))
+    write_whole(folder / PORTRAIT, sealed(json.dumps(body).encode()))
 
 
 def read_portrait(directory: Path, study: str) -> StoredPortrait | None:
@@ -61,13 +62,13 @@ def read_portrait(directory: Path, study: str) -> StoredPortrait | None:
     """
     import polars as pl
 
-    path = _path(directory, study)
+    path = portrait_directory(directory, study) / PORTRAIT
     if not path.is_file():
         return None
     try:
         body = json.loads(unsealed(path))
         portrait = Portrait.model_validate(body["portrait"])
-        table = path.with_suffix(".parquet").read_bytes()
+        table = (path.parent / EXAMPLES).read_bytes()
     except (ValueError, ValidationError, KeyError, OSError):
         raise _damaged(path) from None
     if hashlib.sha256(table).hexdigest() != body["table_sha256"]:
@@ -93,8 +94,9 @@ def _is_of(stored: StoredPortrait, sitting: Sitting) -> bool:
     return (made.trial, made.asked_steps) == (sitting.trial, sitting.steps)
 
 
-def _path(directory: Path, study: str) -> Path:
-    return study_directory(directory, study) / f"{NAME}.json"
+def portrait_directory(directory: Path, study: str) -> Path:
+    """Where a study's portrait lies."""
+    return directory / PORTRAITS / folder_name(study)
 
 
 def _damaged(path: Path) -> DamagedError:
