@@ -155,6 +155,17 @@ class Training(Table):
     checkpoints: Schedule | None = None
 
 
+class ReportTable(Table):
+    """`[report]`: what is made for the report when the studies are decided; changes no result.
+
+    Attributes:
+        portrait_epochs: The least number of passes over the training set for which the best trial of each
+            policy is trained again, so that every example's history is known; the budget allowing. 0: not.
+    """
+
+    portrait_epochs: float = Field(default=5.0, ge=0, allow_inf_nan=False)
+
+
 class Experiment(Table):
     """One experiment: what is trained on what, how trials are drawn, how each is trained.
 
@@ -166,6 +177,7 @@ class Experiment(Table):
         training: How each is trained.
         subsets: Name of a subset in the grid -> its file. A path in the grid is its own name. Where the files
             lie is no part of what the experiment is: the workload's facts hold their checksums.
+        report: What the report shall show; no part of what the experiment is either.
 
     Raises:
         InputErrors: The tables do not go together (from any constructor).
@@ -177,6 +189,7 @@ class Experiment(Table):
     search: Search
     training: Training
     subsets: dict[str, str] = Field(default_factory=dict)
+    report: ReportTable = ReportTable()
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -226,8 +239,8 @@ class Experiment(Table):
         return toml.dumps(self.model_dump(exclude_none=True))
 
     def identity(self) -> dict[str, Any]:
-        """The content as nested dictionaries, without the places of the subset files."""
-        return self.model_dump(exclude={"subsets"})
+        """The content as nested dictionaries, without the subset files' places and the report's wishes."""
+        return self.model_dump(exclude={"subsets", "report"})
 
     def digest(self) -> str:
         """A SHA-256 of the content, in hexadecimal: equal for two files that mean the same."""
@@ -267,11 +280,11 @@ class Experiment(Table):
     def hyperparameters(self, study: StudyKey, trial: int) -> Hyperparameters:
         """The hyperparameters of one trial: a pure function of (seed, study, trial).
 
-        Studies that differ in their policy or subset alone have the same values trial by trial, but for the
-        policy's own settings: all are tuned alike, and none by a luckier draw of learning rates.
+        Studies that differ in their policy, subset or workers alone have the same values trial by trial, but
+        for the policy's own settings: all are tuned alike, and none by a luckier draw of learning rates.
         """
         policy = study.configuration.policy
-        alike = study.configuration.model_copy(update={"policy": "shuffle", "subset": FULL})
+        alike = study.configuration.model_copy(update={"policy": "shuffle", "subset": FULL, "workers": 1})
         kinds = kinds_of(policy) if policy in self.search.policy else {}
         return draw(
             self.space_of(study),

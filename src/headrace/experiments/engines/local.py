@@ -5,7 +5,8 @@ Each worker is a pool of one process, so that a suspended trial can be resumed b
 
 from __future__ import annotations
 
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, FIRST_EXCEPTION, Future, ProcessPoolExecutor, wait
 from ctypes import c_int64
 from types import TracebackType
 from typing import Any, Self
@@ -14,6 +15,8 @@ from headrace.experiments.engines import worker
 from headrace.experiments.engines.messages import Inspection, Report, Task
 from headrace.experiments.engines.processes import Lifeline, result_of, worker_environment
 from headrace.experiments.experiment import Experiment
+from headrace.experiments.portraits.choice import Sitting
+from headrace.experiments.portraits.records import Portrait
 
 
 class LocalEngine:
@@ -60,6 +63,24 @@ class LocalEngine:
             started = [pool.submit(worker.call, "inspect") for pool in self._pools]
         return self._result(started[0])
 
+    def together(self, function: Callable[..., Any], *arguments: Any) -> list[Any]:
+        """Call `function(setting, rank, workers, *arguments)` in every worker at once: what each gave.
+
+        Args:
+            function: A function of a module; workers may wait for each other in it.
+            arguments: Sent to every worker.
+
+        Raises:
+            InputError: A worker raised it; the others may still wait, so the engine is to be closed.
+            WorkerDied: A worker process died.
+        """
+        with worker_environment():
+            running = [pool.submit(worker.call, "apply", function, *arguments) for pool in self._pools]
+        done, _ = wait(running, return_when=FIRST_EXCEPTION)
+        for future in done:
+            self._result(future)
+        return [self._result(future) for future in running]
+
     def set_bound(self, number: int, step: int) -> None:
         """Tell all workers beyond which step no trial of study `number` need be trained."""
         self._bounds[number] = step
@@ -71,6 +92,22 @@ class LocalEngine:
     def forget(self, rank: int, study: str) -> None:
         """Let a worker drop a decided study's suspended trials."""
         self._pools[rank].submit(worker.call, "forget", study)
+
+    def portray(self, sittings: Sequence[Sitting]) -> Iterator[tuple[Portrait, bytes]]:
+        """Let the workers, none of which may have a task, make these portraits; each as soon as it is there.
+
+        Raises:
+            WorkerDied: A worker process died.
+        """
+        waiting, idle = list(reversed(sittings)), list(self._pools)
+        running: dict[Future[tuple[Portrait, bytes]], ProcessPoolExecutor] = {}
+        while waiting or running:
+            while waiting and idle:
+                pool = idle.pop()
+                running[pool.submit(worker.call, "portray", waiting.pop())] = pool
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                idle.append(running.pop(future))
+                yield self._result(future)
 
     @property
     def busy(self) -> set[int]:

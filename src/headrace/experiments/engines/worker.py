@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
+    from headrace.experiments.portraits.choice import Sitting
+    from headrace.experiments.portraits.records import Portrait
     from headrace.experiments.trial import RunningTrial, Setting
 
 BYTES_PER_PARAMETER = 16
@@ -115,6 +117,16 @@ class Worker:
             suspended=keep,
             checkpoints=taken,
         )
+
+    def apply(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Call `function(setting, rank, workers, *arguments)`."""
+        return function(self.setting, self._rank, self._workers, *arguments)
+
+    def portray(self, sitting: Sitting) -> tuple[Portrait, bytes]:
+        """Make a portrait: what is known of it, and the table of all examples as a Parquet file."""
+        from headrace.experiments.portraits.sitting import portray
+
+        return portray(self.setting.on(sitting.study.configuration.subset), sitting)
 
     def forget(self, study: str) -> None:
         """Let go of a decided study's trials."""
