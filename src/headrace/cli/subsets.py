@@ -53,10 +53,14 @@ def subset(
     return 0
 
 
-def _announce(costs: tuple[Cost, ...]) -> None:
-    """What will be done at most: shared work is counted in every group."""
+def _announce(costs: tuple[Cost, ...], held: int) -> None:
+    """What will be done at most (shared work is counted in every group), and in what memory."""
     trained, scored = sum(c.examples_trained for c in costs), sum(c.examples_scored for c in costs)
-    print(f"At most {trained:,} examples to train on and {scored:,} to score.", file=sys.stderr)
+    print(
+        f"At most {trained:,} examples to train on and {scored:,} to score; scoring and choosing take up to "
+        f"{held / 1e6:,.0f} MB in each process, beside the data.",
+        file=sys.stderr,
+    )
 
 
 def _print(outcome: Outcome, results: dict[str, Any]) -> None:

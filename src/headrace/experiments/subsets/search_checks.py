@@ -27,6 +27,10 @@ ACQUISITIONS = (
 NEEDS_LABELS = frozenset({"error_count"})
 NEEDS_SEVERAL = frozenset({"mutual_information", "variation_ratio"})
 """With one member these give every example the same score."""
+MULTILABEL = frozenset({"entropy", "mutual_information"})
+"""Those that have a form for classes that are each a yes or no of its own."""
+ONE_CLASS = frozenset({"class_balanced", "badge", "batch_bald"})
+"""Strategies that need one class an example."""
 BASELINES = ("random", "full", "rs2")
 _OUT = "Leave it out."
 
