@@ -122,4 +122,4 @@ def test_what_does_not_fit_into_memory_is_refused_with_what_would(
         InputError, match=r"up to 8.05 GB in each of 4 processes, .* Run with --processes 3\."
     ):
         check_memory(spec, facts, 4, 4 * needed - 1)
-    check_memory(spec, FACTS.model_copy(update={"scoring_bytes": 10}), 4, 40_000)
+    check_memory(spec, FACTS.model_copy(update={"scoring_bytes": 20_000}), 4, 80_000)
