@@ -1,21 +1,26 @@
 """Is any policy better than plain shuffling? Every policy is tuned alike, then trained with fresh seeds.
 
     python examples/compare_policies.py examples/compare_policies.toml --seeds 10 --out runs/policies
-    headrace compare runs/policies/test-error.csv --baseline shuffle
-    headrace compare runs/policies/steps.csv --baseline shuffle
+    headrace compare runs/policies/runs.csv --baseline shuffle --metric test_error
+    headrace compare runs/policies/runs.csv --baseline shuffle --metric steps
 
 The experiment file has one batch size, one optimizer and the policies. First `search.trials` settings are
 trained to the whole budget for each policy, the same learning rates for all; the one with the lowest
-validation metric at the budget is kept. Then it is trained with fresh seeds. The tables have the columns
-group,seed,metric:
+validation metric at the budget is kept (`tuning.csv`). Then it is trained with fresh seeds, one row of
+`runs.csv` each:
 
-    test-error.csv    the test metric at the budget (of a run that diverged its last validation metric)
-    steps.csv         the first evaluated step below the goal; the budget where it was not reached
-    forwarded.csv     the examples forwarded until then, selection passes and preparation included
-    trained.csv       the examples back-propagated until then
+    group, seed       the policy and its run
+    test_error        the test metric at the budget (of a run that diverged its last validation metric)
+    steps             the first evaluated step below the goal; the budget where it was not reached
+    forwarded         the examples forwarded until then, selection passes and preparation included
+    trained           the examples back-propagated until then
+    reached           1 where the goal was reached, else 0: the three before are then too small
+    diverged          1 where the run diverged
 
-Seeds are fresh for every policy, so the groups are not paired. Runs that are in the tables are not made
-again: the same command goes on where it was interrupted, or adds seeds or policies.
+Seeds are fresh for every policy, so the groups are not paired. The baseline may have more seeds than the
+others (`--baseline-seeds`), for all of them are held against it. Seeds are the outer loop: whenever it is
+interrupted, the policies have as many, but for one. Runs in the tables are not made again: the same command
+goes on where it stopped, or adds seeds or policies.
 """
 
 from __future__ import annotations
@@ -24,9 +29,12 @@ import argparse
 import csv
 import math
 import os
+import signal
+import sys
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from functools import cache
+from itertools import product
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -39,7 +47,6 @@ from headrace.experiments.experiment import WorkloadTable
 from headrace.experiments.records import StudyKey
 from headrace.experiments.space import borders, split
 
-TABLES = {"test-error": "test", "steps": "steps", "forwarded": "forwarded", "trained": "trained"}
 Job = tuple[str, str, str, int]
 """What is trained: the experiment as JSON, the policy, what to call the run, and the trial."""
 
@@ -49,17 +56,33 @@ def main() -> None:
     parser.add_argument("experiment", type=Path)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--baseline", default="shuffle")
+    parser.add_argument("--baseline-seeds", type=int, help="by default as many as the others")
     parser.add_argument("--processes", type=int, default=os.cpu_count())
     asked = parser.parse_args()
     experiment = Experiment.from_toml(asked.experiment)
     if len(experiment.grid.batch_size) > 1 or len(experiment.grid.optimizer) > 1:
         parser.error("the experiment is to have one batch size and one optimizer")
+    if asked.baseline not in experiment.grid.policy:
+        parser.error(f"the baseline {asked.baseline} is not among the policies of the experiment")
     asked.out.mkdir(parents=True, exist_ok=True)
     os.environ["OMP_NUM_THREADS"] = "1"
+    seeds = dict.fromkeys(experiment.grid.policy, asked.seeds)
+    seeds |= {asked.baseline: asked.baseline_seeds or asked.seeds}
     # Workers are spawned: a process that was forked with torch in it may hang.
-    with ProcessPoolExecutor(asked.processes, mp_context=get_context("spawn")) as pool:
+    pool = ProcessPoolExecutor(asked.processes, mp_context=get_context("spawn"), initializer=ignore_interrupt)
+    try:
         best = tune(pool, experiment, asked.out / "tuning.csv")
-        repeat(pool, experiment, best, asked.seeds, asked.out)
+        repeat(pool, experiment, best, seeds, asked.out / "runs.csv")
+    except KeyboardInterrupt:
+        sys.exit("Interrupted. What was finished is in the tables; the same command goes on from there.")
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def ignore_interrupt() -> None:
+    """In workers: Ctrl-C is for the main process, which lets what runs end and starts nothing more."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def tune(pool: ProcessPoolExecutor, experiment: Experiment, path: Path) -> dict[str, int]:
@@ -68,14 +91,16 @@ def tune(pool: ProcessPoolExecutor, experiment: Experiment, path: Path) -> dict[
     text = experiment.model_dump_json()
     jobs: list[Job] = [
         (text, policy, str(trial), trial)
-        for policy in experiment.grid.policy
-        for trial in range(experiment.search.trials)
+        for trial, policy in product(range(experiment.search.trials), experiment.grid.policy)
         if (policy, trial) not in there
     ]
     for (_, policy, _, trial), found in done(pool, jobs, "tuning"):
         values = experiment.hyperparameters(study_of(experiment, policy), trial)
-        append(path, {"policy": policy, "trial": trial, "validation": found["validation"], "values": values})
-        there[policy, trial] = found["validation"]
+        append(
+            path,
+            {"policy": policy, "trial": trial, "validation": found["validation_error"], "values": values},
+        )
+        there[policy, trial] = found["validation_error"]
     best = {
         policy: min(range(experiment.search.trials), key=lambda trial: (there[policy, trial], trial))
         for policy in experiment.grid.policy
@@ -90,23 +115,19 @@ def tune(pool: ProcessPoolExecutor, experiment: Experiment, path: Path) -> dict[
 
 
 def repeat(
-    pool: ProcessPoolExecutor, experiment: Experiment, best: dict[str, int], seeds: int, out: Path
+    pool: ProcessPoolExecutor, experiment: Experiment, best: dict[str, int], seeds: dict[str, int], path: Path
 ) -> None:
-    """Train the best setting of each policy with fresh seeds, and write the tables."""
-    # All rows of a run are written together, the last table last; only that one says that they are there.
-    there = {(row["group"], row["seed"]) for row in read(out / f"{[*TABLES][-1]}.csv")}
+    """Train the best setting of each policy with fresh seeds, and write a row for each."""
+    there = {(row["group"], row["seed"]) for row in read(path)}
     jobs: list[Job] = []
-    for policy, trial in best.items():
-        tuned = experiment.hyperparameters(study_of(experiment, policy), trial)
-        for seed in range(seeds):
-            name = f"{policy}-{seed}"
-            if (policy, name) not in there:
-                fresh = random.integer_seed(experiment.seed, "fresh", policy, seed)
-                text = fixed(experiment, policy, tuned, fresh).model_dump_json()
-                jobs.append((text, policy, name, 0))
+    for seed, policy in product(range(max(seeds.values())), best):
+        name = f"{policy}-{seed}"
+        if seed < seeds[policy] and (policy, name) not in there:
+            tuned = experiment.hyperparameters(study_of(experiment, policy), best[policy])
+            fresh = random.integer_seed(experiment.seed, "fresh", policy, seed)
+            jobs.append((fixed(experiment, policy, tuned, fresh).model_dump_json(), policy, name, 0))
     for (_, policy, name, _), found in done(pool, jobs, "fresh seeds"):
-        for table, key in TABLES.items():
-            append(out / f"{table}.csv", {"group": policy, "seed": name, "metric": found[key]})
+        append(path, {"group": policy, "seed": name} | found)
 
 
 def fixed(experiment: Experiment, policy: str, values: dict[str, Any], seed: int) -> Experiment:
@@ -140,12 +161,15 @@ def train(job: Job) -> dict[str, float]:
     last = trial.rows[-1]
     first = next((row for row in trial.rows if row[f"validation/{metric}"] < goal), None)
     at_goal = first or last
+    validation = last[f"validation/{metric}"]
     return {
-        "validation": last[f"validation/{metric}"] if record.diverged is None else math.inf,
-        "test": last.get(f"test/{metric}", last[f"validation/{metric}"]),
+        "validation_error": validation if record.diverged is None else math.inf,
+        "test_error": last.get(f"test/{metric}", validation),
         "steps": first["step"] if first else budget,
         "forwarded": at_goal[FORWARDED],
         "trained": at_goal[BACKPROPAGATED],
+        "reached": int(first is not None),
+        "diverged": int(record.diverged is not None),
     }
 
 

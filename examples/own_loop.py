@@ -2,25 +2,27 @@
 
 The lines marked `# headrace` are all that differs from the loop without. Run it with the name of any policy:
 
-    python examples/own_loop.py importance-prediction-variance
+    python examples/own_loop.py --policy importance-prediction-variance
 
-Policies that choose within batches (gradient-norm, selective-backprop, rho-loss) take three lines more, see
-`docs/own_loop.md`.
+One loop serves every policy: `narrow` lets those that choose within batches choose and does nothing for the
+others, the history and the window of labels are there for those that read them. In a loop for one policy
+leave out what it does not need. `rho-loss` alone also needs losses under a model of held-out data.
 """
 
-import sys
+import argparse
 
+import numpy as np
 import torch
 from sklearn.datasets import load_digits
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
+import headrace  # headrace
 from headrace import random
-from headrace.examples import History  # headrace
-from headrace.policies import make_policy  # headrace
-from headrace.sampling import ExampleSampler, Indexed  # headrace
 
 EPOCHS = 10
+N = 1400
+"""Examples to train on."""
 
 
 def main(policy: str = "weight-difficulty") -> float:
@@ -28,34 +30,66 @@ def main(policy: str = "weight-difficulty") -> float:
     digits = load_digits()
     inputs = torch.tensor(digits.data / 16.0, dtype=torch.float32)
     targets = torch.tensor(digits.target)
-    train, test = TensorDataset(inputs[:1400], targets[:1400]), (inputs[1400:], targets[1400:])
+    train = TensorDataset(inputs[:N], targets[:N])
 
-    with random.torch_stream(0, "model"):
-        model = nn.Sequential(nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 10))
+    model = new_model("model")
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+    each_loss = nn.CrossEntropyLoss(reduction="none")
 
-    history = History(len(train))  # headrace
-    rule = make_policy(policy)  # headrace
-    sampler = ExampleSampler(1400, policy=rule, history=history, batch_size=32, epochs=EPOCHS)  # headrace
-    loader = DataLoader(Indexed(train), batch_sampler=sampler)  # headrace: instead of shuffle=True
+    history, window = headrace.History(N), headrace.LabelWindow(N, 10)  # headrace
+    rule = headrace.policies.make_policy(policy)  # headrace
+    known = {"history": history, "label_window": window, "holdout_losses": holdout(rule, train)}  # headrace
+    sampler = headrace.ExampleSampler(N, policy=rule, batch_size=32, epochs=EPOCHS, **known)  # headrace
+    indexed = headrace.sampling.Indexed(train)  # headrace: a batch carries its indices
+    loader = DataLoader(indexed, batch_sampler=sampler)  # headrace: instead of train, shuffle=True
 
     for epoch in range(EPOCHS):
         sampler.set_epoch(epoch)  # headrace
-        for index, (x, y) in loader:  # headrace: the batch carries its indices
+        for index, (x, y) in loader:  # headrace: instead of x, y
+            index, x, y, weights = sampler.narrow(index, x, y, model, each_loss)  # headrace  # noqa: PLW2901
             outputs = model(x)
-            losses = nn.functional.cross_entropy(outputs, y, reduction="none")
             history.record(index, outputs.detach(), y)  # headrace
-            loss = (sampler.weights_for(index) * losses).mean()  # headrace: instead of losses.mean()
+            window.record(index, outputs.detach())  # headrace
+            loss = (weights * each_loss(outputs, y)).mean()  # headrace: instead of each_loss(..).mean()
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
 
     model.eval()
     with torch.no_grad():
-        error = (model(test[0]).argmax(1) != test[1]).float().mean().item()
+        error = (model(inputs[N:]).argmax(1) != targets[N:]).float().mean().item()
     print(f"{policy}: test error {error:.3f} after {EPOCHS} epochs")
     return error
 
 
+def new_model(name: str) -> nn.Module:
+    with random.torch_stream(0, name):
+        return nn.Sequential(nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 10))
+
+
+def holdout(rule: headrace.policies.Policy, train: TensorDataset) -> np.ndarray | None:
+    """For `rho-loss`: each example's loss under a model that was trained on the half without it."""
+    if "holdout_losses" not in rule.needs:
+        return None
+    inputs, targets = train.tensors
+    losses = torch.empty(len(targets))
+    for mine, others in ((0, 1), (1, 0)):
+        model = new_model(f"holdout {mine}")
+        optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
+        for _ in range(50):
+            optimizer.zero_grad()
+            nn.functional.cross_entropy(model(inputs[mine::2]), targets[mine::2]).backward()
+            optimizer.step()
+        with torch.no_grad():
+            outputs = model(inputs[others::2])
+            losses[others::2] = nn.functional.cross_entropy(outputs, targets[others::2], reduction="none")
+    return losses.numpy()
+
+
 if __name__ == "__main__":
-    main(*sys.argv[1:2])
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--policy", default="weight-difficulty", help="the name of any policy")
+    try:
+        main(parser.parse_args().policy)
+    except headrace.errors.InputError as error:
+        parser.error(str(error))

@@ -15,6 +15,7 @@ _HOMES: dict[str, str] = {
     "History": "headrace.examples:History",
     "LabelWindow": "headrace.examples:LabelWindow",
     "LossHistory": "headrace.examples:LossHistory",
+    "SharedHistory": "headrace.examples:SharedHistory",
     "NoiseScale": "headrace.training.noise_scale:NoiseScale",
     "acquisition": "headrace.ensembles.acquisition",
     "EnsembleStatistics": "headrace.ensembles:EnsembleStatistics",

@@ -148,3 +148,10 @@ def test_a_wrong_table_for_a_comparison(here: Path, capsys: object, rows: str, m
     code, shown = said(capsys, "compare", "t.csv", "--baseline", "a")
     assert code == 2
     assert shown.startswith(f"headrace: {message}")
+
+
+def test_a_figure_of_no_known_form(here: Path, capsys: object) -> None:
+    (here / "t.csv").write_text("group,seed,metric\na,1,0.1\na,2,0.2\nb,1,0.1\nb,2,0.3\n")
+    code, shown = said(capsys, "compare", "t.csv", "--baseline", "a", "--figure", "t.gif")
+    assert code == 2
+    assert shown.startswith("headrace: --figure: a figure's name ends in .svg, .pdf, .png; got 't.gif'")

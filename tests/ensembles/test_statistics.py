@@ -290,6 +290,32 @@ def test_what_is_not_there_is_said():
         EnsembleStatistics(3, 1)
 
 
+@pytest.mark.parametrize("rows", ["float32", "float64"])
+@pytest.mark.parametrize("sums", ["float32", "float64"])
+def test_rows_at_the_tolerance_are_taken_or_refused_by_name_in_any_precision(rows, sums):
+    base = generator(0, "rows").dirichlet(np.ones(7), size=400)
+    scaled = (base * (1 + np.linspace(0.9e-4, 1.1e-4, 400))[:, None]).astype(rows)
+    for row in scaled:
+        statistics = EnsembleStatistics(1, 7, precision=sums)
+        try:
+            statistics.add_member(0, row[None])
+        except InputError as error:
+            assert "do not sum to one" in str(error)
+            assert int(statistics.members) == 0
+        else:
+            assert int(statistics.members) == 1
+
+
+@pytest.mark.parametrize("value", [-1e-30, -0.25, np.nan])
+def test_a_bad_number_among_zeros_is_found(value):
+    rows = np.tile([0.0, 0.0, 1.0], (5, 1))
+    rows[3] = [value, -value, 1.0]
+    statistics = EnsembleStatistics(5, 3)
+    with pytest.raises(InputError, match="example 3"):
+        statistics.add_member(0, rows)
+    assert int(statistics.members.sum()) == 0
+
+
 def test_half_precision_softmax_is_accepted():
     logits = torch.from_numpy(generator(0, "logits").normal(size=(5, 1000)) * 3)
     for dtype in (torch.bfloat16, torch.float16, torch.float32):

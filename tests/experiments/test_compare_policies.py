@@ -28,10 +28,7 @@ class Inline:
     def __init__(self, *_: Any, **__: Any) -> None:
         pass
 
-    def __enter__(self) -> Inline:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def shutdown(self, *, cancel_futures: bool) -> None:
         pass
 
     def submit(self, function: Callable[[Any], Any], job: Any) -> Future[Any]:
@@ -55,9 +52,9 @@ def compared(content, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callab
     example = runpy.run_path(str(EXAMPLE), run_name="compare_policies")
     example["main"].__globals__["ProcessPoolExecutor"] = Inline
 
-    def run(seeds: int) -> list[Any]:
+    def run(seeds: int, *more: str) -> list[Any]:
         Inline.trained = []
-        command = [str(EXAMPLE), str(file), "--out", str(tmp_path / "out"), "--seeds", str(seeds)]
+        command = [str(EXAMPLE), str(file), "--out", str(tmp_path / "out"), "--seeds", str(seeds), *more]
         monkeypatch.setattr(sys, "argv", command)
         example["main"]()
         return Inline.trained
@@ -67,21 +64,27 @@ def compared(content, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callab
 
 @pytest.mark.usefixtures("tiny")
 def test_policies_are_tuned_alike_and_trained_with_fresh_seeds(compared, tmp_path: Path) -> None:
-    assert len(compared(2)) == 3 * 3 + 3 * 2
+    trained = compared(2)
+    assert len(trained) == 3 * 3 + 3 * 2
+    policies = ["shuffle", "rs2", "selective-backprop"]
+    assert [job[1] for job in trained[9:]] == policies * 2, "seeds are the outer loop"
     with (tmp_path / "out" / "tuning.csv").open() as file:
         tuning = list(csv.DictReader(file))
     best = {
         policy: min(
             (float(row["validation"]), int(row["trial"])) for row in tuning if row["policy"] == policy
         )[1]
-        for policy in ("shuffle", "rs2", "selective-backprop")
+        for policy in policies
     }
-    groups, seeds, steps = read_comparison_table(tmp_path / "out" / "steps.csv")
+    runs = tmp_path / "out" / "runs.csv"
+    groups, seeds, steps = read_comparison_table(runs, metric="steps")
     assert len(set(seeds)) == 6
     assert all(0 < step <= 60 for step in steps)
-    _, _, forwarded = read_comparison_table(tmp_path / "out" / "forwarded.csv")
+    _, _, forwarded = read_comparison_table(runs, metric="forwarded")
     for group, step, count in zip(groups, steps, forwarded, strict=True):
         assert count == 4 * step * (3 if group == "selective-backprop" else 1)
+    _, _, reached = read_comparison_table(runs, metric="reached")
+    assert all(done == 1 for done, step in zip(reached, steps, strict=True) if step < 60)
     more = compared(3)
     assert [job[1:] for job in more] == [(p, f"{p}-2", 0) for p in best]
     for job in more:
@@ -90,7 +93,10 @@ def test_policies_are_tuned_alike_and_trained_with_fresh_seeds(compared, tmp_pat
         assert str(values.space["learning_rate"]) in tuned["values"]
         assert set(values.policy) == ({"rs2"} if job[1] == "rs2" else set())
     assert compared(3) == []
-    result = compare(*read_comparison_table(tmp_path / "out" / "test-error.csv"), baseline="shuffle")
+    more = compared(3, "--baseline-seeds", "5")
+    assert [job[2] for job in more] == ["shuffle-3", "shuffle-4"]
+    result = compare(*read_comparison_table(runs, metric="test_error"), baseline="shuffle")
+    assert result.baseline_seeds == 5
     assert {group.group for group in result.groups} == {"rs2", "selective-backprop"}
 
 

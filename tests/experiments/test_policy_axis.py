@@ -197,7 +197,7 @@ def rows_of(made: Experiment, policy: str, until: int = 60) -> list[dict[str, An
     return trial.rows
 
 
-@pytest.mark.parametrize("policy", [name for name in POLICIES if name not in ("sample", "weight")])
+@pytest.mark.parametrize("policy", POLICIES)
 def test_every_policy_trains_and_counts_what_it_takes(experiment, policy: str) -> None:
     """One after the other and taking turns give the same measurements; each step trains on a whole batch."""
     always = {"search.policy": {policy: ALWAYS}} if policy == "gradient-norm" else {}

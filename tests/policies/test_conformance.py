@@ -17,6 +17,8 @@ VARIANTS = {
     "burnt in, by batch": ("rho-loss", {"burn_in_epochs": 2}),
     "beta": ("selective-backprop", {"beta": 2.0}),
     "off": ("gradient-norm", {}),
+    "stripes": ("partition-stripes", {"burn_in_epochs": 1}),
+    "blocks of variances": ("partition-blocks", {"score": "loss-variance", "burn_in_epochs": 2}),
 }
 
 

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headrace.errors import InputError
+from headrace.examples import History
 from headrace.policies import InfoBatch, RhoLoss, Sample, Shuffle, make_policy
 from headrace.policies.testing import Example, make_sampler
 from headrace.sampling import ExampleSampler
@@ -240,6 +241,7 @@ def test_batches_of_candidates_say_how_many_are_trained_on():
         ({"examples": 9, "batch_size": 0}, "batch_size: must be at least 1"),
         ({"examples": 9, "last": "keep"}, "last: must be 'short', 'drop' or 'even'; got 'keep'"),
         ({"examples": 9, "policy": Sample()}, "needs history, which was not given.*history=\\.\\.\\."),
+        ({"examples": 9, "policy": Sample(), "history": History(8)}, "history: is of 8 examples.* has 9"),
         ({"examples": 9, "policy": RhoLoss()}, "needs holdout_losses.*data held out from training"),
         ({"examples": 9, "policy": Shuffle(), "holdout_losses": [1.0]}, "one number for each of 9 examples"),
         ({"examples": [1.0, 2.0], "policy": Shuffle()}, "only one can decide"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from headrace.analysis import scaling, words
 from headrace.analysis.curves import CurveFit
@@ -11,17 +11,19 @@ from headrace.analysis.hyperparameters import RULES, RuleCheck
 from headrace.analysis.policy_verdicts import against_shuffle, conclude_policies
 from headrace.analysis.regimes import TOLERANCE
 from headrace.analysis.studies import Study
+from headrace.analysis.subset_verdicts import conclude_subsets
 from headrace.experiments.records import Status
 
 FEW_TRIALS = 8
 """Studies with fewer counted trials than this are said to have been searched thinly."""
 
 
-def conclude(curves: Sequence[CurveFit]) -> list[str]:
-    """The findings: how far batch size pays, what differs between policies and optimisers, the rules.
+def conclude(curves: Sequence[CurveFit], examples: Mapping[str, int] | None = None) -> list[str]:
+    """The findings: how far batch size pays; what differs between policies, subsets, optimisers; the rules.
 
     Args:
         curves: The experiment's curves.
+        examples: Subset of the grid -> its size.
 
     Returns:
         Sentences, the most important first.
@@ -30,6 +32,7 @@ def conclude(curves: Sequence[CurveFit]) -> list[str]:
     for curve in curves:
         found += _how_far(curve)
     found += conclude_policies(curves)
+    found += conclude_subsets(curves, examples or {})
     found += _against_the_first(curves)
     found += [_extends(curve, base) for curve, base in against_shuffle(curves)]
     for curve in curves:

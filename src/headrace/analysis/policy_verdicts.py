@@ -108,14 +108,15 @@ def conclude_policies(curves: Sequence[CurveFit]) -> list[str]:
     compared = [(curve, base, cells(curve, base)) for curve, base in against_shuffle(curves)]
     found = [_sentence(curve, base, row) for curve, base, row in compared if row]
     every = [cell for _, _, row in compared for cell in row]
-    return [*found, _worth(every)] if every else []
+    return [*found, worth(every, compared="of a policy with shuffle", equal="policies")] if every else []
 
 
 def _sentence(curve: CurveFit, base: CurveFit, row: Sequence[Cell]) -> str:
-    return f"{words.curve(curve.curve)} against {words.curve(base.curve)}: {' '.join(_parts(curve, row))}"
+    return f"{words.curve(curve.curve)} against {words.curve(base.curve)}: {' '.join(parts(curve, row))}"
 
 
-def _parts(curve: CurveFit, row: Sequence[Cell]) -> Iterator[str]:
+def parts(curve: CurveFit, row: Sequence[Cell]) -> Iterator[str]:
+    """What the comparisons of a curve with its baseline, one a batch size, come to."""
     alike = [cell for cell in row if cell.verdict == "no difference shown"]
     if alike:
         yield f"no difference in steps shown at {_sizes(alike)}."
@@ -154,14 +155,15 @@ def _changes_objective(policy: str) -> bool:
     return policy in POLICIES and make_policy(policy).changes_objective
 
 
-def _worth(row: Sequence[Cell]) -> str:
+def worth(row: Sequence[Cell], *, compared: str, equal: str) -> str:
+    """How many comparisons came apart, and how many would between equals."""
     chance, apart = (
         max(cell.chance for cell in row),
         sum(cell.verdict != "no difference shown" for cell in row),
     )
     return (
-        f"{apart} of {len(row)} comparisons of a policy with shuffle came apart; of {len(row)} between equal "
-        f"policies up to {words.number(round(chance * len(row), 1))} would. Each is one search without "
+        f"{apart} of {len(row)} comparisons {compared} came apart; of {len(row)} between equal "
+        f"{equal} up to {words.number(round(chance * len(row), 1))} would. Each is one search without "
         "repeated seeds: to show a difference, train the best setting of each with several seeds and use "
         "headrace compare."
     )

@@ -121,16 +121,19 @@ def _results(
     stored: StoredExperiment, studies: Sequence[Study], curves: Sequence[CurveFit]
 ) -> dict[str, Any]:
     warnings = warn(studies, asked=stored.experiment.search.trials)
+    facts = stored.facts
+    examples = {name: facts.examples_in(name) for name in stored.experiment.grid.subset} if facts else {}
     return {
         "format": FORMAT,
         "workload": stored.experiment.workload.name,
         "goal": stored.goal,
         "goal_metric": f"validation/{stored.metric_name}",
         "seed": stored.experiment.seed,
+        "subsets": {name: {"examples": size} for name, size in examples.items()},
         "finished": all(study.decided is not None for study in studies),
         "studies": [_study(study, stored.metric_name) for study in studies],
         "scaling": [_curve(curve) for curve in curves],
-        "conclusions": [*conclude(curves), *warnings],
+        "conclusions": [*conclude(curves, examples), *warnings],
         "warnings": warnings,
     }
 

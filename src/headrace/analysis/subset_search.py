@@ -1,17 +1,19 @@
-"""Did the search pay? Each acquisition function against random and against everything, over seeds."""
+"""Did the search pay? Each method against random and against everything, over seeds."""
 
 from __future__ import annotations
 
 import json
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from itertools import islice
 from typing import Any
 
 from headrace.analysis.comparison import Comparison, GroupResult, compare
 from headrace.analysis.words import listed, number
 from headrace.experiments.files import write_whole
-from headrace.experiments.subsets.outcome import Measured, Outcome
+from headrace.experiments.subsets.methods import Method
+from headrace.experiments.subsets.outcome import Measured, Outcome, Transferred
 
 LEVEL = 0.95
 FORWARD = 1 / 3
@@ -26,18 +28,22 @@ def conclude(outcome: Outcome) -> dict[str, Any]:
     comparisons = _comparisons(outcome)
     return {
         "format": 1,
-        "conclusions": [*_verdicts(outcome, comparisons), *_cost_sentences(outcome)],
+        "conclusions": [
+            *_verdicts(outcome, comparisons),
+            *(sentence for other in outcome.transfers for sentence in _transfer_verdicts(outcome, other)),
+            *_cost_sentences(outcome),
+        ],
         "workload": outcome.spec.workload.name,
         "metric": outcome.facts.metric,
         "examples": outcome.facts.examples,
         "seeds": len(outcome.spec.repeats),
-        "acquisition": list(outcome.spec.search.acquisition),
+        "acquisition": list(outcome.spec.groups),
+        "methods": [_method(method) for method in outcome.spec.methods],
         "subset": None if outcome.subset is None else outcome.subset.name,
         "waiting_for_labels": 0 if outcome.waiting is None else outcome.waiting.missing,
         "table": table(outcome),
-        "comparisons": [
-            {"size": size, **comparison.to_dict()} for (size, _), comparison in comparisons.items()
-        ],
+        "comparisons": _plain(comparisons),
+        "transfers": [_transferred(outcome, other) for other in outcome.transfers],
         "cost": {
             "planned": [asdict(cost) for cost in outcome.plan],
             "spent": [asdict(cost) for cost in outcome.spent],
@@ -45,6 +51,38 @@ def conclude(outcome: Outcome) -> dict[str, Any]:
             "examples_scored": outcome.scored,
         },
     }
+
+
+def _plain(comparisons: dict[tuple[int, str], Comparison]) -> list[dict[str, Any]]:
+    return [{"size": size, **comparison.to_dict()} for (size, _), comparison in comparisons.items()]
+
+
+def _as_if(outcome: Outcome, other: Transferred) -> Outcome:
+    """The outcome with a transfer's comparison in place of its own."""
+    return replace(outcome, facts=other.facts, measured=other.measured, transfers=())
+
+
+def _transferred(outcome: Outcome, other: Transferred) -> dict[str, Any]:
+    alike = _as_if(outcome, other)
+    return {
+        "name": other.name,
+        "metric": other.facts.metric,
+        "conclusions": list(_verdicts(alike, _comparisons(alike))),
+        "table": table(alike),
+        "comparisons": _plain(_comparisons(alike)),
+    }
+
+
+def _transfer_verdicts(outcome: Outcome, other: Transferred) -> Iterator[str]:
+    """Only the first sentence of each: the others stand under `transfers`."""
+    alike = _as_if(outcome, other)
+    for sentence in islice(_verdicts(alike, _comparisons(alike)), 1):
+        yield f"With {other.name} trained on the same subsets: {sentence}"
+
+
+def _method(method: Method) -> dict[str, Any]:
+    select = {"name": method.select.name, **method.select.settings}
+    return {"name": method.label, "acquisition": method.acquisition, "select": select}
 
 
 def write(outcome: Outcome) -> dict[str, Any]:
@@ -55,10 +93,16 @@ def write(outcome: Outcome) -> dict[str, Any]:
     """
     results, folder = conclude(outcome), outcome.directory
     write_whole(folder / "results.json", json.dumps(results, indent=2, ensure_ascii=False).encode())
-    rows = [f"{m.group},{m.size},{m.seed},{m.metric!r}" for m in outcome.measured]
-    write_whole(folder / "comparison.csv", ("\n".join(["group,size,seed,metric", *rows]) + "\n").encode())
+    write_whole(folder / "comparison.csv", _csv(outcome.measured))
+    for other in outcome.transfers:
+        write_whole(folder / f"comparison-{other.name}.csv", _csv(other.measured))
     write_whole(folder / "report.md", markdown(results).encode())
     return results
+
+
+def _csv(measured: Sequence[Measured]) -> bytes:
+    rows = [f"{m.group},{m.size},{m.seed},{m.metric!r}" for m in measured]
+    return ("\n".join(["group,size,seed,metric", *rows]) + "\n").encode()
 
 
 def table(outcome: Outcome) -> list[dict[str, Any]]:
@@ -89,6 +133,15 @@ def markdown(results: dict[str, Any]) -> str:
         lines += ["", f"## {results['metric']} against the size of the subset", ""]
         lines += ["| group | examples | share | mean | 95 % interval | seeds |", "|---|---|---|---|---|---|"]
         lines += [f"| {' | '.join(row)} |" for row in table_rows(results)]
+    for other in results["transfers"]:
+        lines += ["", f"## Trained on the same subsets: {other['name']}", ""]
+        lines += [f"- {sentence}" for sentence in other["conclusions"]]
+        lines += [
+            "",
+            "| group | examples | share | mean | 95 % interval | seeds |",
+            "|---|---|---|---|---|---|",
+        ]
+        lines += [f"| {' | '.join(row)} |" for row in table_rows(other)]
     lines += ["", "## Cost of the first seed", ""]
     lines += ["| seed | group | stage | examples | trained | scored | labels |", "|" + "---|" * 7]
     for cost in results["cost"]["spent"]:
@@ -134,7 +187,7 @@ def _half_width(values: Sequence[float]) -> float | None:
 
 def _acquired(outcome: Outcome) -> list[int]:
     """The sizes that were searched for, and not drawn at random."""
-    sizes = sorted({m.size for m in outcome.measured if m.group in outcome.spec.search.acquisition})
+    sizes = sorted({m.size for m in outcome.measured if m.group in outcome.spec.groups})
     return sizes[outcome.spec.first_acquired :]
 
 
@@ -171,7 +224,7 @@ def _verdicts(outcome: Outcome, comparisons: dict[tuple[int, str], Comparison]) 
     if not comparisons:
         yield "One seed tells no effect from chance: ask for at least two in [comparison], better five."
         return
-    names = outcome.spec.search.acquisition
+    names = outcome.spec.groups
     against_random = [
         (size, comparison, group)
         for (size, baseline), comparison in comparisons.items()
@@ -213,7 +266,7 @@ def _against(outcome: Outcome, size: int, comparison: Comparison, group: GroupRe
 
 def _cost_sentences(outcome: Outcome) -> Iterator[str]:
     """What one search cost, beside training on everything."""
-    group = outcome.spec.search.acquisition[0]
+    group = outcome.spec.groups[0]
     mine = [c for c in outcome.spent if c.seed == 0 and c.group == group and c.stage == "search"]
     trained, scored = sum(c.examples_trained for c in mine), sum(c.examples_scored for c in mine)
     sentence = f"One search ({group}) trained on {trained:,} examples and scored {scored:,}"

@@ -51,6 +51,7 @@ def compare(
     metric: str = "metric",
     higher_is_better: Annotated[bool, Parameter(negative="")] = False,
     level: float = 0.95,
+    figure: Path | None = None,
     json: Json = False,
 ) -> int:
     """Is any group better than the baseline? A table with the columns group,seed,metric.
@@ -63,6 +64,7 @@ def compare(
         metric: The column of the metric.
         higher_is_better: For an accuracy; an error or a number of steps is better when lower.
         level: The level of the intervals; the verdicts are corrected for the number of groups (Holm).
+        figure: Draw every group's difference and interval into this .svg, .pdf or .png file.
     """
     from headrace.analysis.comparison import compare as compare_groups
     from headrace.analysis.tables import read_comparison_table
@@ -71,6 +73,10 @@ def compare(
     result = compare_groups(
         groups, seeds, values, baseline=baseline, higher_is_better=higher_is_better, level=level
     )
+    if figure is not None:
+        from headrace.report.forest import write_forest
+
+        write_forest(figure, result, metric)
     if json:
         print_json(result.to_dict())
         return 0

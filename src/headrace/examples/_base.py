@@ -60,6 +60,15 @@ class Table(Protocol):
         """Take in the `tensor` of another table of the same kind and size."""
         ...
 
+    def united(
+        self, base: Float[Tensor, "rows columns"], parts: Float[Tensor, "recorders rows columns"]
+    ) -> Float[Tensor, "rows columns"]:
+        """The rows of one table in place of several, `parts`, that went on from the same `base`.
+
+        A pure function of any of the table's rows: it changes neither the table nor what it is given.
+        """
+        ...
+
     @property
     def tensor(self) -> Float[Tensor, "rows columns"]:
         """All that is kept, without the spare row; writing into it changes the table."""

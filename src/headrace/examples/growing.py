@@ -11,6 +11,7 @@ from headrace.examples._base import SPARE
 from headrace.examples.arrays import Array, alike, gathered, summed
 from headrace.examples.moments import Layout, advanced, increments, merged, slots
 from headrace.examples.observations import Quantity
+from headrace.examples.parts import united
 
 CHUNK = 1 << 20
 """Rows merged at a time, so that a merge needs little memory beside the two tables."""
@@ -96,6 +97,12 @@ class GrowingTable:
         for start in range(0, len(self._examples), CHUNK):
             rows = self._examples[start : start + CHUNK]
             rows.copy_(merged(rows.T, other[start : start + CHUNK].to(rows.device).T, self.layout).T)
+
+    def united(
+        self, base: Float[Tensor, "rows columns"], parts: Float[Tensor, "recorders rows columns"]
+    ) -> Float[Tensor, "rows columns"]:
+        """The rows of one table in place of several that went on from the same base."""
+        return united(base, parts, self.layout, self.decay)
 
     @property
     def tensor(self) -> Float[Tensor, "rows columns"]:

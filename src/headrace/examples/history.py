@@ -68,6 +68,19 @@ class _Record:
         return self
 
     @property
+    def table(self) -> Table:
+        """The numbers themselves, for what stores or exchanges them."""
+        return self._table
+
+    def check(self) -> None:
+        """Raise if something out of range was recorded on a device; waits for it.
+
+        Raises:
+            InputError: An index or a class was out of range since the last reading.
+        """
+        self._guard.check()
+
+    @property
     def count(self) -> Float[Tensor, " examples"]:
         """How many times each example was observed, ever."""
         self._guard.check()

@@ -9,6 +9,7 @@ from torch import Tensor
 from headrace.examples._base import SPARE
 from headrace.examples.arrays import Array
 from headrace.examples.observations import Quantity
+from headrace.examples.parts import newest
 
 CHUNK = 1 << 20
 """Rows merged or read at a time."""
@@ -123,21 +124,40 @@ class WindowTable:
     def merge(self, other: Tensor) -> None:
         """Append the observations of another table of the same window and keep the last ones."""
         for start in range(0, len(self.tensor), CHUNK):
-            rows = self.tensor[start : start + CHUNK]
-            self._append(rows, other[start : start + CHUNK].to(rows.device))
+            rows, theirs = self.tensor[start : start + CHUNK], other[start : start + CHUNK]
+            rows.copy_(self._appended(rows, theirs.to(rows.device), theirs[:, 0].to(rows.device)))
 
-    def _append(self, rows: Tensor, other: Tensor) -> None:
+    def united(
+        self, base: Float[Tensor, "rows columns"], parts: Float[Tensor, "recorders rows columns"]
+    ) -> Float[Tensor, "rows columns"]:
+        """The rows of one table in place of several that went on from the same base, one after the other."""
+        added = parts[..., 0] - base[:, 0]
+        first = newest(base, parts.flip(0), (added > 0).flip(0))
+        before = (added.cumsum(0) - added) > 0
+        for part, more, others in zip(parts, added, before, strict=True):
+            place = ((more > 0) & others).nonzero()[:, 0]
+            if len(place):
+                first[place] = self._appended(first[place], part[place], more[place])
+        return first
+
+    def _appended(
+        self,
+        rows: Float[Tensor, "rows columns"],
+        other: Float[Tensor, "rows columns"],
+        added: Float[Tensor, " rows"],
+    ) -> Float[Tensor, "rows columns"]:
+        """The rows with the newest `added` observations of `other` after their own."""
         fields, window = len(self._stored), self.window
-        count, added = rows[:, :1].long(), other[:, :1].long()
-        rings = rows[:, 1:].reshape(len(rows), window, fields)
-        theirs = other[:, 1:].reshape(len(rows), window, fields)
+        count, theirs, new = rows[:, :1].long(), other[:, :1].long(), added.unsqueeze(1).long()
+        rings = rows[:, 1:].reshape(len(rows), window, fields).clone()
+        source_rings = other[:, 1:].reshape(len(rows), window, fields)
         for age in range(window - 1, -1, -1):
-            there = (age < added.clamp_max(window)).expand(-1, fields)
-            source = ((added - 1 - age) % window).unsqueeze(2).expand(-1, 1, fields)
-            target = ((count + added - 1 - age) % window).unsqueeze(2).expand(-1, 1, fields)
-            value = torch.where(there, theirs.gather(1, source)[:, 0], rings.gather(1, target)[:, 0])
+            there = (age < new.clamp_max(window)).expand(-1, fields)
+            source = ((theirs - 1 - age) % window).unsqueeze(2).expand(-1, 1, fields)
+            target = ((count + new - 1 - age) % window).unsqueeze(2).expand(-1, 1, fields)
+            value = torch.where(there, source_rings.gather(1, source)[:, 0], rings.gather(1, target)[:, 0])
             rings.scatter_(1, target, value.unsqueeze(1))
-        rows.copy_(torch.cat(((count + added).float(), rings.flatten(1)), 1))
+        return torch.cat(((count + new).float(), rings.flatten(1)), 1)
 
     @property
     def tensor(self) -> Float[Tensor, "rows columns"]:

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from headrace.errors import InputError, InputErrors
+from headrace.errors import InputErrors
 from headrace.experiments import toml
 from headrace.experiments.bound import interval_rank
 from headrace.experiments.checks import cross_checks, input_errors
-from headrace.experiments.records import Configuration, Hyperparameters, Record, StudyKey
+from headrace.experiments.records import FULL, Configuration, Hyperparameters, Record, StudyKey
 from headrace.experiments.space import INTEGERS, POLICY, AnyEntry, Choices, Entry, Range, Setting, draw
+from headrace.experiments.subsets.names import canonical, is_file
 from headrace.policies import ACTIVE_BIAS, kinds_of
 from headrace.training import budget, recipe
 
@@ -49,18 +49,24 @@ class Grid(Table):
     """`[grid]`: the dataset configurations and optimisers; every combination is one study.
 
     A policy may be given by its name in the paper (`SD`); it is stored by ours (`sample-difficulty`).
+    A subset is "full", "random:SHARE", the path of a subset file, or a name of `[subsets]`.
     """
 
     batch_size: BatchSizes
     optimizer: Names = ("sgd",)
     policy: Names = ("shuffle",)
-    subset: Names = ("full",)
+    subset: Names = (FULL,)
     workers: Numbers = (1,)
 
     @field_validator("policy")
     @classmethod
     def _by_our_names(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(ACTIVE_BIAS.get(name, name) for name in names)
+
+    @field_validator("subset")
+    @classmethod
+    def _canonical(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(map(canonical, names))
 
     @field_validator("*")
     @classmethod
@@ -159,6 +165,15 @@ class ReportTable(Table):
 class Experiment(Table):
     """One experiment: what is trained on what, how trials are drawn, how each is trained.
 
+    Attributes:
+        seed: The root of every random stream.
+        workload: What is trained.
+        grid: The dataset configurations and optimisers.
+        search: Where trials are drawn from.
+        training: How each is trained.
+        subsets: Name of a subset in the grid -> its file. A path in the grid is its own name. Where the files
+            lie is no part of what the experiment is: the workload's facts hold their checksums.
+
     Raises:
         InputErrors: The tables do not go together (from any constructor).
     """
@@ -168,6 +183,7 @@ class Experiment(Table):
     grid: Grid
     search: Search
     training: Training
+    subsets: dict[str, str] = Field(default_factory=dict)
     report: ReportTable = ReportTable()
 
     @model_validator(mode="after")
@@ -179,7 +195,7 @@ class Experiment(Table):
 
     @classmethod
     def from_toml(cls, path: str | Path) -> Experiment:
-        """Read and check an experiment file.
+        """Read and check an experiment file; paths of subset files are relative to its folder.
 
         Args:
             path: The file.
@@ -188,18 +204,12 @@ class Experiment(Table):
             InputError: The file cannot be read, or is not TOML.
             InputErrors: Every error of its content at once.
         """
-        where = str(path)
-        try:
-            text = Path(path).read_text(encoding="utf-8")
-        except FileNotFoundError:
-            raise InputError("there is no such file", where=where, fix="Check the path.") from None
-        except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"the file cannot be read ({error})", where=where) from None
-        try:
-            content = tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
-            raise InputError(f"this is not TOML: {error}", where=where, fix="Mend the line named.") from None
-        return cls.from_dict(content, where=where)
+        made = cls.from_dict(toml.read(path), where=str(path))
+        named = {name: name for name in made.grid.subset if is_file(name)} | made.subsets
+        folder = Path(path).parent
+        return made.model_copy(
+            update={"subsets": {name: str((folder / file).resolve()) for name, file in named.items()}}
+        )
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any], *, where: str = "experiment") -> Experiment:
@@ -223,9 +233,16 @@ class Experiment(Table):
         """The canonical text: every key with its value, defaults included, in a fixed order."""
         return toml.dumps(self.model_dump(exclude_none=True))
 
+    def identity(self) -> dict[str, Any]:
+        """The content as nested dictionaries, without what no result depends on.
+
+        That is, without the places of the subset files, and what is made for the report alone.
+        """
+        return self.model_dump(exclude={"subsets", "report"})
+
     def digest(self) -> str:
         """A SHA-256 of the content, in hexadecimal: equal for two files that mean the same."""
-        text = json.dumps(self.model_dump(), sort_keys=True, separators=(",", ":"))
+        text = json.dumps(self.identity(), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 
     def studies(self) -> list[StudyKey]:
@@ -261,11 +278,11 @@ class Experiment(Table):
     def hyperparameters(self, study: StudyKey, trial: int) -> Hyperparameters:
         """The hyperparameters of one trial: a pure function of (seed, study, trial).
 
-        Studies that differ in their policy alone have the same values trial by trial, but for the policy's
-        own settings: every policy is tuned alike, and none by a luckier draw of learning rates.
+        Studies that differ in their policy, subset or workers alone have the same values trial by trial, but
+        for the policy's own settings: all are tuned alike, and none by a luckier draw of learning rates.
         """
         policy = study.configuration.policy
-        alike = study.configuration.model_copy(update={"policy": "shuffle"})
+        alike = study.configuration.model_copy(update={"policy": "shuffle", "subset": FULL, "workers": 1})
         kinds = kinds_of(policy) if policy in self.search.policy else {}
         return draw(
             self.space_of(study),
@@ -277,7 +294,7 @@ class Experiment(Table):
         )
 
     def budget_steps(self, study: StudyKey, train_examples: int) -> int:
-        """The step budget of a trial in `study`, on a training set of `train_examples`.
+        """The step budget of a trial in `study`, on a subset of `train_examples`.
 
         Raises:
             InputError: The budget allows no step.

@@ -7,6 +7,18 @@ from pydantic import Field
 from headrace.experiments.records import Record
 
 
+class PartFacts(Record):
+    """What is known of a subset of the grid.
+
+    Attributes:
+        examples: How many there are in it.
+        sha256: Of its file, or None where chance draws it.
+    """
+
+    examples: int = Field(ge=1)
+    sha256: str | None = None
+
+
 class WorkloadFacts(Record):
     """The facts of a workload that results depend on, or that a report shows.
 
@@ -20,6 +32,7 @@ class WorkloadFacts(Record):
         parameters: The number of trained parameters of the model.
         description: The workload's own words.
         classes: The names of the classes, or None.
+        subsets: The subsets of the grid beside the full one, by name.
     """
 
     name: str
@@ -31,3 +44,9 @@ class WorkloadFacts(Record):
     parameters: int = Field(default=0, ge=0)
     description: str = ""
     classes: tuple[str, ...] | None = None
+    subsets: dict[str, PartFacts] = Field(default_factory=dict)
+
+    def examples_in(self, subset: str) -> int:
+        """The size of the training set's part that the grid calls `subset`."""
+        part = self.subsets.get(subset)
+        return self.train_examples if part is None else part.examples

@@ -20,6 +20,7 @@ from headrace.examples.history import History, LossHistory
 from headrace.examples.labels import LabelWindow
 from headrace.experiments.portraits.fed import FedLog, Overheard
 from headrace.experiments.space import split
+from headrace.experiments.subsets.data import weighted
 from headrace.policies import Epoch, Known, Policy, make_policy
 from headrace.policies.wrappers import batch_policy
 from headrace.sampling.batches import Batch, shuffled_batches
@@ -81,11 +82,11 @@ def feed(
         InputError: The policy cannot be used with this workload.
     """
     name, size = study.configuration.policy, study.configuration.batch_size
-    seed, path, examples = setting.experiment.seed, (study.name, trial), len(setting.workload.train)
+    seed, path, examples = setting.experiment.seed, (study.stream, trial), len(setting.workload.train)
     _, settings = split(values)
     if name == "shuffle" and not settings:
         batches = shuffled_batches(examples, size, seed=seed, path=path, device=setting.device)
-        return Feed(batches=batches)
+        return Feed(batches=weighted(batches, setting.weights))
     policy = make_policy(name, **settings)
     memory = Memory(policy.needs, setting)
     holdout = setting.holdout if "holdout_losses" in policy.needs else None
@@ -93,6 +94,7 @@ def feed(
         examples,
         policy=policy if log is None else Overheard(policy, log.plan),
         batch_size=size,
+        workers=study.configuration.workers,
         seed=random.integer_seed(seed, *path, "policy"),
         epochs=epochs_of(policy, budget=budget, batch_size=size, examples=examples),
         history=memory.history,
@@ -101,9 +103,9 @@ def feed(
         labels=targets_of(setting).numpy() if "labels" in policy.needs else None,
     )
     return Feed(
-        batches=sampler.batches(setting.device),
+        batches=weighted(sampler.batches(setting.device), setting.weights),
         record=memory.record if policy.needs & {"history", "label_window"} else None,
-        choose=_chooser(sampler, log) if batch_policy(policy) else None,
+        choose=_chooser(sampler, setting.weights, log) if batch_policy(policy) else None,
         forwarded=holdout.forwarded if holdout else 0,
         backpropagated=holdout.backpropagated if holdout else 0,
     )
@@ -160,19 +162,29 @@ def refusal(name: str, setting: Setting) -> str | None:
         setting_name: _one(entry)
         for setting_name, entry in setting.experiment.search.policy.get(name, {}).items()
     }
-    policy = make_policy(name, **{key: value for key, value in settings.items() if value is not None})
-    classes = predicts_classes(setting)
-    if not classes and policy.needs & {"labels", "label_window"}:
-        return "it needs classes, and the targets are none"
-    examples = len(setting.workload.train)
-    known = Known(num_examples=examples, history=Memory(policy.needs, setting).history)
     try:
+        policy = make_policy(name, **{key: value for key, value in settings.items() if value is not None})
+        if not predicts_classes(setting) and policy.needs & {"labels", "label_window"}:
+            return "it needs classes, and the targets are none"
         if "history" in policy.needs:
             # Past any burn-in, which assesses nothing.
-            policy.assess(known, Epoch(number=1 << 40, num_examples=examples, epochs=1))
+            known = Known(num_examples=2, history=_observed(setting))
+            policy.assess(known, Epoch(number=1 << 40, num_examples=2, epochs=1))
     except InputError as error:
         return error.what
     return None
+
+
+def _observed(setting: Setting) -> History | LossHistory:
+    """A history of two examples, seen as often as any policy could ask for."""
+    both = torch.arange(2)
+    history: History | LossHistory = (History if predicts_classes(setting) else LossHistory)(2)
+    for _ in range(2):
+        if isinstance(history, History):
+            history.record(both, torch.eye(2), both)
+        else:
+            history.record(both, torch.ones(2))
+    return history
 
 
 def _one(entry: Any) -> Any:
@@ -200,12 +212,18 @@ def targets_of(setting: Setting) -> Tensor:
     return torch.cat([data.fetch(part)[1].cpu() for part in torch.arange(len(data)).split(CHUNK)])
 
 
-def _chooser(sampler: ExampleSampler, log: FedLog | None) -> Choose:
+def _chooser(sampler: ExampleSampler, weights: Tensor | None, log: FedLog | None) -> Choose:
+    """Candidates are rated by their own losses; what is chosen has the weight of its subset beside."""
+
     def choose(outputs: Tensor, targets: Tensor, losses: Tensor, batch: Batch) -> Chosen:
         chosen = sampler.choose(batch.indices, outputs, targets, losses, count=batch.train_on)
+        positions = chosen.positions
         if log is not None:
-            indices = batch.indices.to(chosen.positions.device)[chosen.positions]
+            indices = batch.indices.to(positions.device)[positions]
             log.chosen(indices.cpu().numpy(), chosen.weights.cpu().numpy())
-        return Chosen(positions=chosen.positions, weights=chosen.weights)
+        if weights is None:
+            return Chosen(positions=positions, weights=chosen.weights)
+        mine = weights[batch.indices.to(weights.device)[positions]]
+        return Chosen(positions=positions, weights=mine * chosen.weights)
 
     return choose

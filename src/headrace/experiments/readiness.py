@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import product
 
 from headrace.errors import InputError, InputErrors
 from headrace.experiments.engines.messages import Inspection
 from headrace.experiments.experiment import Experiment
+from headrace.experiments.facts import WorkloadFacts
+from headrace.experiments.records import FULL
 from headrace.experiments.space import Entry, Range, split
+from headrace.experiments.subsets.restriction import checksum_of
+from headrace.policies import make_policy
+from headrace.sampling.split import check_dealing
 from headrace.training.recipe import Recipe
 from headrace.training.schedules import check_schedule
 
@@ -19,26 +25,58 @@ def check_readiness(experiment: Experiment, inspection: Inspection) -> None:
         InputErrors: All that do not.
     """
     errors = [
+        *_subset_errors(inspection),
         *_size_errors(experiment, inspection),
         *_goal_errors(inspection),
         *_smoothing_errors(experiment, inspection),
         *_policy_errors(inspection),
+        *_partition_errors(experiment, inspection),
     ]
     errors += [] if errors else list(_budget_errors(experiment, inspection))
     if errors:
         raise InputErrors(errors, where=f"the experiment on {inspection.facts.name}")
 
 
+def check_files(experiment: Experiment, facts: WorkloadFacts) -> None:
+    """Check that the subset files are those with which the folder's trials were trained.
+
+    A file that is not there any more is none to check: only trials that are still to be trained miss it.
+
+    Raises:
+        InputErrors: Those that were altered.
+    """
+    errors = [
+        InputError(
+            f"the file of {name!r} has changed since this folder was made",
+            where="grid.subset",
+            got=experiment.subsets.get(name, name),
+            fix="Choose another folder, or undo the change.",
+        )
+        for name, part in facts.subsets.items()
+        if checksum_of(experiment, name) not in (None, part.sha256)
+    ]
+    if errors:
+        raise InputErrors(errors, where=f"the experiment on {facts.name}")
+
+
 def _size_errors(experiment: Experiment, inspection: Inspection) -> Iterator[InputError]:
-    examples = inspection.facts.train_examples
-    for size in sorted(experiment.grid.batch_size):
-        if size > examples:
-            yield InputError(
-                f"a batch cannot be larger than the training set of {examples} examples",
-                where="grid.batch_size",
-                got=size,
-                fix=f"Use {examples} for the full batch.",
-            )
+    facts = inspection.facts
+    for subset in experiment.grid.subset:
+        examples = facts.examples_in(subset)
+        what = "the training set" if subset == FULL else f"the subset {subset!r}"
+        for size in sorted(experiment.grid.batch_size):
+            if size > examples:
+                yield InputError(
+                    f"a batch cannot be larger than {what} of {examples} examples",
+                    where="grid.batch_size",
+                    got=size,
+                    fix=f"Use {examples} for the full batch.",
+                )
+
+
+def _subset_errors(inspection: Inspection) -> Iterator[InputError]:
+    for name, reason in inspection.refused_subsets.items():
+        yield InputError(f"{name!r} cannot be used with this workload: {reason}", where="grid.subset")
 
 
 def _goal_errors(inspection: Inspection) -> Iterator[InputError]:
@@ -79,11 +117,25 @@ def _largest(entry: Entry) -> float:
     return entry if isinstance(entry, float | int) else max(entry.choices)
 
 
+def _partition_errors(experiment: Experiment, inspection: Inspection) -> Iterator[InputError]:
+    """Batches in which a worker would find no example of its own."""
+    dividing = [name for name in experiment.grid.policy if make_policy(name).divides]
+    grid, facts = experiment.grid, inspection.facts
+    for policy, subset, workers, size in product(
+        dividing, grid.subset, grid.workers, sorted(grid.batch_size)
+    ):
+        try:
+            check_dealing(facts.examples_in(subset), size, workers, where=f"grid, {policy}")
+        except InputError as error:
+            yield error
+
+
 def _budget_errors(experiment: Experiment, inspection: Inspection) -> Iterator[InputError]:
     """Budgets without a step, and warm-ups that do not fit: the first of each study."""
     for study in experiment.studies():
         try:
-            budget = experiment.budget_steps(study, inspection.facts.train_examples)
+            examples = inspection.facts.examples_in(study.configuration.subset)
+            budget = experiment.budget_steps(study, examples)
             for trial in range(experiment.search.limit):
                 check_schedule(
                     Recipe(

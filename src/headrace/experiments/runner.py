@@ -12,7 +12,7 @@ from headrace.experiments.experiment import Experiment
 from headrace.experiments.ledger import Ledger
 from headrace.experiments.portraits.store import missing, write_portrait
 from headrace.experiments.progress import Progress, Watch
-from headrace.experiments.readiness import check_readiness
+from headrace.experiments.readiness import check_files, check_readiness
 from headrace.experiments.records import StudyKey
 from headrace.experiments.schedule import Race, Schedule, rungs
 from headrace.experiments.store import StoredExperiment
@@ -51,6 +51,8 @@ def run(
     with lock.exclusive(directory):
         store.create(directory, experiment)
         stored = store.load(directory)
+        if stored.facts is not None:
+            check_files(experiment, stored.facts)
         if stored.facts is None or not Schedule(_races(stored)).finished or missing(stored):
             _train(stored, processes, progress)
         return store.load(directory)

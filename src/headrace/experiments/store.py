@@ -96,7 +96,7 @@ class StoredExperiment:
         """
         if self.facts is None:
             raise InputError("nothing was run yet", where=str(self.directory), fix="Run the experiment.")
-        return self.experiment.budget_steps(study, self.facts.train_examples)
+        return self.experiment.budget_steps(study, self.facts.examples_in(study.configuration.subset))
 
     def rules(self, study: StudyKey) -> Rules:
         """What decides `study`."""
@@ -149,20 +149,19 @@ def create(directory: str | Path, experiment: Experiment) -> None:
         write_whole(path, experiment.to_toml().encode())
         return
     there = Experiment.from_toml(path)
-    if there.model_copy(update={"report": experiment.report}) == experiment:
-        # What is made for the report alone may be asked for afterwards.
-        if there != experiment:
-            write_whole(path, experiment.to_toml().encode())
-    else:
+    if there.identity() != experiment.identity():
         raise InputError(
             f"holds another experiment; they differ in {', '.join(_differences(there, experiment))}",
             where=str(directory),
             fix="Choose another folder, or undo the change.",
         )
+    if there.report != experiment.report:
+        # What is made for the report alone may be asked for afterwards.
+        write_whole(path, experiment.to_toml().encode())
 
 
 def _differences(there: Experiment, here: Experiment) -> Iterator[str]:
-    before, after = _flat(there.model_dump()), _flat(here.model_dump())
+    before, after = _flat(there.identity()), _flat(here.identity())
     for key in sorted(before.keys() | after.keys()):
         if before.get(key) != after.get(key):
             yield f"{key} (there {before.get(key)!r}, here {after.get(key)!r})"

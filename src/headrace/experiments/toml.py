@@ -1,12 +1,31 @@
-"""A small writer of TOML, for what an experiment file can hold; the standard library only reads it."""
+"""TOML files: read with clear errors, and written for what an experiment file can hold."""
 
 from __future__ import annotations
 
 import json
+import tomllib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from headrace.errors import InputError
+
+
+def read(path: str | Path) -> dict[str, Any]:
+    """The tables of a file.
+
+    Raises:
+        InputError: The file cannot be read, or is not TOML.
+    """
+    where = str(path)
+    try:
+        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError("there is no such file", where=where, fix="Check the path.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"the file cannot be read ({error})", where=where) from None
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"this is not TOML: {error}", where=where, fix="Mend the line named.") from None
 
 
 def dumps(tables: Mapping[str, Any]) -> str:

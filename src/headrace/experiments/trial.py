@@ -8,22 +8,24 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from headrace import random
 from headrace.experiments.experiment import Experiment
 from headrace.experiments.feeding import Feed, feed
 from headrace.experiments.holdout import Holdout, holdout_losses
-from headrace.experiments.records import StudyKey, TrialRecord
+from headrace.experiments.records import FULL, StudyKey, TrialRecord
 from headrace.experiments.space import split
+from headrace.experiments.subsets.restriction import restrict
 from headrace.training.divergence import diverged
 from headrace.training.evaluation import Evaluator, evaluator
 from headrace.training.gradients import Record
 from headrace.training.loop import Measurement, train
+from headrace.training.parallel import VirtualWorld, worker_stream
 from headrace.training.recipe import Recipe
 from headrace.training.stream import TorchStream
 from headrace.workloads import Workload
@@ -45,15 +47,34 @@ class Setting:
 
     Attributes:
         experiment: What was asked.
-        workload: The workload, its data on `device`.
+        workload: The workload, its data on `device`. On a subset its training set is that part alone, counted
+            from 0, and so is all that is kept of its examples.
         goal: The validation metric to get strictly below.
         device: Where models are trained.
+        weights: What a subset's examples' losses are multiplied by, mean 1, on `device` [part]; None: all 1.
     """
 
     experiment: Experiment
     workload: Workload
     goal: float
     device: torch.device
+    weights: Tensor | None = None
+    _parts: dict[str, Setting] = field(default_factory=dict, repr=False, compare=False)
+
+    def on(self, subset: str) -> Setting:
+        """The same on a subset of the grid, which is loaded at its first use.
+
+        Raises:
+            InputError: There is no such file, or it belongs to another data set.
+        """
+        if subset == FULL:
+            return self
+        if subset not in self._parts:
+            found = restrict(self.workload, self.experiment, subset)
+            workload = replace(found.workload, train=found.workload.train.to(self.device))
+            weights = None if found.weights is None else found.weights.to(self.device)
+            self._parts[subset] = replace(self, workload=workload, weights=weights, _parts={})
+        return self._parts[subset]
 
     @property
     def stops_at_goal(self) -> bool:
@@ -62,8 +83,16 @@ class Setting:
 
     def new_model(self, study: StudyKey, trial: int) -> nn.Module:
         """A trial's model, freshly initialised on the trial's stream."""
-        with random.torch_stream(self.experiment.seed, study.name, trial, "initialisation"):
+        with random.torch_stream(self.experiment.seed, study.stream, trial, "initialisation"):
             return self.workload.build_model().to(self.device)
+
+    def streams(self, study: StudyKey, trial: int) -> list[TorchStream]:
+        """The random stream of each worker of a trial while it trains."""
+        seed, workers, path = self.experiment.seed, study.configuration.workers, (study.stream, trial)
+        return [
+            worker_stream(seed, *path, "training", worker=worker, workers=workers, device=self.device)
+            for worker in range(workers)
+        ]
 
     @cached_property
     def holdout(self) -> Holdout:
@@ -105,7 +134,7 @@ def begin(
         evaluate: Measures the model.
         record: Called with what is trained on, see `training.loop.train`.
     """
-    experiment, workload = setting.experiment, setting.workload
+    experiment, workload, streams = setting.experiment, setting.workload, setting.streams(study, trial)
     return train(
         model=model,
         data=workload.train,
@@ -122,7 +151,8 @@ def begin(
         evaluation_steps=evaluation_steps,
         evaluate=evaluate,
         microbatch=experiment.training.microbatch,
-        stream=TorchStream(experiment.seed, study.name, trial, "training", device=setting.device),
+        stream=streams[0] if len(streams) == 1 else None,
+        world=VirtualWorld(len(streams), streams) if len(streams) > 1 else None,
     )
 
 

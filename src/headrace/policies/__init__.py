@@ -13,6 +13,7 @@ from headrace.policies._base import BatchPolicy, Chosen, Epoch, Known, Plan, Pol
 from headrace.policies.active_bias import ImportanceSample, Sample, Weight, smoothed
 from headrace.policies.by_batch import GradientNorm, RhoLoss, SelectiveBackprop
 from headrace.policies.curricula import Focal, InfoBatch, SelfPaced
+from headrace.policies.partitioned import Partition, RandomPartition
 from headrace.policies.plain import RandomSubsets, Shuffle, Uniform
 from headrace.policies.ranked import OnlineBatchSelection, RecencyBias
 from headrace.policies.registry import ACTIVE_BIAS, POLICIES, kinds_of, make_policy, settings_of
@@ -32,9 +33,11 @@ __all__ = [
     "InfoBatch",
     "Known",
     "OnlineBatchSelection",
+    "Partition",
     "PerClass",
     "Plan",
     "Policy",
+    "RandomPartition",
     "RandomSubsets",
     "RecencyBias",
     "Refreshed",

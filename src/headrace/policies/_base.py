@@ -52,6 +52,14 @@ class Policy(ABC):
     graded: bool = False
     """Whether treatment follows the values smoothly, so that equal values mean uniform treatment."""
 
+    divides: bool = False
+    """Whether each worker has examples of its own, so that its plans depend on the number of workers."""
+
+    @property
+    def least_burn_in(self) -> int:
+        """Epochs of burn-in without which it cannot assess the examples."""
+        return 0
+
     @abstractmethod
     def assess(self, known: Known, epoch: Epoch) -> Values | None:
         """One number per example [examples], NaN where undefined, or None; changes nothing."""

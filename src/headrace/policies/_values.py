@@ -35,6 +35,13 @@ def check_score(name: str, where: str) -> None:
         )
 
 
+def check_partition_score(name: str, where: str) -> None:
+    """`InputError` where examples cannot be sorted by the score `name`."""
+    known = (*SCORES, "aum")
+    if name.replace("_", "-") not in known:
+        raise InputError("no such score", where=where, got=name, fix=f"One of {', '.join(known)}.")
+
+
 def score(name: str, history: Any) -> Float[np.ndarray, " examples"]:
     """The score `name` (`-` or `_` between words) of a history, float64 on the host [examples]."""
     if name.replace("_", "-") == "last-loss":

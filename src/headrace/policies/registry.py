@@ -13,6 +13,7 @@ from headrace.policies._base import Policy
 from headrace.policies.active_bias import ImportanceSample, Sample, Weight
 from headrace.policies.by_batch import GradientNorm, RhoLoss, SelectiveBackprop
 from headrace.policies.curricula import Focal, InfoBatch, SelfPaced
+from headrace.policies.partitioned import Partition, RandomPartition
 from headrace.policies.plain import RandomSubsets, Shuffle, Uniform
 from headrace.policies.ranked import OnlineBatchSelection, RecencyBias
 from headrace.policies.wrappers import Annealed, BurnIn, PerClass, Refreshed
@@ -44,6 +45,9 @@ POLICIES: dict[str, Callable[..., Policy]] = {
     "self-paced": SelfPaced,
     "focal": Focal,
     "rs2": RandomSubsets,
+    "partition-stripes": partial(Partition, "stripes"),
+    "partition-blocks": partial(Partition, "blocks"),
+    "partition-random": RandomPartition,
 }
 """Name -> what makes the policy. `sample`, `importance-sample` and `weight` take the score as a setting."""
 
@@ -75,6 +79,14 @@ WRAPPERS: dict[str, Callable[[Policy, Any], Policy]] = {
     "refresh_epochs": lambda policy, epochs: Refreshed(policy, epochs=epochs),
 }
 """Settings that every policy takes -> the wrapper they put on, innermost first."""
+
+
+DEFAULTS: dict[str, dict[str, Any]] = {
+    "partition-stripes": {"burn_in_epochs": 3},
+    "partition-blocks": {"burn_in_epochs": 3},
+}
+"""Policy -> settings of wrappers that it has where they are not given: two observations of every example, and
+an epoch more for batches that straddle epochs."""
 
 
 def settings_of(name: str) -> tuple[str, ...]:
@@ -111,7 +123,14 @@ def make_policy(name: str, /, *values: Any, **settings: Any) -> Policy:
                 got=setting,
                 fix=f"One of {', '.join(known)}.",
             )
+    settings = DEFAULTS.get(ACTIVE_BIAS.get(name, name), {}) | settings
     policy = constructor(*values, **{key: value for key, value in settings.items() if key not in WRAPPERS})
+    if settings.get("burn_in_epochs", 0) < policy.least_burn_in:
+        raise InputError(
+            f"{name} needs at least {policy.least_burn_in} to have a score of every example",
+            where="burn_in_epochs",
+            got=settings.get("burn_in_epochs", 0),
+        )
     for setting, wrap in WRAPPERS.items():
         if setting in settings:
             policy = wrap(policy, settings[setting])

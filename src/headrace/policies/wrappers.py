@@ -24,10 +24,11 @@ class Wrapper(Policy):
     needs: frozenset[Need] = field(init=False, repr=False)
     refresh_epochs: int = field(init=False, repr=False)
     graded: bool = field(init=False, repr=False)
+    divides: bool = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         """Take over the other's properties, and check the settings."""
-        for name in ("changes_objective", "needs", "refresh_epochs", "graded"):
+        for name in ("changes_objective", "needs", "refresh_epochs", "graded", "divides"):
             object.__setattr__(self, name, getattr(self.policy, name))
         self.check()
 
@@ -148,6 +149,11 @@ class PerClass(Wrapper):
         if batch_policy(self.policy) is not None:
             raise InputError(
                 "chooses within batches and cannot be used per class", where=type(self.policy).__name__
+            )
+        if self.policy.divides:
+            raise InputError(
+                "divides the examples among workers and cannot be used per class",
+                where=type(self.policy).__name__,
             )
         object.__setattr__(self, "needs", self.policy.needs | {"labels"})
 

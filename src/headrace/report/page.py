@@ -13,6 +13,7 @@ from headrace.report.frame import Provenance, Shown, lead, render
 from headrace.report.gallery import Room, rooms
 from headrace.report.numbers import plain, whole
 from headrace.report.portraits import AREA_SCORES, area_table
+from headrace.report.recommended import Recommended
 from headrace.report.tables import Table
 from headrace.report.tuning import trends
 from headrace.report.values import Curve, Fit, Point
@@ -54,6 +55,7 @@ def page(
     portraits: PortraitPart | None = None,
     *,
     metric: str,
+    advice: Recommended | None = None,
 ) -> str:
     """The whole page as HTML; one file that fetches nothing."""
     shown = [figure for figure in figures if isinstance(figure, Shown)]
@@ -61,6 +63,7 @@ def page(
         "report.html",
         results=analysis.results,
         metric=metric,
+        advice=advice,
         summary=[summary_row(curve) for curve in curves],
         figures=shown,
         absent=[figure for figure in figures if isinstance(figure, Absent)],

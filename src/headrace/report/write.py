@@ -16,6 +16,7 @@ from headrace.report.figures import Absent, Picture, figures, portrait_figures
 from headrace.report.frame import Provenance, Shown
 from headrace.report.numbers import whole
 from headrace.report.page import page, portrait_part
+from headrace.report.recommended import recommended
 from headrace.report.values import curves
 
 if TYPE_CHECKING:
@@ -44,11 +45,14 @@ def write_report(
     facts = _json(directory / "workload.json")
     metric = str(analysis.results.get("goal_metric", "validation/error")).removeprefix("validation/")
     found = curves(analysis)
-    shown = draw_all(figures(analysis, found, metric=metric), directory, formats)
+    advice = recommended(directory)
+    drawable = [*([advice.figure] if advice else []), *figures(analysis, found, metric=metric)]
+    shown = draw_all(drawable, directory, formats)
     first = 1 + sum(isinstance(figure, Shown) for figure in shown)
     about = draw_all(portrait_figures(analysis.portraits), directory, formats, first=first)
     part = portrait_part(analysis, about)
-    text = page(analysis, found, shown, provenance(directory, facts), part, metric=metric)
+    made_of = provenance(directory, facts)
+    text = page(analysis, found, shown, made_of, part, metric=metric, advice=advice)
     path = directory / "report.html"
     write_whole(path, text.encode("utf-8"))
     return path

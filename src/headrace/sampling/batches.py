@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import accumulate, pairwise
 
 import torch
 from jaxtyping import Float, Int64
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from headrace.errors import InputError
 from headrace.random import Name, generator
+from headrace.sampling.split import part
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -22,16 +24,52 @@ class Batch:
         weights: What each example's loss is multiplied by, or None where all are 1.
         epoch: The pass over the training set, from 0, in which the first of these examples was drawn.
         train_on: How many of these candidates are to be chosen and trained on, or None for all.
+        sizes: How many of the examples, in their order, are each worker's; None: as equal as can be.
     """
 
     indices: Int64[Tensor, " batch"]
     weights: Float[Tensor, " batch"] | None = None
     epoch: int = 0
     train_on: int | None = None
+    sizes: tuple[int, ...] | None = None
 
     def __len__(self) -> int:
         """The number of examples."""
         return len(self.indices)
+
+    def to(self, device: torch.device | str) -> Batch:
+        """The same batch on a device."""
+        weights = None if self.weights is None else self.weights.to(device, non_blocking=True)
+        return replace(self, indices=self.indices.to(device, non_blocking=True), weights=weights)
+
+    def only(self, part: slice) -> Batch:
+        """A part of the batch as a batch of its own."""
+        weights = None if self.weights is None else self.weights[part]
+        return replace(self, indices=self.indices[part], weights=weights, sizes=None)
+
+    def parts(self, workers: int) -> list[slice]:
+        """The part of each worker: contiguous, together the batch, none empty.
+
+        Args:
+            workers: How many share the batch.
+
+        Raises:
+            InputError: Some worker has no example, or the batch was cut for another number of workers.
+        """
+        if self.sizes is None:
+            edges = [part(0, len(self), worker, workers) for worker in range(workers)]
+        else:
+            ends = [0, *accumulate(self.sizes)]
+            edges = list(pairwise(ends))
+        if len(edges) != workers or edges[-1][1] != len(self):
+            raise InputError(f"was cut for other than {workers} workers", where="Batch.sizes", got=self.sizes)
+        if any(start == stop for start, stop in edges):
+            raise InputError(
+                f"a batch of {len(self)} cannot be shared by {workers} workers",
+                where="batches",
+                fix="batch_size is that of all workers together, and each needs an example of it.",
+            )
+        return [slice(start, stop) for start, stop in edges]
 
 
 def shuffled_batches(

@@ -39,12 +39,25 @@ class Known:
         history: A `headrace.History` (whatever the scores read), or None.
         label_window: The labels predicted lately, or None.
         holdout_losses: Loss of each example under a model trained on held-out data [examples], or None.
+
+    Raises:
+        InputError: The history or the window is of another number of examples.
     """
 
     num_examples: int
     history: Any = None
     label_window: Any = None
     holdout_losses: Float[np.ndarray, " examples"] | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("history", "label_window"):
+            size = getattr(getattr(self, name), "num_examples", self.num_examples)
+            if size != self.num_examples:
+                raise InputError(
+                    f"is of {size} examples, and the training set has {self.num_examples}",
+                    where=name,
+                    fix="Give the one that records this training set.",
+                )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +70,8 @@ class Epoch:
         num_examples: Examples in the training set.
         size: Asked number of draws, for policies that draw; None means `num_examples`.
         labels: The class of each example [examples], or None.
+        workers: How many workers share each batch.
+        seed: The root of the sampler's streams, for what shall stay the same over several epochs.
     """
 
     number: int
@@ -64,6 +79,8 @@ class Epoch:
     epochs: int | None = None
     size: int | None = None
     labels: Int[np.ndarray, " examples"] | None = None
+    workers: int = 1
+    seed: int = 0
 
     @property
     def draws(self) -> int:
@@ -95,12 +112,14 @@ class Plan:
         candidates: How many of these indices are forwarded for each one that is trained on (see
             `headrace.policies.BatchPolicy`).
         stands_for: How many examples the plan stands for; None means the number of indices.
+        dealt: Whether position p is for worker p modulo `Epoch.workers`; otherwise a worker may get any.
     """
 
     indices: Int[np.ndarray, " draws"]
     weights: Float[np.ndarray, " examples"] | None = None
     candidates: int = 1
     stands_for: int | None = None
+    dealt: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,6 +140,7 @@ class Planner(Protocol):
 
     needs: frozenset[Need]
     refresh_epochs: int
+    divides: bool
 
     def assess(self, known: Known, epoch: Epoch) -> Float[np.ndarray, " examples"] | None:
         """One number per example, at the start of an epoch."""

@@ -30,6 +30,7 @@ class EveryExample:
 
     needs: frozenset[Need] = frozenset()
     refresh_epochs = 1
+    divides = False
 
     def __repr__(self) -> str:
         return "EveryExample()"
@@ -58,6 +59,7 @@ class GivenWeights:
 
     needs: frozenset[Need] = frozenset()
     refresh_epochs = 1
+    divides = False
 
     def __init__(self, source: WeightSource, draw: Draw = "independent") -> None:
         self.source = source
@@ -105,6 +107,7 @@ class Planning:
         epochs: The length of the training, or None.
         size: Asked number of draws, or None.
         labels: The class of each example, or None.
+        workers: How many share each batch.
     """
 
     def __init__(
@@ -116,6 +119,7 @@ class Planning:
         epochs: int | None,
         size: int | None,
         labels: np.ndarray | None,
+        workers: int,
     ) -> None:
         self.policy = policy
         self.known = known
@@ -123,6 +127,7 @@ class Planning:
         self.epochs = epochs
         self.size = size
         self.labels = labels
+        self.workers = workers
         self.values: np.ndarray | None = None
         self._assessed_in: int | None = None
         self._planned: tuple[int, Plan] | None = None
@@ -136,6 +141,8 @@ class Planning:
             num_examples=self.known.num_examples,
             size=self.size,
             labels=self.labels,
+            workers=self.workers,
+            seed=self.seed,
         )
 
     def plan(self, number: int) -> Plan:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -15,9 +15,10 @@ from torch.utils.data import Sampler
 from headrace.errors import InputError
 from headrace.sampling.batches import Batch
 from headrace.sampling.choosing import Choosing
+from headrace.sampling.pieces import Piece, joined
 from headrace.sampling.plan import Chosen, Known, Plan, Planner
 from headrace.sampling.planning import Draw, EveryExample, GivenWeights, Planning, WeightSource
-from headrace.sampling.split import Last, check_split, cut, part
+from headrace.sampling.split import Last, check_dealing, check_split, cut
 from headrace.sampling.walks import Batches, Singles
 
 _VERSION = 1
@@ -46,6 +47,7 @@ class ExampleSampler(Sampler[Any]):
         seed: The root seed.
         rank: This process's number.
         world_size: Number of processes.
+        workers: For whole batches that several workers share (virtual ones): how many; None is `world_size`.
         epochs: The length of the training, for policies that change over it.
         last: What becomes of an incomplete last batch: `short`, `drop`, or `even` (see `split.cut`).
         holdout_losses: For rho-loss: each example's loss under a model trained on other data [examples].
@@ -68,6 +70,7 @@ class ExampleSampler(Sampler[Any]):
         seed: int = 0,
         rank: int = 0,
         world_size: int = 1,
+        workers: int | None = None,
         epochs: int | None = None,
         last: Last = "short",
         holdout_losses: npt.ArrayLike | None = None,
@@ -82,7 +85,16 @@ class ExampleSampler(Sampler[Any]):
             holdout_losses=_per_example(holdout_losses, self.num_examples, "holdout_losses", np.float64),
         )
         classes = _per_example(labels, self.num_examples, "labels", np.int64)
-        self._planning = Planning(self.policy, known, seed=seed, epochs=epochs, size=size, labels=classes)
+        self.workers = world_size if workers is None else workers
+        self._planning = Planning(
+            self.policy,
+            known,
+            seed=seed,
+            epochs=epochs,
+            size=size,
+            labels=classes,
+            workers=self.workers,
+        )
         self._choosing = Choosing(self.policy, seed)
         self.batch_size = batch_size
         self.seed = seed
@@ -125,7 +137,8 @@ class ExampleSampler(Sampler[Any]):
             self._walk = Singles(plan.indices, start, self.rank, self.world_size)
         else:
             edges = cut(len(plan.indices), self.batch_size * plan.candidates, self.last, start)
-            self._walk = Batches(plan.indices, edges, self.rank, self.world_size)
+            dealt = plan.dealt and self.world_size > 1
+            self._walk = Batches(plan.indices, edges, self.rank, self.world_size, dealt=dealt)
         return iter(self._walk)
 
     def __len__(self) -> int:
@@ -189,17 +202,58 @@ class ExampleSampler(Sampler[Any]):
         count = -(-len(indices) // plan.candidates) if count is None else count
         return self._choosing(indices, outputs, targets, losses, count=count, values=self._planning.values)
 
+    def narrow(
+        self,
+        indices: Int64[Tensor, " batch"],
+        inputs: Tensor,
+        targets: Tensor,
+        model: Callable[[Tensor], Tensor],
+        loss: Callable[[Tensor, Tensor], Tensor],
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """What a loop of one's own trains on of a loader's batch: with every policy, in one line.
+
+        With a policy that chooses within batches the candidates are forwarded without gradients, by the model
+        in the mode in which it is, and the chosen are returned. With any other, or while it is off, all of
+        them are, and nothing is forwarded.
+
+        Args:
+            indices: The batch's indices, as the loader gave them.
+            inputs: Its inputs [batch ...], on the model's device.
+            targets: Its targets [batch ...].
+            model: Inputs -> outputs.
+            loss: (outputs, targets) -> the loss of each example [batch].
+
+        Returns:
+            Indices, inputs and targets to train on, and what their losses are multiplied by.
+
+        Raises:
+            InputError: On several ranks, where a rank does not see the whole batch.
+        """
+        indices = indices.to(targets.device, non_blocking=True)
+        if self._planning.plan(self._number).candidates == 1:
+            return indices, inputs, targets, self.weights_for(indices)
+        with torch.no_grad():
+            outputs = model(inputs)
+            chosen = self.choose(indices, outputs, targets, loss(outputs, targets))
+        places = chosen.positions
+        return indices[places], inputs[places], targets[places], chosen.weights
+
     def batches(self, device: torch.device | str = "cpu") -> Iterator[Batch]:
         """Endless batches of exactly `batch_size` (times the candidates), epochs joined end to end.
 
         For the training loop, where every step shall have the same size. Each epoch is planned when its first
         example is needed. `state_dict` between two batches resumes exactly.
 
+        With several workers a batch says which part of it is whose (`Batch.parts`); with several ranks each
+        has its part only.
+
         Raises:
-            InputError: Without a batch size.
+            InputError: Without a batch size, or where a worker might find no example of its own in a batch.
         """
         if self.batch_size is None:
             raise InputError("is needed to make batches", where="ExampleSampler.batch_size", got=None)
+        if self.policy.divides:
+            check_dealing(self.num_examples, self.batch_size, self.workers, where=repr(self.policy))
         while True:
             yield self._next_batch(torch.device(device))
 
@@ -251,6 +305,7 @@ class ExampleSampler(Sampler[Any]):
             "seed": self.seed,
             "size": self._planning.size,
             "policy": repr(self.policy),
+            "workers": self.workers if self.policy.divides else None,
         }
 
     def _go_to(self, epoch: int) -> None:
@@ -280,24 +335,24 @@ class ExampleSampler(Sampler[Any]):
         plan = self._step_into(self._position)
         epoch, candidates = self._number, plan.candidates
         size = (self.batch_size or 1) * candidates
-        indices: list[np.ndarray] = []
-        weights: list[np.ndarray] = []
+        pieces: list[Piece] = []
         missing = size
         while missing > 0:
             plan = self._step_into(self._position)
-            piece = plan.indices[self._position : self._position + missing]
-            indices.append(piece)
-            weights.append(np.ones(len(piece)) if plan.weights is None else plan.weights[piece])
-            self._position += len(piece)
-            missing -= len(piece)
-        mine = slice(*part(0, size, self.rank, self.world_size))
-        plain = all((piece == 1).all() for piece in weights)
-        return Batch(
-            indices=torch.from_numpy(np.concatenate(indices)[mine]).to(device, non_blocking=True),
-            weights=None if plain else torch.from_numpy(np.concatenate(weights)[mine]).float().to(device),
+            pieces.append(Piece(plan, self._position, min(self._position + missing, len(plan.indices))))
+            self._position = pieces[-1].stop
+            missing -= len(pieces[-1])
+        indices, weights, sizes = joined(pieces, self.workers)
+        batch = Batch(
+            indices=torch.from_numpy(indices),
+            weights=None if weights is None else torch.from_numpy(weights).float(),
             epoch=epoch,
             train_on=self.batch_size if candidates > 1 else None,
+            sizes=sizes,
         )
+        if self.world_size > 1:
+            batch = batch.only(batch.parts(self.world_size)[self.rank])
+        return batch.to(device)
 
     def _step_into(self, position: int) -> Plan:
         """The current epoch's plan, or the next one's where the current one is used up."""
@@ -308,9 +363,17 @@ class ExampleSampler(Sampler[Any]):
         return plan
 
     def _check(self) -> None:
-        for name, value in (("batch_size", self.batch_size), ("world_size", self.world_size)):
+        for name in ("batch_size", "world_size", "workers"):
+            value = getattr(self, name)
             if value is not None and value < 1:
                 raise InputError("must be at least 1", where=name, got=value)
+        if self.world_size > 1 and self.workers != self.world_size:
+            raise InputError(
+                f"every rank is one worker, and there are {self.world_size}",
+                where="workers",
+                got=self.workers,
+                fix="Leave it out.",
+            )
         if not 0 <= self.rank < self.world_size:
             raise InputError(f"must be from 0 to {self.world_size - 1}", where="rank", got=self.rank)
         if self.last not in ("short", "drop", "even"):

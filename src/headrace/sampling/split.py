@@ -73,3 +73,24 @@ def check_split(
         got=f"last={last!r}",
         fix='Use last="drop", or last="even" with a batch size of at least twice the ranks.',
     )
+
+
+def check_dealing(examples: int, batch_size: int, workers: int, where: str) -> None:
+    """`InputError` where batches that straddle epochs may hold no example of some worker's own.
+
+    Epochs are dealt to the workers in turn, each from the first worker on. Where the workers do not divide
+    the examples, the end of an epoch and the beginning of the next may both leave out the same workers.
+
+    Args:
+        examples: Examples in the training set, each once an epoch.
+        batch_size: Examples in a global batch.
+        workers: How many share it.
+        where: Named in the error.
+    """
+    least = workers if examples % workers == 0 else 2 * workers - 1
+    if batch_size < least:
+        raise InputError(
+            f"{workers} workers with examples of their own need batches of at least {least}",
+            where=where,
+            got=f"a global batch of {batch_size} from {examples} examples",
+        )

@@ -62,10 +62,17 @@ class Batches:
         edges: Where the global batches begin and end in it, ascending.
         rank: Takes its part of each batch.
         world_size: Number of ranks.
+        dealt: Whether position p is for rank p modulo the number of ranks.
     """
 
     def __init__(
-        self, indices: Int[np.ndarray, " draws"], edges: Int[np.ndarray, " edges"], rank: int, world_size: int
+        self,
+        indices: Int[np.ndarray, " draws"],
+        edges: Int[np.ndarray, " edges"],
+        rank: int,
+        world_size: int,
+        *,
+        dealt: bool = False,
     ) -> None:
         self.position = int(edges[0])
         self.end = int(edges[-1])
@@ -73,6 +80,7 @@ class Batches:
         self._edges = edges
         self._rank = rank
         self._world_size = world_size
+        self._dealt = dealt
 
     def reached(self, done: int) -> int:
         """The position when `done` batches of this walk are done."""
@@ -81,6 +89,10 @@ class Batches:
     def __iter__(self) -> Iterator[list[int]]:
         """The batches, from the first."""
         for start, stop in pairwise(self._edges.tolist()):
-            low, high = part(start, stop, self._rank, self._world_size)
             self.position = stop
-            yield self._indices[low:high].tolist()
+            if self._dealt:
+                first = start + (self._rank - start) % self._world_size
+                yield self._indices[first : stop : self._world_size].tolist()
+            else:
+                low, high = part(start, stop, self._rank, self._world_size)
+                yield self._indices[low:high].tolist()

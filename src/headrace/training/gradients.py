@@ -1,4 +1,4 @@
-"""The gradient of one step: weighted, in micro-batches where it must, of chosen examples where asked for."""
+"""The gradient of one step: weighted, in the parts of workers and micro-batches, of chosen examples."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from headrace.errors import InputError
 from headrace.sampling.batches import Batch
 from headrace.training.data import ExampleData
 from headrace.training.losses import Loss
+from headrace.training.parallel._base import World
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,7 +30,10 @@ class Chosen:
 
 
 Record = Callable[[Tensor, Tensor, Tensor], object]
-"""`record(indices [batch], outputs [batch, ...], targets [batch, ...])`, of each micro-batch trained on."""
+"""`record(indices [batch], outputs [batch, ...], targets [batch, ...])`, of what was trained on.
+
+With one worker it is called for each micro-batch, with several once a step, for the whole batch.
+"""
 
 Choose = Callable[[Tensor, Tensor, Tensor, Batch], Chosen]
 """`choose(outputs [batch, ...], targets [batch, ...], losses [batch], batch) -> Chosen`, once a step."""
@@ -38,7 +42,7 @@ _LOSS_FIX = "Return losses of shape [batch], for example with reduction='none'."
 
 
 class Gradients:
-    """Computes a step's gradient, in micro-batches where it must, and adds up the steps' losses."""
+    """Computes a step's gradient from its parts, and adds up the steps' losses."""
 
     def __init__(
         self,
@@ -49,6 +53,7 @@ class Gradients:
         loss: Loss,
         microbatch: int | None,
         record: Record | None,
+        world: World,
     ) -> None:
         if microbatch is not None and microbatch < 1:
             raise InputError("must be at least 1 example", where="microbatch", got=microbatch)
@@ -58,27 +63,49 @@ class Gradients:
         self.loss = loss
         self.microbatch = microbatch
         self.record = record
+        self.world = world
         self.loss_sum: Tensor | None = None
+        self._trained = world.attach(model)
         self._stale = True
 
     def compute(self, batch: Batch) -> None:
-        """Set the parameters' `grad` to the gradient of `sum(weight * loss) / size`."""
-        size, weights = len(batch), batch.weights
+        """Set the parameters' `grad` to the gradient of `sum(weight * loss) / size` of the global batch."""
         self._stale = True
-        if self.microbatch is None or size <= self.microbatch:
-            self._backward(batch.indices, weights, size)
-            return
-        for start in range(0, size, self.microbatch):
-            part = slice(start, start + self.microbatch)
-            self._backward(batch.indices[part], None if weights is None else weights[part], size)
+        seen: list[tuple[Tensor, Tensor]] = []
+        for worker, part in self.world.shares(batch):
+            with self.world.playing(worker):
+                seen += self._backward_part(batch, part)
+        if self.record is not None and self.world.workers > 1:
+            outputs, targets = (self.world.whole(rows, batch) for rows in zip(*seen, strict=True))
+            self.record(batch.indices, outputs, targets)
+
+    def _backward_part(self, batch: Batch, part: slice) -> list[tuple[Tensor, Tensor]]:
+        """One worker's part; returns its micro-batches' outputs and targets where they are to be recorded."""
+        indices = batch.indices[part]
+        weights = None if batch.weights is None else batch.weights[part]
+        size = self.microbatch or len(indices)
+        seen: list[tuple[Tensor, Tensor]] = []
+        for start in range(0, len(indices), size):
+            some = slice(start, start + size)
+            with self.world.exchanging(last=some.stop >= len(indices)):
+                outputs, targets = self._backward(
+                    indices[some], None if weights is None else weights[some], len(batch)
+                )
+            if self.record is None:
+                continue
+            if self.world.workers == 1:
+                self.record(indices[some], outputs, targets)
+            else:
+                seen.append((outputs, targets))
+        return seen
 
     def _backward(
         self, indices: Int64[Tensor, " batch"], weights: Float[Tensor, " batch"] | None, size: int
-    ) -> None:
+    ) -> tuple[Tensor, Tensor]:
         inputs, targets = self.data.fetch(indices)
-        outputs = self.model(inputs)
+        outputs = self._trained(inputs)
         losses = self._losses(outputs, targets)
-        shares = torch.full_like(losses, 1 / size)
+        shares = torch.full_like(losses, self.world.scale / size)
         if weights is not None:
             shares.mul_(weights.to(shares.device, non_blocking=True))
         if self._stale:
@@ -89,8 +116,7 @@ class Gradients:
         # In no less than float32: a sum over many steps in half precision would stand still.
         wide = torch.promote_types(part.dtype, torch.float32)
         self.loss_sum = part.to(wide) if self.loss_sum is None else self.loss_sum.add_(part)
-        if self.record is not None:
-            self.record(indices, outputs.detach(), targets)
+        return outputs.detach(), targets
 
     def _drop_old_gradients(self) -> None:
         # Between forward and backward: freed before the forward pass, their memory goes back to the system
@@ -114,11 +140,14 @@ class Gradients:
         """Forward the candidates without gradients, and let `choose` pick among them."""
         outputs: list[Tensor] = []
         targets: list[Tensor] = []
-        for indices in batch.indices.split(self.microbatch or len(batch)):
-            inputs, part_targets = self.data.fetch(indices)
-            outputs.append(self.model(inputs))
-            targets.append(part_targets)
-        all_outputs, all_targets = torch.cat(outputs), torch.cat(targets)
+        self.world.settle()
+        for worker, part in self.world.shares(batch):
+            with self.world.playing(worker):
+                for indices in batch.indices[part].split(self.microbatch or len(batch)):
+                    inputs, some_targets = self.data.fetch(indices)
+                    outputs.append(self.model(inputs))
+                    targets.append(some_targets)
+        all_outputs, all_targets = self.world.whole(outputs, batch), self.world.whole(targets, batch)
         chosen = choose(all_outputs, all_targets, self._losses(all_outputs, all_targets), batch)
         if len(chosen.positions) == 0:
             raise InputError("must choose at least one example", where="choose", got=0)
@@ -128,7 +157,9 @@ class Gradients:
         )
 
     def take_loss(self) -> float:
-        """The sum of the steps' losses since the last call; the host waits for the device."""
-        total = 0.0 if self.loss_sum is None else float(self.loss_sum)
+        """The sum of the steps' losses since the last call, of all workers; the host waits for the device."""
+        total = 0.0
+        if self.loss_sum is not None:
+            total = float(self.world.total(self.loss_sum)) / self.world.scale
         self.loss_sum = None
         return total

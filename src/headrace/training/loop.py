@@ -22,6 +22,7 @@ from headrace.training.evaluation import Evaluator
 from headrace.training.gradients import Choose, Gradients, Record
 from headrace.training.losses import Loss
 from headrace.training.optimizers import build_optimizer, set_learning_rate
+from headrace.training.parallel._base import Alone, World
 from headrace.training.recipe import Recipe
 from headrace.training.schedules import check_schedule, is_constant, learning_rate
 
@@ -58,11 +59,13 @@ def train(
     record: Record | None = None,
     choose: Choose | None = None,
     stream: AbstractContextManager[object] | None = None,
+    world: World | None = None,
 ) -> Iterator[Measurement]:
     """Train `model` and yield a measurement at each evaluation step, before the first update too.
 
-    A step's loss is `sum(weight * loss) / examples in the batch`, whatever the micro-batches. Nothing in a
-    step waits for the device. Training may be abandoned after any measurement; the model is then as measured.
+    A step's loss is `sum(weight * loss) / examples in the batch`, whatever the micro-batches and the workers.
+    Nothing in a step waits for the device. Training may be abandoned after any measurement; the model is then
+    as measured.
 
     Args:
         model: Any module, on the device to train on; set to training mode once, at the start.
@@ -78,6 +81,8 @@ def train(
         choose: Picks what is trained on among a batch of candidates (one with `train_on`), which are
             forwarded once more for it, without gradients, in training mode.
         stream: Entered while the model trains, left while the caller has control, such as a `TorchStream`.
+        world: The workers that share each batch, with random streams of their own; None is one worker. Every
+            process trains on its part, and all give the same arguments and get the same measurements.
 
     Raises:
         InputError: Where the steps are out of order, the warm-up is too long, the batches end too early, the
@@ -85,6 +90,7 @@ def train(
     """
     _check_steps(evaluation_steps, budget_steps)
     check_schedule(recipe, budget_steps)
+    world = Alone() if world is None else world
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = build_optimizer(parameters, recipe)
     gradients = Gradients(
@@ -94,13 +100,16 @@ def train(
         loss=_smoothed(loss, recipe),
         microbatch=microbatch,
         record=record,
+        world=world,
     )
     varies = not is_constant(recipe)
     stream = nullcontext() if stream is None else stream
     forwarded = backpropagated = 0
 
     model.train()
-    yield Measurement(step=0, examples_forwarded=0, examples_backpropagated=0, metrics=evaluate(model))
+    yield Measurement(
+        step=0, examples_forwarded=0, examples_backpropagated=0, metrics=world.measure(evaluate, model)
+    )
     for last, until in pairwise(evaluation_steps):
         with stream:
             for step in range(last, until):
@@ -116,7 +125,7 @@ def train(
                 if varies:
                     set_learning_rate(optimizer, learning_rate(recipe, step, budget_steps))
                 optimizer.step()
-        measured = evaluate(model)
+        measured = world.measure(evaluate, model)
         yield Measurement(
             step=until,
             examples_forwarded=forwarded,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import nn
 
@@ -45,3 +47,27 @@ def pool() -> Workload:
         goal=0.1,
         classes=("red", "green", "blue"),
     )
+
+
+def linear_pool() -> Workload:
+    """The same data under another model."""
+    return replace(pool(), name="linear", build_model=lambda: nn.Linear(6, 3))
+
+
+def other_pool() -> Workload:
+    """Other data."""
+    return replace(pool(), train=TensorData(_inputs(TRUE, "other"), TRUE))
+
+
+class _Convolution(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = nn.Conv1d(6, 3, 1)
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        return self.head(inputs[:, :, None])[:, :, 0]
+
+
+def headless_pool() -> Workload:
+    """A model without any linear layer."""
+    return replace(pool(), build_model=_Convolution)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from headrace.errors import InputError
 from headrace.experiments.subsets.choosing import add, choose, empty
-from headrace.experiments.subsets.search import Select
+from headrace.experiments.subsets.methods import Select
 from headrace.random import generator
 
 SCORES = np.array([0.1, 0.9, 0.5, 0.7, 0.3])

@@ -11,8 +11,8 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Generator, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, FIRST_EXCEPTION, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from ctypes import c_int64
@@ -88,6 +88,24 @@ class LocalEngine:
         with _worker_environment():
             started = [pool.submit(worker.call, "inspect") for pool in self._pools]
         return self._result(started[0])
+
+    def together(self, function: Callable[..., Any], *arguments: Any) -> list[Any]:
+        """Call `function(setting, rank, workers, *arguments)` in every worker at once: what each gave.
+
+        Args:
+            function: A function of a module; workers may wait for each other in it.
+            arguments: Sent to every worker.
+
+        Raises:
+            InputError: A worker raised it; the others may still wait, so the engine is to be closed.
+            WorkerDied: A worker process died.
+        """
+        with _worker_environment():
+            running = [pool.submit(worker.call, "apply", function, *arguments) for pool in self._pools]
+        done, _ = wait(running, return_when=FIRST_EXCEPTION)
+        for future in done:
+            self._result(future)
+        return [self._result(future) for future in running]
 
     def set_bound(self, number: int, step: int) -> None:
         """Tell all workers beyond which step no trial of study `number` need be trained."""

@@ -58,6 +58,7 @@ class Inspection:
         smooths_labels: Whether the loss takes `label_smoothing`.
         gpus: How many GPUs the workers share; 0 where they train on the CPU.
         refused_policies: Policies of the grid that this workload cannot be fed by -> the reason.
+        refused_subsets: Subsets of the grid that this workload does not have -> the reason.
     """
 
     facts: WorkloadFacts
@@ -65,3 +66,4 @@ class Inspection:
     smooths_labels: bool
     gpus: int
     refused_policies: dict[str, str] = field(default_factory=dict)
+    refused_subsets: dict[str, str] = field(default_factory=dict)

@@ -15,6 +15,7 @@ from headrace.errors import HeadraceError, InputError
 from headrace.experiments.engines.messages import Inspection, Report, Task
 from headrace.experiments.experiment import Experiment
 from headrace.experiments.facts import WorkloadFacts
+from headrace.experiments.subsets.restriction import parts
 
 if TYPE_CHECKING:
     import torch
@@ -66,6 +67,7 @@ class Worker:
         with _users_code(self._experiment.workload.name):
             model = setting.new_model(first, 0)
             metrics = setting.evaluator("validation")(model)
+        found, refused = parts(workload, self._experiment)
         return Inspection(
             facts=WorkloadFacts(
                 name=workload.name,
@@ -77,11 +79,13 @@ class Worker:
                 parameters=_parameters(model),
                 description=workload.description,
                 classes=workload.classes,
+                subsets=found,
             ),
             start_metric=metrics[f"validation/{workload.metric_name}"],
             smooths_labels="label_smoothing" in signatures.signature(workload.loss).parameters,
             gpus=torch.cuda.device_count() if setting.device.type == "cuda" else 0,
             refused_policies=self._refused_policies(),
+            refused_subsets=refused,
         )
 
     def _refused_policies(self) -> dict[str, str]:
@@ -96,7 +100,7 @@ class Worker:
         from headrace.experiments.trial import RunningTrial
 
         key = (task.study.name, task.trial)
-        setting = self.setting
+        setting = self.setting.on(task.study.configuration.subset)
         trial = self._suspended.pop(key, None)
         if trial is None:
             trial = RunningTrial(setting=setting, study=task.study, trial=task.trial)
@@ -111,7 +115,11 @@ class Worker:
         """Make a portrait: what is known of it, and the table of all examples as a Parquet file."""
         from headrace.experiments.portraits.sitting import portray
 
-        return portray(self.setting, sitting)
+        return portray(self.setting.on(sitting.study.configuration.subset), sitting)
+
+    def apply(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Call `function(setting, rank, workers, *arguments)`."""
+        return function(self.setting, self._rank, self._workers, *arguments)
 
     def forget(self, study: str) -> None:
         """Let go of a decided study's trials."""

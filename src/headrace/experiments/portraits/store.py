@@ -1,6 +1,7 @@
 """Portraits in a store: `portraits/NAME/portrait.json` and `examples.parquet` for the study NAME.
 
-They lie apart from the studies' parts, so that these can still be read all at once by any tool. The table holds one row an example; it is written first, and the JSON file with its checksum makes it count.
+They lie apart from the studies' parts, so that these can still be read all at once by any tool. The table
+holds one row an example; it is written first, and the JSON file with its checksum makes it count.
 """
 
 from __future__ import annotations

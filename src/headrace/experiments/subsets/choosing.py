@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float, Float64, Int32, Int64
 
 from headrace import selection
-from headrace.experiments.subsets.search import Select
+from headrace.experiments.subsets.methods import Select
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +91,7 @@ def choose(
     Raises:
         InputError: There are fewer to choose from.
     """
-    candidates = None if choose_from == "pool" else np.flatnonzero(growing.times == 0)
+    candidates = candidates_of(growing, choose_from)
     match select.name:
         case "top_k":
             return selection.top_k(scores, count, candidates=candidates)
@@ -109,3 +109,12 @@ def choose(
                 strata=int(select.settings["strata"]),
                 candidates=candidates,
             )
+        case _:
+            raise AssertionError(f"{select.name} is done where the models are")
+
+
+def candidates_of(
+    growing: Growing, choose_from: Literal["remainder", "pool"]
+) -> Int64[np.ndarray, " candidates"]:
+    """What may be chosen, rising."""
+    return np.arange(len(growing.times)) if choose_from == "pool" else np.flatnonzero(growing.times == 0)

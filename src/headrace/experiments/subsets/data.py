@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Self
 
 import numpy as np
@@ -33,7 +34,7 @@ class Part:
     ) -> None:
         self.data = data
         self.indices = indices
-        self.labels = labels
+        self.labels = None if labels is None else labels.to(indices.device)
 
     def __len__(self) -> int:
         """The number of examples in the part."""
@@ -51,7 +52,7 @@ class Part:
 
     def to(self, device: Device) -> Self:
         """The same part, fetched to `device`."""
-        return type(self)(self.data.to(device), self.indices, self.labels)
+        return type(self)(self.data.to(device), self.indices.to(device), self.labels)
 
 
 def checksum(data: ExampleData, *, targets: bool = True) -> str:
@@ -79,7 +80,12 @@ def mean_one(weights: Float[np.ndarray, " part"]) -> Float[np.ndarray, " part"]:
     return weights / weights.mean()
 
 
-def weighted(batches: Iterator[Batch], weights: Float[Tensor, " part"]) -> Iterator[Batch]:
-    """The batches, each example with its weight."""
-    for batch in batches:
-        yield Batch(indices=batch.indices, weights=weights.index_select(0, batch.indices), epoch=batch.epoch)
+def weighted(batches: Iterator[Batch], weights: Float[Tensor, " part"] | None) -> Iterator[Batch]:
+    """The batches, each example with its weight beside the one that it has; as they are where all are 1."""
+    return batches if weights is None else (_weighted(batch, weights) for batch in batches)
+
+
+def _weighted(batch: Batch, weights: Float[Tensor, " part"]) -> Batch:
+    mine = weights.index_select(0, batch.indices.to(weights.device))
+    own = batch.weights
+    return replace(batch, weights=mine if own is None else mine * own.to(weights.device))

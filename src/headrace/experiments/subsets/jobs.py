@@ -25,10 +25,12 @@ from torch import Tensor, nn
 from headrace import random
 from headrace.ensembles import EnsembleStatistics, Member, score_members
 from headrace.ensembles.acquisition import FUNCTIONS
+from headrace.ensembles.features import last_layer
 from headrace.errors import InputError
 from headrace.experiments.engines.worker import pick_device
 from headrace.experiments.files import write_whole
 from headrace.experiments.subsets.data import Part, checksum, mean_one, weighted
+from headrace.experiments.subsets.picking import Picker, PickJob
 from headrace.experiments.subsets.rounds import Facts
 from headrace.experiments.subsets.search import SubsetSearch
 from headrace.experiments.subsets.search_checks import NEEDS_LABELS
@@ -50,7 +52,13 @@ MEMORY_BYTES = 1 << 30
 
 @dataclass(frozen=True)
 class InspectJob:
-    """Look at the workload before anything is done."""
+    """Look at the workload before anything is done.
+
+    Attributes:
+        transfer: Which of the search's other workloads; None for its own.
+    """
+
+    transfer: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +81,7 @@ class RunJob:
         steps: The budget.
         checkpoints: Steps after which the weights are kept.
         start: Weights to start from, or None for fresh ones.
+        transfer: Which of the search's other workloads is trained; None for its own.
     """
 
     folder: Path
@@ -83,6 +92,7 @@ class RunJob:
     steps: int
     checkpoints: tuple[int, ...]
     start: Path | None = None
+    transfer: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +112,7 @@ class ScoreJob:
     stop: int
 
 
-Job = InspectJob | LabelJob | RunJob | ScoreJob
+Job = InspectJob | LabelJob | RunJob | ScoreJob | PickJob
 
 
 def checkpoint_path(folder: Path, step: int) -> Path:
@@ -116,14 +126,19 @@ class Workshop:
     Args:
         spec: The search.
         rank: The worker's number; GPUs are shared out in turn.
+        trains_only: Whether models are trained and nothing is chosen by them.
     """
 
-    def __init__(self, spec: SubsetSearch, rank: int) -> None:
+    def __init__(self, spec: SubsetSearch, rank: int, *, trains_only: bool = False) -> None:
         self._spec = spec
+        self._trains_only = trains_only
         self._rank = rank
+        self._others: dict[int, Workshop] = {}
 
     def do(self, job: Job) -> Any:
         """Do a job; what it returns is small and can be pickled."""
+        if isinstance(job, InspectJob | RunJob) and job.transfer is not None:
+            return self._other(job.transfer).do(replace(job, transfer=None))
         match job:
             case InspectJob():
                 return self._inspect()
@@ -133,6 +148,13 @@ class Workshop:
                 return self._run(job)
             case ScoreJob():
                 return self._score(job)
+            case PickJob():
+                return self._picker.pick(job)
+
+    def _other(self, transfer: int) -> Workshop:
+        if transfer not in self._others:
+            self._others[transfer] = Workshop(self._spec.transferred(transfer), self._rank, trains_only=True)
+        return self._others[transfer]
 
     @cached_property
     def _device(self) -> torch.device:
@@ -148,8 +170,18 @@ class Workshop:
 
     @cached_property
     def _build_member(self) -> Callable[[], nn.Module]:
-        own = self._spec.members
+        own = None if self._trains_only else self._spec.members
         return self._workload.build_model if own is None or own.build is None else find_function(own.build)
+
+    @cached_property
+    def _picker(self) -> Picker:
+        return Picker(
+            data=self._workload.train,
+            build=self._build_member,
+            device=self._device,
+            seed=self._spec.seed,
+            memory_bytes=MEMORY_BYTES,
+        )
 
     def _inspect(self) -> Facts:
         workload, own = self._workload, self._spec.members
@@ -170,12 +202,24 @@ class Workshop:
             metric=f"{split}/{workload.metric_name}",
             members=own_checkpoints(own.checkpoints) if own else (),
             gpus=torch.cuda.device_count() if self._device.type == "cuda" else 0,
+            features=self._features(),
         )
 
-    def _num_classes(self) -> int:
+    def _features(self) -> int | None:
+        """The width of the features, where a method asks for them."""
+        if self._trains_only or not any(m.select.takes_features for m in self._spec.methods):
+            return None
+        model, inputs = self._fresh()
+        return last_layer(model, inputs).in_features
+
+    def _fresh(self) -> tuple[nn.Module, Tensor]:
+        """An untrained member, and one example."""
         inputs, _ = self._workload.train.fetch(torch.zeros(1, dtype=torch.int64))
         with random.torch_stream(self._spec.seed, "subset search", "inspection"):
-            model = self._build_member().to(self._device).eval()
+            return self._build_member().to(self._device).eval(), inputs
+
+    def _num_classes(self) -> int:
+        model, inputs = self._fresh()
         with torch.inference_mode():
             outputs = model(inputs)
         if outputs.ndim != 2:

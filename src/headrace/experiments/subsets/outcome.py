@@ -16,7 +16,7 @@ class Measured:
 
     Attributes:
         seed: Which of the comparison's searches.
-        group: The acquisition function, or the baseline.
+        group: The method, or the baseline.
         size: Examples in the subset, duplicates counted.
         runs: The metric of each run at its end, on data that were never seen in training or selection.
     """
@@ -33,6 +33,21 @@ class Measured:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Transferred:
+    """What other models came to on the same subsets.
+
+    Attributes:
+        name: What the transfer is called.
+        facts: What is known of its workload.
+        measured: Its comparison.
+    """
+
+    name: str
+    facts: Facts
+    measured: tuple[Measured, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Outcome:
     """A search, finished or waiting for people.
 
@@ -46,6 +61,7 @@ class Outcome:
         scored: Members x examples scored, shared ones once.
         seconds: Of the different runs and scorings, added up over processes.
         measured: The comparison; empty without one.
+        transfers: The same for each `[[transfer]]`.
         subset: The subset file, or None while the search waits.
         waiting: What people are asked, or None.
     """
@@ -59,5 +75,6 @@ class Outcome:
     scored: int
     seconds: float
     measured: tuple[Measured, ...] = ()
+    transfers: tuple[Transferred, ...] = ()
     subset: Path | None = None
     waiting: Waiting | None = None

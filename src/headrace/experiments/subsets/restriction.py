@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from headrace import random
-from headrace.errors import InputError
+from headrace.errors import HeadraceError, InputError
+from headrace.experiments.facts import PartFacts
+from headrace.experiments.records import FULL
+from headrace.experiments.subsets.names import is_file, is_random, share
 from headrace.experiments.subsets.subset import Subset
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from headrace.experiments.experiment import Experiment
     from headrace.workloads import Workload
 
 
@@ -35,9 +40,7 @@ def check_subset(spec: str) -> None:
     Raises:
         InputError: It is not "full", "random:SHARE" with a share in 0..1, or the path of a Parquet file.
     """
-    if spec == "full" or spec.endswith(".parquet"):
-        return
-    if spec.startswith("random:") and 0 < _share(spec) <= 1:
+    if spec == FULL or is_file(spec) or (is_random(spec) and share(spec) is not None):
         return
     raise InputError(
         "there is no such subset",
@@ -64,11 +67,12 @@ def subset_of(workload: Workload, spec: str, seed: int) -> Restricted:
     from headrace.experiments.subsets.data import Part, mean_one
 
     check_subset(spec)
-    if spec == "full":
+    if spec == FULL:
         return Restricted(workload=workload, weights=None)
-    if spec.startswith("random:"):
+    part = share(spec) if is_random(spec) else None
+    if part is not None:
         order = random.generator(seed, "random subset").permutation(len(workload.train))
-        chosen = torch.from_numpy(order[: max(1, round(_share(spec) * len(order)))]).sort().values
+        chosen = torch.from_numpy(order[: max(1, round(part * len(order)))]).sort().values
         return Restricted(workload=_with(workload, Part(workload.train, chosen), chosen), weights=None)
     subset = Subset.load(Path(spec))
     subset.check(workload.train)
@@ -91,8 +95,36 @@ def _with(workload: Workload, train: object, chosen: Tensor) -> Workload:
     )
 
 
-def _share(spec: str) -> float:
-    try:
-        return float(spec.removeprefix("random:"))
-    except ValueError:
-        return -1.0
+def restrict(workload: Workload, experiment: Experiment, name: str) -> Restricted:
+    """`workload` with the subset that the grid of `experiment` calls `name`.
+
+    Raises:
+        InputError: No such file, or one made for another data set.
+        DamagedError: The file was altered.
+    """
+    return subset_of(workload, experiment.subsets.get(name, name), experiment.seed)
+
+
+def parts(workload: Workload, experiment: Experiment) -> tuple[dict[str, PartFacts], dict[str, str]]:
+    """What is known of the grid's subsets, but for the full one, and why others cannot be used.
+
+    Returns:
+        Name -> its facts, and name -> the reason.
+    """
+    facts: dict[str, PartFacts] = {}
+    refused: dict[str, str] = {}
+    for name in experiment.grid.subset:
+        if name == FULL:
+            continue
+        try:
+            examples = len(restrict(workload, experiment, name).workload.train)
+            facts[name] = PartFacts(examples=examples, sha256=checksum_of(experiment, name))
+        except HeadraceError as error:
+            refused[name] = str(error)
+    return facts, refused
+
+
+def checksum_of(experiment: Experiment, name: str) -> str | None:
+    """The SHA-256 of the file of a subset, or None where it has none, or it is not there."""
+    path = Path(experiment.subsets.get(name, name))
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None

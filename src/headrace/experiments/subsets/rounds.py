@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from headrace.errors import InputError, InputErrors
 from headrace.experiments.records import Record
+from headrace.experiments.subsets.methods import Method, Select
 from headrace.experiments.subsets.search import SubsetSearch, TrainingTable
 from headrace.training import budget
+
+COMPARISON = "comparison"
+"""The stage at which every subset and baseline is trained on."""
+SECONDS_PER_TERM = 1e-8
+"""BatchBALD's time for one example, chosen example, class and configuration, roughly, on one core."""
+LONGEST_HOURS = 24
+"""A BatchBALD choice that would take longer is refused."""
 
 
 class Facts(Record):
@@ -21,6 +31,7 @@ class Facts(Record):
         metric: What the comparison measures: `test/...`, or `validation/...` where there is no test split.
         members: Paths of the user's own checkpoints, in order.
         gpus: How many GPUs there are; 0 where runs are trained on the CPU.
+        features: Inputs of the model's last linear layer; None where no method asks for them.
     """
 
     examples: int
@@ -30,6 +41,7 @@ class Facts(Record):
     metric: str
     members: tuple[str, ...] = ()
     gpus: int = 0
+    features: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,11 +50,11 @@ class Cost:
 
     Attributes:
         seed: Which of the comparison's searches.
-        group: The acquisition function, or the baseline.
-        stage: "search" or "comparison".
+        group: The method, or the baseline.
+        stage: "search", "comparison" or "transfer to NAME".
         size: Examples in the subset that is trained on (duplicates counted).
         examples_trained: By all runs together; work that was there already counts as well.
-        examples_scored: Members x examples of the pool.
+        examples_scored: Members x examples, of the pool and of what a method looks at besides.
         labels_bought: Hidden labels that were needed for it, and not before.
     """
 
@@ -87,10 +99,40 @@ def check_ready(spec: SubsetSearch, facts: Facts) -> None:
                 got=list(sizes),
             )
         )
-    elif spec.training is not None:
-        errors += _training_errors(spec.training, sizes[0])
+    else:
+        errors += _joint_errors(spec, facts)
+        errors += [] if spec.training is None else _training_errors(spec.training, sizes[0])
     if errors:
         raise InputErrors(errors, where=f"the search on {spec.workload.name}")
+
+
+def check_transfer(spec: SubsetSearch, number: int, facts: Facts, other: Facts) -> None:
+    """Check that a transfer trains on the data that are searched, and can.
+
+    Args:
+        spec: The search.
+        number: Which transfer.
+        facts: Of the search's workload.
+        other: Of the transfer's.
+
+    Raises:
+        InputErrors: All that does not fit.
+    """
+    errors: list[InputError] = []
+    if other.checksum != facts.checksum:
+        errors.append(
+            InputError(
+                "its training set is another one, so the subsets mean nothing there",
+                where=f"transfer[{number}].workload",
+                got=spec.transfer[number].workload.name,
+                fix="Give a workload with the same examples, in the same order and with the same transforms.",
+            )
+        )
+    training = spec.transferred(number).training
+    assert training is not None
+    errors += _training_errors(training, counts(spec, facts.examples)[0])
+    if errors:
+        raise InputErrors(errors, where=f"transfer to {spec.transfer[number].label}")
 
 
 def _training_errors(training: TrainingTable, smallest: int) -> list[InputError]:
@@ -122,39 +164,51 @@ def plan(spec: SubsetSearch, facts: Facts) -> tuple[Cost, ...]:
         cost
         for seed in spec.repeats
         for cost in [
-            *(c for name in spec.search.acquisition for c in _search_costs(spec, facts, seed, name)),
-            *_comparison_costs(spec, facts, seed),
+            *(c for method in spec.methods for c in _search_costs(spec, facts, seed, method)),
+            *_comparison_costs(spec, facts, seed, COMPARISON),
+            *(
+                cost
+                for number, table in enumerate(spec.transfer)
+                for cost in _comparison_costs(spec.transferred(number), facts, seed, transfer_to(table.label))
+            ),
         ]
     )
 
 
-def _search_costs(spec: SubsetSearch, facts: Facts, seed: int, group: str) -> list[Cost]:
+def transfer_to(name: str) -> str:
+    """The stage of a transfer."""
+    return f"transfer to {name}"
+
+
+def _search_costs(spec: SubsetSearch, facts: Facts, seed: int, method: Method) -> list[Cost]:
     sizes = counts(spec, facts.examples)
     hidden = spec.search.labels == "hidden"
     costs: list[Cost] = []
     # The last size is trained on by the comparison only.
     for place, size in enumerate(sizes):
-        scores = place + 1 < len(sizes) if spec.members is None else place == 0
+        # What is chosen with one's own members belongs to the size that it gives, else to the one before.
+        grown = place if spec.members else place + 1
+        grows = grown < len(sizes)
         bought = size - (sizes[place - 1] if place else 0) if hidden else 0
         costs.append(
             Cost(
                 seed=seed,
-                group=group,
+                group=method.label,
                 stage="search",
                 size=size,
-                examples_trained=trained(spec, size) if scores and spec.members is None else 0,
-                examples_scored=members_of(spec, facts) * facts.examples if scores else 0,
+                examples_trained=trained(spec, size) if grows and spec.members is None else 0,
+                examples_scored=scored(spec, facts, method, grown) if grows else 0,
                 labels_bought=bought,
             )
         )
     return costs
 
 
-def _comparison_costs(spec: SubsetSearch, facts: Facts, seed: int) -> list[Cost]:
+def _comparison_costs(spec: SubsetSearch, facts: Facts, seed: int, stage: str) -> list[Cost]:
     if spec.comparison is None:
         return []
     return [
-        Cost(seed=seed, group=group, stage="comparison", size=size, examples_trained=trained(spec, budgeted))
+        Cost(seed=seed, group=group, stage=stage, size=size, examples_trained=trained(spec, budgeted))
         for group, size, budgeted in compared(spec, facts)
     ]
 
@@ -162,13 +216,51 @@ def _comparison_costs(spec: SubsetSearch, facts: Facts, seed: int) -> list[Cost]
 def compared(spec: SubsetSearch, facts: Facts) -> list[tuple[str, int, int]]:
     """What the comparison trains: (group, size of the subset, size that the budget is reckoned from)."""
     sizes = counts(spec, facts.examples)
-    groups = [(name, size, size) for name in spec.search.acquisition for size in sizes]
+    groups = [(name, size, size) for name in spec.groups for size in sizes]
     for name in spec.baselines:
         if name == "full":
             groups.append((name, facts.examples, facts.examples))
         else:
             groups += [(name, size, size) for size in sizes]
     return groups
+
+
+def scored(spec: SubsetSearch, facts: Facts, method: Method, place: int) -> int:
+    """Members x examples that go forward to grow to `sizes[place]`; own members score the pool only once."""
+    once = spec.members is None or place == 0
+    ensemble = members_of(spec, facts) * facts.examples if method.score and once else 0
+    sizes = counts(spec, facts.examples)
+    before = sizes[place - 1] if place else 0
+    left = facts.examples - (before if spec.search.choose_from == "remainder" else 0)
+    select = method.select
+    if select.takes_features:
+        return ensemble + facts.examples
+    if select.name == "batch_bald":
+        return ensemble + members_of(spec, facts) * shortlisted(select, sizes[place] - before, left)
+    return ensemble
+
+
+def shortlisted(select: Select, count: int, candidates: int) -> int:
+    """How many of the candidates `batch_bald` chooses `count` from."""
+    return min(math.ceil(select.settings["shortlist"] * count), candidates)
+
+
+def _joint_errors(spec: SubsetSearch, facts: Facts) -> Iterator[InputError]:
+    """Batches that BatchBALD would not choose within a day."""
+    sizes = counts(spec, facts.examples)
+    grown = range(spec.first_acquired, len(sizes))
+    for method in (m for m in spec.methods if m.select.name == "batch_bald"):
+        number = max(sizes[place] - (sizes[place - 1] if place else 0) for place in grown)
+        most = shortlisted(method.select, number, facts.examples)
+        terms = number * most * facts.num_classes * int(method.select.settings["configurations"])
+        hours = terms * SECONDS_PER_TERM / 3600
+        if hours > LONGEST_HOURS:
+            yield InputError(
+                f"choosing {number:,} of {most:,} examples would take about {hours:,.0f} hours, "
+                f"more than {LONGEST_HOURS}",
+                where="batch_bald",
+                fix="Give smaller steps of sizes, a smaller shortlist or fewer configurations.",
+            )
 
 
 def trained(spec: SubsetSearch, examples: int) -> int:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,11 +18,22 @@ from headrace.errors import InputError
 from headrace.experiments import lock
 from headrace.experiments.engines.local import cores
 from headrace.experiments.files import write_whole
-from headrace.experiments.subsets.choosing import Growing, add, choose, empty
+from headrace.experiments.subsets.chains import Acquired, Chain, Round
+from headrace.experiments.subsets.choosing import add, empty
 from headrace.experiments.subsets.oracle import Book, Show, Waiting, ask, take_answers
-from headrace.experiments.subsets.outcome import Measured, Outcome
+from headrace.experiments.subsets.outcome import Measured, Outcome, Transferred
 from headrace.experiments.subsets.pool import Pool
-from headrace.experiments.subsets.rounds import Cost, Facts, check_ready, compared, counts, plan
+from headrace.experiments.subsets.rounds import (
+    COMPARISON,
+    Cost,
+    Facts,
+    check_ready,
+    check_transfer,
+    compared,
+    counts,
+    plan,
+    transfer_to,
+)
 from headrace.experiments.subsets.search import SubsetSearch
 from headrace.experiments.subsets.subset import Provenance, Subset
 from headrace.experiments.subsets.work import Material, Members, Progress, Works
@@ -32,7 +43,7 @@ if TYPE_CHECKING:
 
 PROCESSES_PER_GPU = 4
 _Stage = tuple[int, str, str, int]
-"""Seed, group, "search" or "comparison", size."""
+"""Seed, group, stage, size."""
 
 
 def search_subset(
@@ -70,10 +81,12 @@ def search_subset(
     directory = Path(directory)
     with lock.exclusive(directory), _Opened(spec, processes) as opened:
         check_ready(spec, opened.facts)
+        for number, other in enumerate(opened.others):
+            check_transfer(spec, number, opened.facts, other)
         costs = plan(spec, opened.facts)
         works = Works(directory=directory, spec=spec, facts=opened.facts, pool=opened.pool, tell=progress)
         write_whole(directory / "search.toml", spec.to_toml().encode())
-        running = _Search(works=works, plan=costs)
+        running = _Search(works=works, plan=costs, others=opened.others)
         if answers is not None:
             running.take(answers)
         if announce is not None:
@@ -91,7 +104,7 @@ class _Opened:
     def __enter__(self) -> _Opened:
         self.pool = Pool(self._spec, self._processes or cores())
         try:
-            self.facts = self._inspect()
+            self.facts, *self.others = self._inspect()
             most = PROCESSES_PER_GPU * self.facts.gpus or self.pool.processes
             if self._processes is None and self.pool.processes > most:
                 self.pool.close()
@@ -104,43 +117,19 @@ class _Opened:
     def __exit__(self, *_: object) -> None:
         self.pool.close()
 
-    def _inspect(self) -> Facts:
+    def _inspect(self) -> list[Facts]:
+        """Of the search's workload, then of those that it is transferred to."""
         from headrace.experiments.subsets.jobs import InspectJob
 
-        return self.pool.do([InspectJob()])[0]
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Chain:
-    """One search in progress: one seed, one acquisition function.
-
-    Attributes:
-        seed: Which of the comparison's searches.
-        group: The acquisition function.
-        growing: The subset.
-        labels: Of the subset's examples, where they are hidden.
-        keys: The runs of the last round.
-        members: For each round, the names of those that scored.
-        snapshots: Size -> what a run on that subset is trained on.
-    """
-
-    seed: int
-    group: str
-    growing: Growing
-    labels: np.ndarray | None = None
-    keys: tuple[str, ...] = ()
-    members: tuple[tuple[str, ...], ...] = ()
-    snapshots: dict[int, Material] = field(default_factory=dict)
-
-    @property
-    def material(self) -> Material:
-        return Material(indices=self.growing.indices, weights=self.growing.weights, labels=self.labels)
+        others = [InspectJob(transfer=number) for number in range(len(self._spec.transfer))]
+        return self.pool.do([InspectJob(), *others])
 
 
 @dataclass(kw_only=True)
 class _Search:
     works: Works
     plan: tuple[Cost, ...]
+    others: Sequence[Facts]
     spent: dict[_Stage, Cost] = field(default_factory=dict)
 
     @property
@@ -167,9 +156,9 @@ class _Search:
 
     def to_the_end(self) -> Outcome:
         chains = [
-            _Chain(seed=seed, group=group, growing=empty(self.facts.examples))
+            Chain(seed=seed, method=method, growing=empty(self.facts.examples))
             for seed in self.spec.repeats
-            for group in self.spec.search.acquisition
+            for method in self.spec.methods
         ]
         for place, size in enumerate(self.sizes):
             chains = self._grow(chains, place)
@@ -179,21 +168,31 @@ class _Search:
             chains = [replace(c, snapshots=c.snapshots | {size: c.material}) for c in labelled]
             for chain in chains:
                 self._finish(chain, size)
-        self._subset(chains[0]).save(self.works.directory / "subset.parquet")
-        return self._outcome(measured=self._compare(chains), subset=self.works.directory / "subset.parquet")
+        path = self.works.directory / "subset.parquet"
+        self._subset(chains[0]).save(path)
+        measured = self._compare(chains, self.works, COMPARISON) if self.spec.comparison else ()
+        return self._outcome(
+            measured=measured,
+            transfers=tuple(self._transfer(chains, n) for n in range(len(self.others))),
+            subset=path,
+        )
 
-    def _grow(self, chains: list[_Chain], place: int) -> list[_Chain]:
+    def _grow(self, chains: list[Chain], place: int) -> list[Chain]:
         """Every search's subset at the next size."""
         if place < self.spec.first_acquired:
             return [
                 replace(c, growing=add(c.growing, self._random(c.seed, place), place, None)) for c in chains
             ]
         chains, ensembles = self._ensembles(chains)
-        scored = self.works.score(ensembles)
-        return [
-            self._acquire(chain, table, place, len(members))
-            for chain, table, members in zip(chains, scored, ensembles, strict=True)
-        ]
+        before = self.sizes[place - 1] if place else 0
+        acquired = Round(
+            works=self.works,
+            place=place,
+            count=self.sizes[place] - before,
+            labels=self._all_labels if self._balances_labels else None,
+            fresh=self.spec.members is None or place == 0,
+        ).acquire(chains, ensembles)
+        return [self._take_in(chain, one, place) for chain, one in zip(chains, acquired, strict=True)]
 
     def _random(self, seed: int, place: int) -> np.ndarray:
         """The examples that chance alone would choose; a larger size holds the smaller ones."""
@@ -202,13 +201,13 @@ class _Search:
         )
         return np.sort(order[: self.sizes[place]])
 
-    def _ensembles(self, chains: list[_Chain]) -> tuple[list[_Chain], list[Members]]:
+    def _ensembles(self, chains: list[Chain]) -> tuple[list[Chain], list[Members]]:
         if self.spec.members is not None:
             own = self.works.own_members()
             named = [replace(c, members=(*c.members, tuple(name for name, _ in own))) for c in chains]
             return named, [own] * len(chains)
         jobs: dict[str, RunJob] = {}
-        trained: list[_Chain] = []
+        trained: list[Chain] = []
         for chain in chains:
             runs = dict(self._run(chain, number) for number in range(self.works.training.runs))
             jobs |= runs
@@ -220,33 +219,24 @@ class _Search:
             for c, members in zip(trained, ensembles, strict=True)
         ], ensembles
 
-    def _run(self, chain: _Chain, number: int) -> tuple[str, RunJob]:
+    def _run(self, chain: Chain, number: int) -> tuple[str, RunJob]:
         warm = self.spec.search.start == "warm" and bool(chain.keys)
         return self.works.run(chain.material, chain.seed, number, parent=chain.keys[number] if warm else None)
 
-    def _acquire(self, chain: _Chain, table: Any, place: int, members: int) -> _Chain:
-        search, scores = self.spec.search, table[chain.group].to_numpy()
-        before = self.sizes[place - 1] if place else 0
-        chosen = choose(
-            chain.growing,
-            scores,
-            self.sizes[place] - before,
-            random.generator(self.spec.seed, "subset search", chain.seed, "choose", chain.group, place),
-            select=search.select,
-            choose_from=search.choose_from,
-            classes=self._all_labels if self._balances_labels else table["predicted"].to_numpy(),
+    def _take_in(self, chain: Chain, one: Acquired, place: int) -> Chain:
+        # What is chosen with one's own members belongs to the size that it gives, else to the one before.
+        size = self.sizes[place if self.spec.members else place - 1]
+        self._note(
+            (chain.seed, chain.group, "search", size),
+            examples_trained=self._examples_trained(chain.keys),
+            examples_scored=one.scored,
         )
-        if self.spec.members is None or place == 0:
-            self._note(
-                (chain.seed, chain.group, "search", self.sizes[max(place, 1) - 1]),
-                examples_trained=self._examples_trained(chain.keys),
-                examples_scored=members * self.facts.examples,
-            )
-        return replace(chain, growing=add(chain.growing, chosen, place, scores))
+        return replace(chain, growing=add(chain.growing, one.indices, place, one.scores))
 
     @property
     def _balances_labels(self) -> bool:
-        return self.spec.search.labels == "known" and self.spec.search.select.name == "class_balanced"
+        balances = any(method.select.name == "class_balanced" for method in self.spec.methods)
+        return self.spec.search.labels == "known" and balances
 
     @cached_property
     def _all_labels(self) -> np.ndarray:
@@ -264,7 +254,7 @@ class _Search:
     def _examples_trained(self, keys: Sequence[str]) -> int:
         return sum(self.works.records[key]["examples_trained"] for key in keys)
 
-    def _buy(self, chains: list[_Chain], place: int) -> list[_Chain] | Waiting:
+    def _buy(self, chains: list[Chain], place: int) -> list[Chain] | Waiting:
         """The searches with the labels of their subsets, or what people are to be asked."""
         match self.spec.search.oracle:
             case None:
@@ -274,7 +264,7 @@ class _Search:
             case "people":
                 return self._ask(chains[0], place)
 
-    def _ask(self, chain: _Chain, place: int) -> list[_Chain] | Waiting:
+    def _ask(self, chain: Chain, place: int) -> list[Chain] | Waiting:
         book = Book.load(self._book_path)
         indices = chain.growing.indices
         missing = book.missing(indices)
@@ -290,7 +280,7 @@ class _Search:
 
         return find_function(self.spec.search.show) if self.spec.search.show else None
 
-    def _subset(self, chain: _Chain) -> Subset:
+    def _subset(self, chain: Chain) -> Subset:
         search, growing = self.spec.search, chain.growing
         indices = growing.indices
         return Subset(
@@ -307,43 +297,47 @@ class _Search:
                 labels=search.labels,
                 seed=self.spec.seed,
                 repeat=chain.seed,
-                acquisition=chain.group,
-                select={"name": search.select.name, **search.select.settings},
+                acquisition=chain.method.acquisition,
+                select={"name": chain.method.select.name, **chain.method.select.settings},
                 choose_from=search.choose_from,
                 members=chain.members,
                 version=__version__,
             ),
         )
 
-    def _finish(self, chain: _Chain, size: int) -> None:
+    def _finish(self, chain: Chain, size: int) -> None:
         """Keep the subset of this size, and note the labels that it needed."""
         folder = self.works.directory / "subsets" / f"seed-{chain.seed}"
         self._subset(chain).save(folder / f"{chain.group}-{size}.parquet")
         bought = len(chain.growing.fresh) if self.spec.search.labels == "hidden" else 0
         self._note((chain.seed, chain.group, "search", size), labels_bought=bought)
 
-    def _compare(self, chains: list[_Chain]) -> tuple[Measured, ...]:
+    def _transfer(self, chains: list[Chain], number: int) -> Transferred:
+        """The comparison with other models."""
+        name, facts = self.spec.transfer[number].label, self.others[number]
+        works = replace(self.works, spec=self.spec.transferred(number), facts=facts, transfer=number)
+        return Transferred(name=name, facts=facts, measured=self._compare(chains, works, transfer_to(name)))
+
+    def _compare(self, chains: list[Chain], works: Works, stage: str) -> tuple[Measured, ...]:
         """Fresh runs on every subset and baseline; those of the search serve again where they are equal."""
-        if self.spec.comparison is None:
-            return ()
         found = {(c.seed, c.group, size): made for c in chains for size, made in c.snapshots.items()}
         jobs: dict[str, RunJob] = {}
         keys: dict[tuple[int, str, int], list[str]] = {}
         for seed in self.spec.repeats:
             for group, size, budgeted in compared(self.spec, self.facts):
                 material = found.get((seed, group, size)) or self._baseline(seed, group, size)
-                own = len(material.indices) if group in self.spec.search.acquisition else budgeted
-                for number in range(self.works.training.runs):
-                    key, job = self.works.run(material, seed, number, budgeted=own)
+                own = len(material.indices) if group in self.spec.groups else budgeted
+                for number in range(works.training.runs):
+                    key, job = works.run(material, seed, number, budgeted=own)
                     jobs[key] = job
                     keys.setdefault((seed, group, size), []).append(key)
-        self.works.train(jobs, "the comparison")
-        return tuple(self._measured(*where, runs) for where, runs in keys.items())
-
-    def _measured(self, seed: int, group: str, size: int, keys: list[str]) -> Measured:
-        self._note((seed, group, "comparison", size), examples_trained=self._examples_trained(keys))
-        runs = tuple(self.works.records[key]["metrics"][self.facts.metric] for key in keys)
-        return Measured(seed=seed, group=group, size=size, runs=runs)
+        works.train(jobs, f"the {stage}")
+        measured: list[Measured] = []
+        for (seed, group, size), made in keys.items():
+            self._note((seed, group, stage, size), examples_trained=self._examples_trained(made))
+            runs = tuple(works.records[key]["metrics"][works.facts.metric] for key in made)
+            measured.append(Measured(seed=seed, group=group, size=size, runs=runs))
+        return tuple(measured)
 
     def _baseline(self, seed: int, group: str, size: int) -> Material:
         everything = np.arange(self.facts.examples)
@@ -355,6 +349,7 @@ class _Search:
         self,
         *,
         measured: tuple[Measured, ...] = (),
+        transfers: tuple[Transferred, ...] = (),
         subset: Path | None = None,
         waiting: Waiting | None = None,
     ) -> Outcome:
@@ -369,6 +364,7 @@ class _Search:
             scored=sum(examples for examples, _ in works.scorings.values()),
             seconds=works.seconds,
             measured=measured,
+            transfers=transfers,
             subset=subset,
             waiting=waiting,
         )

@@ -2,52 +2,22 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
-from headrace.errors import InputError, InputErrors
+from headrace.errors import InputErrors
 from headrace.experiments import toml
 from headrace.experiments.checks import input_errors
 from headrace.experiments.experiment import Budget, Table, WorkloadTable
+from headrace.experiments.subsets.methods import Label, Method, Select
 from headrace.experiments.subsets.search_checks import cross_checks
 
 Share = Annotated[float, Field(gt=0, le=1)]
 Shares = Annotated[tuple[Share, ...], Field(strict=False, min_length=1)]
 Names = Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
-
-DEFAULTS: dict[str, dict[str, float | int]] = {
-    "top_k": {},
-    "power": {"exponent": 1.0},
-    "stratified": {"drop_hardest": 0.2, "strata": 50},
-    "class_balanced": {},
-}
-"""Selection strategy -> its settings and their defaults."""
-
-
-class Select(Table):
-    """`search.select`: from scores to examples; the settings are those of `headrace.selection`.
-
-    Attributes:
-        name: The strategy.
-        exponent: Of `power`.
-        drop_hardest: Of `stratified`.
-        strata: Of `stratified`.
-    """
-
-    name: Literal["top_k", "power", "stratified", "class_balanced"] = "top_k"
-    exponent: float | None = Field(default=None, ge=0, allow_inf_nan=False)
-    drop_hardest: float | None = Field(default=None, ge=0, lt=1)
-    strata: int | None = Field(default=None, ge=1)
-
-    @property
-    def settings(self) -> dict[str, float | int]:
-        """The settings that have an effect with this strategy."""
-        given = self.model_dump(exclude_none=True)
-        return {key: given.get(key, value) for key, value in DEFAULTS[self.name].items()}
 
 
 class SearchTable(Table):
@@ -55,8 +25,10 @@ class SearchTable(Table):
 
     Attributes:
         sizes: Shares of the training set, rising. The first is drawn at random, the others are acquired.
-        acquisition: The acquisition functions; each has a search of its own, from the same start.
-        select: From scores to examples.
+        acquisition: The acquisition functions; each has a search of its own, from the same start. None for
+            mutual information, where the strategy takes one.
+        select: From scores to examples, the same for all of them; None for the highest scores.
+        methods: Instead of both: pairs of an acquisition function and a strategy, one search each.
         choose_from: "remainder": examples that are not in the subset yet; "pool": all, and an example that is
             chosen again gains weight.
         start: A round's runs start from "scratch", or "warm" from the last checkpoints of the round before.
@@ -66,13 +38,25 @@ class SearchTable(Table):
     """
 
     sizes: Shares
-    acquisition: Names = ("mutual_information",)
-    select: Select = Select()
+    acquisition: Names | None = None
+    select: Select | None = None
+    methods: Annotated[tuple[Method, ...], Field(strict=False, min_length=1)] | None = None
     choose_from: Literal["remainder", "pool"] = "remainder"
     start: Literal["scratch", "warm"] = "scratch"
     labels: Literal["known", "hidden"] = "known"
     oracle: Literal["dataset", "people"] | None = None
     show: str | None = None
+
+    @property
+    def ways(self) -> tuple[Method, ...]:
+        """The methods, however they were given."""
+        if self.methods is not None:
+            return self.methods
+        select = self.select or Select()
+        if not select.takes_scores:
+            return (Method(select=select),)
+        names = self.acquisition or ("mutual_information",)
+        return tuple(Method(name=name, acquisition=name, select=select) for name in names)
 
 
 class TrainingTable(Table):
@@ -133,6 +117,42 @@ class ComparisonTable(Table):
     baselines: Names = ("random", "full")
 
 
+class TransferTable(Table):
+    """One `[[transfer]]`: the subsets of the comparison train another model on the same data.
+
+    Attributes:
+        name: What it is called in results; the workload's name by default.
+        workload: Its training set must be the one that is searched.
+        batch_size: As in `[training]`, and so are the others; None for what stands there.
+        optimizer: The optimiser.
+        hyperparameters: Name -> value.
+        schedule: The learning-rate schedule.
+        budget: Steps, or epochs of the subset.
+        microbatch: The most examples in one forward pass.
+    """
+
+    name: Label | None = None
+    workload: WorkloadTable
+    batch_size: int | None = Field(default=None, ge=1)
+    optimizer: str | None = None
+    hyperparameters: dict[str, float | int] | None = None
+    schedule: Literal["constant", "linear", "cosine"] | None = None
+    budget: Budget | None = None
+    microbatch: int | None = Field(default=None, ge=1)
+
+    @property
+    def label(self) -> str:
+        """Its name; of a user's own workload the function's."""
+        return self.name or self.workload.name.rpartition(":")[2]
+
+    def training(self, plain: TrainingTable) -> TrainingTable:
+        """How it is trained."""
+        given = {
+            key: getattr(self, key) for key in type(self).model_fields if key in type(plain).model_fields
+        }
+        return plain.model_copy(update={key: value for key, value in given.items() if value is not None})
+
+
 class SubsetSearch(Table):
     """One subset search.
 
@@ -146,6 +166,7 @@ class SubsetSearch(Table):
     training: TrainingTable | None = None
     members: MembersTable | None = None
     comparison: ComparisonTable | None = None
+    transfer: Annotated[tuple[TransferTable, ...], Field(strict=False)] = ()
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -162,16 +183,7 @@ class SubsetSearch(Table):
             InputError: The file cannot be read, or is not TOML.
             InputErrors: Every error of its content at once.
         """
-        where = str(path)
-        try:
-            content = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise InputError("there is no such file", where=where, fix="Check the path.") from None
-        except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"the file cannot be read ({error})", where=where) from None
-        except tomllib.TOMLDecodeError as error:
-            raise InputError(f"this is not TOML: {error}", where=where, fix="Mend the line named.") from None
-        return cls.from_dict(content, where=where)
+        return cls.from_dict(toml.read(path), where=str(path))
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any], *, where: str = "search") -> SubsetSearch:
@@ -190,6 +202,23 @@ class SubsetSearch(Table):
     def to_toml(self) -> str:
         """The canonical text: every key with its value, defaults included, in a fixed order."""
         return toml.dumps(self.model_dump(exclude_none=True))
+
+    @property
+    def methods(self) -> tuple[Method, ...]:
+        """The methods; each has a search of its own, from the same start."""
+        return self.search.ways
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """What the methods are called."""
+        return tuple(method.label for method in self.methods)
+
+    def transferred(self, number: int) -> SubsetSearch:
+        """The search as if on the workload and with the training of `transfer[number]`."""
+        table, training = self.transfer[number], self.training
+        assert training is not None
+        changes = {"workload": table.workload, "training": table.training(training), "transfer": ()}
+        return self.model_copy(update=changes)
 
     @property
     def repeats(self) -> range:

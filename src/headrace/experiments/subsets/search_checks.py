@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 
 from headrace.errors import InputError
 from headrace.experiments.checks import did_you_mean
+from headrace.experiments.subsets.methods import APART
 from headrace.training import recipe
 
 if TYPE_CHECKING:
+    from headrace.experiments.subsets.methods import Method
     from headrace.experiments.subsets.search import SubsetSearch, TrainingTable
 
 ACQUISITIONS = (
@@ -26,18 +28,19 @@ NEEDS_LABELS = frozenset({"error_count"})
 NEEDS_SEVERAL = frozenset({"mutual_information", "variation_ratio"})
 """With one member these give every example the same score."""
 BASELINES = ("random", "full", "rs2")
+_OUT = "Leave it out."
 
 
 def cross_checks(spec: SubsetSearch) -> list[InputError]:
     """Every error; nothing that has no effect is accepted."""
     return [
         *_size_errors(spec),
-        *_acquisition_errors(spec),
-        *_select_errors(spec),
+        *_method_errors(spec),
         *_label_errors(spec),
         *_member_errors(spec),
         *_baseline_errors(spec),
-        *(_training_errors(spec.training) if spec.training else ()),
+        *(_training_errors(spec.training, "training") if spec.training else ()),
+        *_transfer_errors(spec),
     ]
 
 
@@ -59,34 +62,57 @@ def _size_errors(spec: SubsetSearch) -> Iterator[InputError]:
         )
 
 
-def _acquisition_errors(spec: SubsetSearch) -> Iterator[InputError]:
-    names = spec.search.acquisition
+def _method_errors(spec: SubsetSearch) -> Iterator[InputError]:
+    search = spec.search
+    if search.methods is not None:
+        for key in ("acquisition", "select"):
+            if getattr(search, key) is not None:
+                yield InputError("has no effect where methods are given", where=f"search.{key}", fix=_OUT)
+    elif search.acquisition is not None and not search.ways[0].select.takes_scores:
+        name = search.ways[0].select.name
+        yield InputError(f"has no effect with {name}", where="search.acquisition", fix=_OUT)
+    names = [method.label for method in spec.methods]
     if len(set(names)) < len(names):
+        where = "search.acquisition" if search.methods is None else "search.methods"
+        fix = "Give each another name." if search.methods else None
+        yield InputError("the values must differ from each other", where=where, got=names, fix=fix)
+    for number, method in enumerate(spec.methods):
+        root = "search." if search.methods is None else f"search.methods[{number}]."
+        if method.label in BASELINES:
+            yield InputError("this is the name of a baseline", where=f"{root}name", got=method.label)
+        yield from _acquisition_errors(spec, method, f"{root}acquisition")
+        if number == 0 or search.methods is not None:
+            yield from _select_errors(spec, method, f"{root}select")
+
+
+def _acquisition_errors(spec: SubsetSearch, method: Method, where: str) -> Iterator[InputError]:
+    name = method.acquisition
+    if name is None:
+        if method.select.takes_scores:
+            yield InputError("is missing", where=where, fix=f"Use one of: {', '.join(ACQUISITIONS)}.")
+    elif not method.select.takes_scores:
+        yield InputError(f"has no effect with {method.select.name}", where=where, got=name, fix=_OUT)
+    elif name not in ACQUISITIONS:
         yield InputError(
-            "the values must differ from each other", where="search.acquisition", got=list(names)
+            "there is no such acquisition function",
+            where=where,
+            got=name,
+            fix=did_you_mean(name, ACQUISITIONS),
         )
-    for name in names:
-        if name not in ACQUISITIONS:
-            yield InputError(
-                "there is no such acquisition function",
-                where="search.acquisition",
-                got=name,
-                fix=did_you_mean(name, ACQUISITIONS),
-            )
-        elif name in NEEDS_LABELS and spec.search.labels == "hidden":
-            yield InputError(
-                f"{name} needs the labels, and they are hidden",
-                where="search.acquisition",
-                got=name,
-                fix="Use variation_ratio, or labels = 'known'.",
-            )
-        elif name in NEEDS_SEVERAL and _members(spec) == 1:
-            yield InputError(
-                f"{name} is the same for every example where there is one member",
-                where="search.acquisition",
-                got=name,
-                fix="Take more runs or checkpoints, or use entropy.",
-            )
+    elif name in NEEDS_LABELS and spec.search.labels == "hidden":
+        yield InputError(
+            f"{name} needs the labels, and they are hidden",
+            where=where,
+            got=name,
+            fix="Use variation_ratio, or labels = 'known'.",
+        )
+    elif name in NEEDS_SEVERAL and _members(spec) == 1:
+        yield InputError(
+            f"{name} is the same for every example where there is one member",
+            where=where,
+            got=name,
+            fix="Take more runs or checkpoints, or use entropy.",
+        )
 
 
 def _members(spec: SubsetSearch) -> int | None:
@@ -95,15 +121,22 @@ def _members(spec: SubsetSearch) -> int | None:
     return spec.training.runs * len(spec.training.checkpoint_shares)
 
 
-def _select_errors(spec: SubsetSearch) -> Iterator[InputError]:
-    select = spec.search.select
+def _select_errors(spec: SubsetSearch, method: Method, where: str) -> Iterator[InputError]:
+    select = method.select
     for key in select.model_dump(exclude_none=True, exclude={"name"}):
         if key not in select.settings:
-            yield InputError(
-                f"has no effect with name = {select.name!r}",
-                where=f"search.select.{key}",
-                fix="Leave it out.",
-            )
+            yield InputError(f"has no effect with name = {select.name!r}", where=f"{where}.{key}", fix=_OUT)
+    if select.name in APART and spec.search.choose_from == "pool":
+        yield InputError(
+            f"{select.name} chooses nothing twice, so choose_from = 'pool' has no effect",
+            where=where,
+            got=select.name,
+            fix="Use choose_from = 'remainder'.",
+        )
+    if select.name == "batch_bald" and _members(spec) == 1:
+        yield InputError(
+            "batch_bald needs several members", where=where, fix="Take more runs or checkpoints."
+        )
 
 
 def _label_errors(spec: SubsetSearch) -> Iterator[InputError]:
@@ -124,11 +157,11 @@ def _label_errors(spec: SubsetSearch) -> Iterator[InputError]:
     if search.show is not None and search.oracle != "people":
         yield InputError("has an effect with oracle = 'people' only", where="search.show", got=search.show)
     if search.oracle == "people":
-        if len(search.acquisition) > 1:
+        if len(spec.methods) > 1:
             yield InputError(
                 "people are asked for one acquisition function at a time",
-                where="search.acquisition",
-                got=list(search.acquisition),
+                where="search.acquisition" if search.methods is None else "search.methods",
+                got=list(spec.groups),
             )
         if spec.comparison:
             yield InputError(
@@ -175,18 +208,32 @@ def _baseline_errors(spec: SubsetSearch) -> Iterator[InputError]:
         )
 
 
-def _training_errors(training: TrainingTable) -> Iterator[InputError]:
+def _transfer_errors(spec: SubsetSearch) -> Iterator[InputError]:
+    if spec.transfer and (spec.comparison is None or spec.training is None):
+        yield InputError("has no effect without [comparison] and [training]", where="transfer", fix=_OUT)
+        return
+    labels = [table.label for table in spec.transfer]
+    if len(set(labels)) < len(labels):
+        yield InputError("the names must differ", where="transfer", got=labels, fix="Give each a name.")
+    for number, table in enumerate(spec.transfer):
+        if table.workload.goal is not None:
+            yield InputError("has no effect here", where=f"transfer[{number}].workload.goal", fix=_OUT)
+        if spec.training is not None:
+            yield from _training_errors(table.training(spec.training), f"transfer[{number}]")
+
+
+def _training_errors(training: TrainingTable, root: str) -> Iterator[InputError]:
     if training.optimizer not in recipe.OPTIMIZERS:
         yield InputError(
             "there is no such optimizer",
-            where="training.optimizer",
+            where=f"{root}.optimizer",
             got=training.optimizer,
             fix=did_you_mean(training.optimizer, recipe.HYPERPARAMETERS),
         )
         return
     used = recipe.hyperparameters(training.optimizer, training.schedule)
     for name, value in training.hyperparameters.items():
-        where = f"training.hyperparameters.{name}"
+        where = f"{root}.hyperparameters.{name}"
         if name not in used:
             yield InputError(
                 f"has no effect with {training.optimizer} and schedule {training.schedule!r}",
@@ -196,7 +243,7 @@ def _training_errors(training: TrainingTable) -> Iterator[InputError]:
         elif value not in recipe.RANGES[name]:
             yield InputError(f"must be {recipe.RANGES[name]}", where=where, got=value)
     if "learning_rate" not in training.hyperparameters:
-        yield InputError("is missing", where="training.hyperparameters.learning_rate", fix="Give its value.")
+        yield InputError("is missing", where=f"{root}.hyperparameters.learning_rate", fix="Give its value.")
     shares = training.checkpoint_shares
     if any(a >= b for a, b in pairwise(shares)):
-        yield InputError("must rise", where="training.checkpoints", got=list(shares))
+        yield InputError("must rise", where=f"{root}.checkpoints", got=list(shares))

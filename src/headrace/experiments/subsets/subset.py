@@ -38,7 +38,7 @@ class Provenance(Record):
         labels: "known" or "hidden".
         seed: The search's seed.
         repeat: Which of the comparison's searches.
-        acquisition: The acquisition function.
+        acquisition: The acquisition function, or None where the strategy takes none.
         select: The strategy and its settings.
         choose_from: "remainder" or "pool".
         members: For each round, the names of the members that scored.
@@ -52,7 +52,7 @@ class Provenance(Record):
     labels: str = "known"
     seed: int = 0
     repeat: int = 0
-    acquisition: str
+    acquisition: str | None = None
     select: dict[str, Any] = Field(default_factory=dict)
     choose_from: str = "remainder"
     members: tuple[tuple[str, ...], ...] = ()

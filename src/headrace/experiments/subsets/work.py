@@ -17,14 +17,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from headrace.errors import DamagedError
+from headrace.experiments.subsets.methods import Select
 from headrace.experiments.subsets.pool import Pool, Tell
 from headrace.experiments.subsets.rounds import Facts, checkpoint_steps, run_steps
 from headrace.experiments.subsets.search import SubsetSearch, TrainingTable
+from headrace.random import Name
 
 if TYPE_CHECKING:
     import polars as pl
 
     from headrace.experiments.subsets.jobs import RunJob
+    from headrace.experiments.subsets.picking import PickJob
 
 SHARD = 8_192
 """Examples in one scoring job, or more, so that there are at most `SHARDS` of them."""
@@ -56,6 +59,27 @@ class Material:
         return _digest(*(part for part in (self.indices, self.weights, self.labels) if part is not None))
 
 
+@dataclass(frozen=True, kw_only=True)
+class Pick:
+    """A choice that looks at models; the fields are those of `picking.PickJob`."""
+
+    members: Members
+    select: Select
+    count: int
+    chosen: np.ndarray
+    candidates: np.ndarray
+    scores: np.ndarray | None
+    stream: tuple[Name, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picked:
+    """What was chosen, in that order, and how many examples went forward through how many members for it."""
+
+    indices: np.ndarray
+    scored: int
+
+
 @dataclass(kw_only=True)
 class Works:
     """The runs and scorings of a folder.
@@ -66,8 +90,9 @@ class Works:
         facts: What is known of the workload.
         pool: Who does the jobs.
         tell: Called with (what, jobs done, jobs there are).
+        transfer: Which of the search's other workloads this is; None for its own.
         records: Key -> what is recorded of each run that was asked for.
-        scorings: Key -> (members x examples, seconds) of each scoring that was asked for.
+        scorings: Key -> (members x examples, seconds) of each scoring and each choice by models.
     """
 
     directory: Path
@@ -75,6 +100,7 @@ class Works:
     facts: Facts
     pool: Pool
     tell: Progress | None = None
+    transfer: int | None = None
     records: dict[str, dict[str, Any]] = field(default_factory=dict)
     scorings: dict[str, tuple[int, float]] = field(default_factory=dict)
 
@@ -115,8 +141,9 @@ class Works:
             weights=material.weights,
             labels=material.labels,
             steps=steps,
-            checkpoints=checkpoint_steps(training, steps),
+            checkpoints=() if self.transfer is not None else checkpoint_steps(training, steps),
             start=start,
+            transfer=self.transfer,
         )
 
     @property
@@ -166,6 +193,37 @@ class Works:
         self.pool.do(list(jobs.values()), self._telling("scoring the pool"))
         return [self._scores(members, shards) for members in ensembles]
 
+    def pick(self, picks: Sequence[Pick]) -> list[Picked]:
+        """What those methods choose that look at models."""
+        from headrace.experiments.subsets.picking import PickJob
+
+        jobs: dict[Path, PickJob] = {}
+        keys = [self._pick_key(pick) for pick in picks]
+        for key, pick in zip(keys, picks, strict=True):
+            path = self.directory / "choices" / f"{key}.parquet"
+            if not path.is_file():
+                jobs[path] = PickJob(path=path, **vars(pick))
+        self.pool.do(list(jobs.values()), self._telling("choosing"))
+        return [self._picked(key) for key in keys]
+
+    def _pick_key(self, pick: Pick) -> str:
+        arrays = (part for part in (pick.chosen, pick.candidates, pick.scores) if part is not None)
+        plain = {
+            "members": [name for name, _ in pick.members],
+            "select": {"name": pick.select.name, **pick.select.settings},
+            "count": pick.count,
+            "stream": pick.stream,
+            "build": self.spec.members.build if self.spec.members else None,
+        }
+        return _key(self._common(), plain, {"arrays": _digest(*arrays)})
+
+    def _picked(self, key: str) -> Picked:
+        path = self.directory / "choices" / f"{key}.parquet"
+        frame, metadata = _whole(path, "the choices")
+        picked = Picked(indices=frame["index"].to_numpy(), scored=int(metadata["scored"]))
+        self.scorings[key] = picked.scored, float(metadata["seconds"])
+        return picked
+
     @property
     def seconds(self) -> float:
         """Of all different runs and scorings, added up over processes."""
@@ -174,22 +232,13 @@ class Works:
     def _scores(self, members: Members, shards: Sequence[tuple[int, int]]) -> pl.DataFrame:
         import polars as pl
 
-        frames: list[pl.DataFrame] = []
-        seconds = 0.0
-        for start, stop in shards:
-            path = self._shard(members, start)
-            content = path.read_bytes()
-            try:
-                frame = pl.read_parquet(BytesIO(content))
-                seconds += float(pl.read_parquet_metadata(BytesIO(content))["seconds"])
-            except (pl.exceptions.PolarsError, KeyError):
-                frame = pl.DataFrame()
-            if frame.height != stop - start:
-                fix = "Delete it and run again: only its examples are scored again."
-                raise DamagedError("the scores are truncated or were altered", where=str(path), fix=fix)
-            frames.append(frame)
+        read = [(_whole(self._shard(members, start), "the scores"), stop - start) for start, stop in shards]
+        for (start, _), ((frame, _), height) in zip(shards, read, strict=True):
+            if frame.height != height:
+                raise _damaged(self._shard(members, start), "the scores")
+        seconds = sum(float(metadata["seconds"]) for (_, metadata), _ in read)
         self.scorings[self._scoring(members)] = len(members) * self.facts.examples, seconds
-        return pl.concat(frames)
+        return pl.concat([frame for (frame, _), _ in read])
 
     def _shard(self, members: Members, start: int) -> Path:
         return self.directory / "scores" / self._scoring(members) / f"from-{start}.parquet"
@@ -218,6 +267,24 @@ class Works:
     def _telling(self, what: str) -> Tell | None:
         tell = self.tell
         return None if tell is None else lambda done, there: tell(what, done, there)
+
+
+def _whole(path: Path, what: str) -> tuple[pl.DataFrame, dict[str, str]]:
+    """A file that a job left, and its metadata."""
+    import polars as pl
+
+    content = path.read_bytes()
+    try:
+        metadata = pl.read_parquet_metadata(BytesIO(content))
+        metadata["seconds"]
+        return pl.read_parquet(BytesIO(content)), metadata
+    except (pl.exceptions.PolarsError, KeyError):
+        raise _damaged(path, what) from None
+
+
+def _damaged(path: Path, what: str) -> DamagedError:
+    fix = "Delete it and run again: only what it held is done again."
+    return DamagedError(f"{what} are truncated or were altered", where=str(path), fix=fix)
 
 
 def _shards(examples: int) -> list[tuple[int, int]]:

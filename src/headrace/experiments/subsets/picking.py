@@ -1,0 +1,131 @@
+"""Choosing with the models at hand: by features, by the last layer's gradients, by joint information."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float64, Int64
+from torch import nn
+
+from headrace import random, selection
+from headrace.ensembles import Member, predict_members
+from headrace.ensembles.features import embed
+from headrace.experiments.files import write_whole
+from headrace.experiments.subsets.data import Part
+from headrace.experiments.subsets.methods import Select
+from headrace.experiments.subsets.rounds import shortlisted
+from headrace.random import Name
+from headrace.training.data import ExampleData
+
+BATCH = 1_024
+
+
+@dataclass(frozen=True, kw_only=True)
+class PickJob:
+    """Choose the next examples of one search.
+
+    Attributes:
+        path: The Parquet file of what is chosen, in that order.
+        members: Name and checkpoint of each; strategies that look at one model take the last.
+        select: The strategy.
+        count: How many.
+        chosen: What was chosen before.
+        candidates: What may be chosen.
+        scores: Of every example, where the strategy takes them; for `batch_bald` the mutual information.
+        stream: Names the stream of what is drawn.
+    """
+
+    path: Path
+    members: tuple[tuple[str, Path], ...]
+    select: Select
+    count: int
+    chosen: Int64[np.ndarray, " chosen"]
+    candidates: Int64[np.ndarray, " pool"]
+    scores: Float64[np.ndarray, " examples"] | None
+    stream: tuple[Name, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picker:
+    """What a worker brings to a choice.
+
+    Attributes:
+        data: The training set.
+        build: Builds a member's model.
+        device: Where it runs.
+        seed: The search's seed.
+        memory_bytes: What members and activations may take.
+    """
+
+    data: ExampleData
+    build: Callable[[], nn.Module]
+    device: torch.device
+    seed: int
+    memory_bytes: int
+
+    def pick(self, job: PickJob) -> None:
+        """Choose, and leave the result in a whole file."""
+        import polars as pl
+
+        began = time.perf_counter()
+        indices, scored = self._batch_bald(job) if job.select.name == "batch_bald" else self._spread(job)
+        buffer = BytesIO()
+        metadata = {"scored": str(scored), "seconds": str(time.perf_counter() - began)}
+        pl.DataFrame({"index": indices}).write_parquet(buffer, metadata=metadata)
+        write_whole(job.path, buffer.getvalue())
+
+    def _members(self, job: PickJob) -> list[Member]:
+        return [Member(name=name, checkpoint=path, build=self.build) for name, path in job.members]
+
+    def _spread(self, job: PickJob) -> tuple[Int64[np.ndarray, " count"], int]:
+        """By the features of the last member; what is chosen, and how many examples went forward."""
+        model = self._members(job)[-1].load(self.device)
+        found = embed(model, self.data, batch_size=BATCH, device=self.device)
+        rng = random.generator(self.seed, *job.stream)
+        match job.select.name:
+            case "badge":
+                chosen = selection.badge(
+                    found.probabilities, found.features, job.count, rng, candidates=job.candidates
+                )
+            case "score_times_distance":
+                chosen = selection.score_distance(
+                    job.scores, found.features, job.count, initial=job.chosen, candidates=job.candidates
+                )
+            case _:
+                chosen = selection.k_center(
+                    found.features, job.count, initial=job.chosen, candidates=job.candidates
+                )
+        return chosen, len(self.data)
+
+    def _batch_bald(self, job: PickJob) -> tuple[Int64[np.ndarray, " count"], int]:
+        """Among the candidates with the highest mutual information, by all members."""
+        settings = job.select.settings
+        most = shortlisted(job.select, job.count, len(job.candidates))
+        shortlist = np.sort(selection.top_k(job.scores, most, candidates=job.candidates))
+        part = Part(self.data, torch.from_numpy(shortlist).to(self.device))
+        members = self._members(job)
+        predictions = list(
+            predict_members(
+                members, part, batch_size=BATCH, device=self.device, memory_bytes=self.memory_bytes
+            )
+        )
+        rows = {name: number for number, (name, _) in enumerate(job.members)}
+        together = np.empty((len(members), most, predictions[0].probabilities.shape[-1]))
+        for piece in predictions:
+            where = slice(piece.start, piece.start + piece.probabilities.shape[1])
+            together[[rows[name] for name in piece.members], where] = (
+                piece.probabilities.double().cpu().numpy()
+            )
+        places = selection.batch_bald(
+            together,
+            job.count,
+            random.generator(self.seed, *job.stream),
+            configurations=int(settings["configurations"]),
+        )
+        return shortlist[places], len(members) * most

@@ -1,0 +1,66 @@
+"""Becoming one of several processes, as torchrun has started them."""
+
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+
+import torch
+import torch.distributed as dist
+
+from headrace.errors import InputError
+
+
+def under_torchrun() -> bool:
+    """Whether this process was started as one of several, by torchrun or in its way."""
+    return int(os.environ.get("WORLD_SIZE", "1")) > 1 and "RANK" in os.environ
+
+
+def join(device: str = "auto", *, timeout_seconds: float = 600.0) -> torch.device:
+    """Make the default process group of `torch.distributed`, and say on which device this process trains.
+
+    The group exchanges by gloo on the CPU and by NCCL on GPUs.
+
+    Args:
+        device: "auto", "cpu" or "cuda"; on GPUs each process of a machine has one of its own.
+        timeout_seconds: How long an exchange waits for other processes.
+
+    Raises:
+        InputError: The process was not started by torchrun, or there are fewer GPUs than processes.
+    """
+    if not {"RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"} <= set(os.environ):
+        raise InputError(
+            "this process is none of several",
+            where="headrace.training.parallel.join",
+            fix="Start it by: torchrun --nproc-per-node 2 SCRIPT.",
+        )
+    mine = _device(device, int(os.environ.get("LOCAL_RANK", "0")))
+    if mine.type == "cuda":
+        torch.cuda.set_device(mine)
+    if not dist.is_initialized():
+        # On GPUs gloo serves beside NCCL, for the few numbers that lie on the host.
+        backend = "cpu:gloo,cuda:nccl" if mine.type == "cuda" else "gloo"
+        dist.init_process_group(backend, timeout=timedelta(seconds=timeout_seconds))
+    return mine
+
+
+def leave() -> None:
+    """Leave the process group; the last thing that a process does with it."""
+    if dist.is_initialized():
+        dist.destroy_process_group()
+
+
+def _device(wanted: str, local_rank: int) -> torch.device:
+    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if wanted == "cpu" or (wanted == "auto" and gpus == 0):
+        return torch.device("cpu")
+    if wanted not in ("auto", "cuda"):
+        raise InputError("must be 'auto', 'cpu' or 'cuda'", where="device", got=wanted)
+    if local_rank >= gpus:
+        raise InputError(
+            f"process {local_rank} of this machine has no GPU: there are {gpus}",
+            where="device",
+            got=wanted,
+            fix='Start as many processes as there are GPUs, or use device="cpu".',
+        )
+    return torch.device("cuda", local_rank)

@@ -1,0 +1,115 @@
+"""One of several processes that train one model, on torch's own engine: gloo on the CPU, NCCL on GPUs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from headrace.errors import InputError
+from headrace.sampling.batches import Batch
+from headrace.training.parallel._base import Measured, Share
+
+
+class ProcessWorld:
+    """This process among those of `torch.distributed`, whose default group must have been made.
+
+    The model is wrapped in `DistributedDataParallel`, which averages the gradients while the backward pass
+    still runs; `scale` makes the average the sum that the loop's loss means.
+
+    Args:
+        stream: This worker's random stream, see `worker_stream`; None for models that draw nothing.
+        find_unused_parameters: For models that leave parameters out of some forward passes.
+
+    Raises:
+        InputError: There is no process group.
+    """
+
+    def __init__(
+        self,
+        stream: AbstractContextManager[object] | None = None,
+        *,
+        find_unused_parameters: bool = False,
+    ) -> None:
+        if not (dist.is_available() and dist.is_initialized()):
+            raise InputError(
+                "torch.distributed has no process group",
+                where="ProcessWorld",
+                fix="Start under torchrun, and call headrace.training.parallel.join() first.",
+            )
+        self.rank = dist.get_rank()
+        self.workers = dist.get_world_size()
+        self.scale = float(self.workers)
+        self._stream = nullcontext() if stream is None else stream
+        self._find_unused = find_unused_parameters
+        self._device = torch.device("cpu")
+        self._buffers: list[Tensor] = []
+        self._wrapped: DistributedDataParallel | None = None
+
+    def attach(self, model: nn.Module) -> nn.Module:
+        """The model in `DistributedDataParallel`; parameters and buffers become those of rank 0."""
+        self._buffers = list(model.buffers())
+        self._device = next(model.parameters()).device
+        self._wrapped = DistributedDataParallel(
+            model,
+            device_ids=[self._device] if self._device.type == "cuda" else None,
+            find_unused_parameters=self._find_unused,
+        )
+        return self._wrapped
+
+    def shares(self, batch: Batch) -> Sequence[Share]:
+        """This rank with its part."""
+        return [(self.rank, batch.parts(self.workers)[self.rank])]
+
+    def playing(self, worker: int) -> AbstractContextManager[object]:
+        """This rank's stream; the wrapped model starts from rank 0's buffers by itself."""
+        return self._stream
+
+    def exchanging(self, last: bool) -> AbstractContextManager[object]:
+        """Gradients are exchanged in the last micro-batch only."""
+        return nullcontext() if last or self._wrapped is None else self._wrapped.no_sync()
+
+    def settle(self) -> None:
+        """Broadcast rank 0's buffers, those of one type together."""
+        by_type: dict[torch.dtype, list[Tensor]] = {}
+        for buffer in self._buffers:
+            by_type.setdefault(buffer.dtype, []).append(buffer)
+        for buffers in by_type.values():
+            flat = torch.cat([buffer.flatten() for buffer in buffers])
+            dist.broadcast(flat, src=0)
+            pieces = flat.split([buffer.numel() for buffer in buffers])
+            for buffer, piece in zip(buffers, pieces, strict=True):
+                buffer.copy_(piece.view_as(buffer))
+
+    def whole(self, rows: Sequence[Tensor], batch: Batch) -> Tensor:
+        """All ranks' rows, gathered; shorter parts are padded on the way."""
+        mine = torch.cat(list(rows))
+        sizes = [part.stop - part.start for part in batch.parts(self.workers)]
+        padded = mine.new_zeros((max(sizes), *mine.shape[1:]))
+        padded[: len(mine)] = mine
+        gathered = [torch.empty_like(padded) for _ in sizes]
+        dist.all_gather(gathered, padded)
+        return torch.cat([part[:size] for part, size in zip(gathered, sizes, strict=True)])
+
+    def total(self, value: Tensor) -> Tensor:
+        """The sum over the ranks."""
+        value = value.clone()
+        dist.all_reduce(value)
+        return value
+
+    def measure(self, evaluate: Callable[[nn.Module], Measured], model: nn.Module) -> Measured:
+        """What rank 0 measures, told to all, so that all decide alike."""
+        self.settle()
+        return self.told(evaluate(model) if self.rank == 0 else None)
+
+    def told(self, value: Measured | None) -> Measured:
+        """What rank 0 says: its `value` in every process."""
+        box = [value]
+        dist.broadcast_object_list(box, src=0, device=self._device if self._device.type == "cuda" else None)
+        said = box[0]
+        assert said is not None
+        return said
