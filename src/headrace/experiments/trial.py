@@ -134,8 +134,7 @@ def begin(
         evaluate: Measures the model.
         record: Called with what is trained on, see `training.loop.train`.
     """
-    experiment, workload = setting.experiment, setting.workload
-    streams = setting.streams(study, trial)
+    experiment, workload, streams = setting.experiment, setting.workload, setting.streams(study, trial)
     return train(
         model=model,
         data=workload.train,

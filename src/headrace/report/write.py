@@ -51,7 +51,8 @@ def write_report(
     first = 1 + sum(isinstance(figure, Shown) for figure in shown)
     about = draw_all(portrait_figures(analysis.portraits), directory, formats, first=first)
     part = portrait_part(analysis, about)
-    text = page(analysis, found, shown, provenance(directory, facts), part, metric=metric, advice=advice)
+    made_of = provenance(directory, facts)
+    text = page(analysis, found, shown, made_of, part, metric=metric, advice=advice)
     path = directory / "report.html"
     write_whole(path, text.encode("utf-8"))
     return path

@@ -109,15 +109,15 @@ class Worker:
             self._suspended[key] = trial
         return Report(task=task, record=trial.record(), start=start, rows=trial.rows[start:], suspended=keep)
 
-    def apply(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """Call `function(setting, rank, workers, *arguments)`."""
-        return function(self.setting, self._rank, self._workers, *arguments)
-
     def portray(self, sitting: Sitting) -> tuple[Portrait, bytes]:
         """Make a portrait: what is known of it, and the table of all examples as a Parquet file."""
         from headrace.experiments.portraits.sitting import portray
 
         return portray(self.setting.on(sitting.study.configuration.subset), sitting)
+
+    def apply(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Call `function(setting, rank, workers, *arguments)`."""
+        return function(self.setting, self._rank, self._workers, *arguments)
 
     def forget(self, study: str) -> None:
         """Let go of a decided study's trials."""
