@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from headrace.experiments.files import write_whole
 from headrace.report.figures import Absent, Picture, figures
+from headrace.report.noise_course import noise_course
 from headrace.report.numbers import whole
 from headrace.report.page import Provenance, Shown, page
 from headrace.report.recommended import recommended
@@ -46,7 +47,12 @@ def write_report(
     found = curves(analysis)
     shown: list[Shown | Absent] = []
     advice = recommended(directory)
-    drawable = [*([advice.figure] if advice else []), *figures(analysis, found, metric=metric)]
+    noise = noise_course(directory, analysis.results)
+    drawable = [
+        *([advice.figure] if advice else []),
+        *figures(analysis, found, metric=metric),
+        *([noise] if noise else []),
+    ]
     for figure in drawable:
         drawn = figure if isinstance(figure, Absent) else _drawn(figure, len(shown) + 1, directory, formats)
         shown.append(drawn)
@@ -54,6 +60,21 @@ def write_report(
     path = directory / "report.html"
     write_whole(path, text.encode("utf-8"))
     return path
+
+
+def write_figure(figure: Picture, directory: Path, *, formats: Sequence[Format] = ("svg", "png")) -> Path:
+    """Write one figure as `figures/NAME` in these formats and as CSV, without the page.
+
+    Args:
+        figure: What is drawn.
+        directory: The folder of the run.
+        formats: The formats.
+
+    Returns:
+        The path of the first format's file.
+    """
+    _drawn(figure, 1, directory, formats)
+    return directory / "figures" / f"{figure.name}.{formats[0]}"
 
 
 def _drawn(figure: Picture, number: int, directory: Path, formats: Sequence[Format]) -> Shown:
