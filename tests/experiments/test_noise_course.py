@@ -22,7 +22,7 @@ pytestmark = pytest.mark.usefixtures("tiny")
 def test_a_course_holds_the_noise_of_the_trial_s_own_states(experiment) -> None:
     asked = experiment()
     setting, study = Worker(asked, 0, 1, None).setting, asked.studies()[0]
-    until = asked.evaluation_steps(asked.budget_steps(study, 96))[8]
+    until = asked.evaluation_steps(asked.budget_steps(study, 96))[4]
     # All 96 examples: each point is of the whole training set, whatever is drawn.
     course = measure_course(setting, study, 1, until, points=4, examples=10_000)
     assert course.examples == 96

@@ -11,10 +11,10 @@ from cyclopts import App, CycloptsError
 
 from headrace import __version__
 from headrace.cli import archive, data, experiments, noise, recommend, subsets, tables
+from headrace.cli._common import INTERRUPTED
 from headrace.errors import HeadraceError, InputError
 
 INPUT_ERROR = 2
-INTERRUPTED = 130
 
 app = App(
     name="headrace",
