@@ -263,11 +263,11 @@ class Experiment(Table):
     def hyperparameters(self, study: StudyKey, trial: int) -> Hyperparameters:
         """The hyperparameters of one trial: a pure function of (seed, study, trial).
 
-        Studies that differ in their policy or subset alone have the same values trial by trial, but for the
-        policy's own settings: all are tuned alike, and none by a luckier draw of learning rates.
+        Studies that differ in their policy, subset or workers alone have the same values trial by trial, but
+        for the policy's own settings: all are tuned alike, and none by a luckier draw of learning rates.
         """
         policy = study.configuration.policy
-        alike = study.configuration.model_copy(update={"policy": "shuffle", "subset": FULL})
+        alike = study.configuration.model_copy(update={"policy": "shuffle", "subset": FULL, "workers": 1})
         kinds = kinds_of(policy) if policy in self.search.policy else {}
         return draw(
             self.space_of(study),

@@ -71,7 +71,7 @@ def feed(setting: Setting, study: StudyKey, trial: int, values: Hyperparameters,
         InputError: The policy cannot be used with this workload.
     """
     name, size = study.configuration.policy, study.configuration.batch_size
-    seed, path, examples = setting.experiment.seed, (study.name, trial), len(setting.workload.train)
+    seed, path, examples = setting.experiment.seed, (study.stream, trial), len(setting.workload.train)
     _, settings = split(values)
     if name == "shuffle" and not settings:
         batches = shuffled_batches(examples, size, seed=seed, path=path, device=setting.device)
@@ -83,6 +83,7 @@ def feed(setting: Setting, study: StudyKey, trial: int, values: Hyperparameters,
         examples,
         policy=policy,
         batch_size=size,
+        workers=study.configuration.workers,
         seed=random.integer_seed(seed, *path, "policy"),
         epochs=epochs_of(policy, budget=budget, batch_size=size, examples=examples),
         history=memory.history,
@@ -150,19 +151,29 @@ def refusal(name: str, setting: Setting) -> str | None:
         setting_name: _one(entry)
         for setting_name, entry in setting.experiment.search.policy.get(name, {}).items()
     }
-    policy = make_policy(name, **{key: value for key, value in settings.items() if value is not None})
-    classes = predicts_classes(setting)
-    if not classes and policy.needs & {"labels", "label_window"}:
-        return "it needs classes, and the targets are none"
-    examples = len(setting.workload.train)
-    known = Known(num_examples=examples, history=Memory(policy, setting).history)
     try:
+        policy = make_policy(name, **{key: value for key, value in settings.items() if value is not None})
+        if not predicts_classes(setting) and policy.needs & {"labels", "label_window"}:
+            return "it needs classes, and the targets are none"
         if "history" in policy.needs:
             # Past any burn-in, which assesses nothing.
-            policy.assess(known, Epoch(number=1 << 40, num_examples=examples, epochs=1))
+            known = Known(num_examples=2, history=_observed(setting))
+            policy.assess(known, Epoch(number=1 << 40, num_examples=2, epochs=1))
     except InputError as error:
         return error.what
     return None
+
+
+def _observed(setting: Setting) -> History | LossHistory:
+    """A history of two examples, seen as often as any policy could ask for."""
+    both = torch.arange(2)
+    history: History | LossHistory = (History if predicts_classes(setting) else LossHistory)(2)
+    for _ in range(2):
+        if isinstance(history, History):
+            history.record(both, torch.eye(2), both)
+        else:
+            history.record(both, torch.ones(2))
+    return history
 
 
 def _one(entry: Any) -> Any:

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from headrace.experiments import lock, store
-from headrace.experiments.engines.local import LocalEngine, cores
+from headrace.experiments.engines.local import LocalEngine
 from headrace.experiments.engines.messages import Inspection, Report
+from headrace.experiments.engines.processes import cores
 from headrace.experiments.experiment import Experiment
 from headrace.experiments.ledger import Ledger
 from headrace.experiments.progress import Progress, Watch

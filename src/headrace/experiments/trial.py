@@ -24,6 +24,7 @@ from headrace.experiments.subsets.restriction import restrict
 from headrace.training.divergence import diverged
 from headrace.training.evaluation import Evaluator, evaluator
 from headrace.training.loop import Measurement, train
+from headrace.training.parallel import VirtualWorld, worker_stream
 from headrace.training.recipe import Recipe
 from headrace.training.stream import TorchStream
 from headrace.workloads import Workload
@@ -81,8 +82,16 @@ class Setting:
 
     def new_model(self, study: StudyKey, trial: int) -> nn.Module:
         """A trial's model, freshly initialised on the trial's stream."""
-        with random.torch_stream(self.experiment.seed, study.name, trial, "initialisation"):
+        with random.torch_stream(self.experiment.seed, study.stream, trial, "initialisation"):
             return self.workload.build_model().to(self.device)
+
+    def streams(self, study: StudyKey, trial: int) -> list[TorchStream]:
+        """The random stream of each worker of a trial while it trains."""
+        seed, workers, path = self.experiment.seed, study.configuration.workers, (study.stream, trial)
+        return [
+            worker_stream(seed, *path, "training", worker=worker, workers=workers, device=self.device)
+            for worker in range(workers)
+        ]
 
     @cached_property
     def holdout(self) -> Holdout:
@@ -183,7 +192,7 @@ class RunningTrial:
 
     def _begin(self) -> Iterator[Measurement]:
         setting, experiment = self.setting, self.setting.experiment
-        workload, path = setting.workload, (self.study.name, self.trial)
+        workload, streams = setting.workload, setting.streams(self.study, self.trial)
         self._feed = feed(setting, self.study, self.trial, self._hyperparameters, self._budget)
         self._model = setting.new_model(self.study, self.trial)
         splits = ("validation",) if setting.stops_at_goal else ("validation", "test")
@@ -203,7 +212,8 @@ class RunningTrial:
             evaluation_steps=self._steps,
             evaluate=setting.evaluator(*splits),
             microbatch=experiment.training.microbatch,
-            stream=TorchStream(experiment.seed, *path, "training", device=setting.device),
+            stream=streams[0] if len(streams) == 1 else None,
+            world=VirtualWorld(len(streams), streams) if len(streams) > 1 else None,
         )
 
     def _take(self, measurement: Measurement) -> None:

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import inspect as signatures
 import os
-import signal
-import sys
-import threading
 from collections.abc import Callable, Generator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from headrace.errors import HeadraceError, InputError
 from headrace.experiments.engines.messages import Inspection, Report, Task
+from headrace.experiments.engines.processes import plainly
 from headrace.experiments.experiment import Experiment
 from headrace.experiments.facts import WorkloadFacts
 from headrace.experiments.subsets.restriction import parts
@@ -197,31 +195,14 @@ def _spare_bytes(device: torch.device) -> int:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 4
 
 
-def start(experiment: str, rank: int, workers: int, bounds: Any, parent: Any) -> None:
-    """Make this process a worker; it ends when the other end of the pipe `parent` is closed."""
+def start(experiment: str, rank: int, workers: int, bounds: Any) -> None:
+    """Make this process a worker."""
     global _worker  # noqa: PLW0603  (a worker process has one worker)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # What the user's code prints must not mix with the command line's own output.
-    os.dup2(2, 1)
-    sys.stdout = sys.stderr
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     _worker = Worker(Experiment.model_validate_json(experiment), rank, workers, bounds)
 
 
-def _end_with(parent: Any) -> None:
-    """Wait until the pipe is closed, be it by an orderly end or because the parent was killed."""
-    with suppress(EOFError, OSError):
-        parent.recv_bytes()
-    os._exit(1)
-
-
 def call(name: str, *arguments: Any) -> Any:
-    """Call a method of this process's worker; errors of ours are sent as ones that can be pickled."""
+    """Call a method of this process's worker."""
     assert _worker is not None
     method: Callable[..., Any] = getattr(_worker, name)
-    try:
-        return method(*arguments)
-    except InputError as error:
-        raise InputError(str(error)) from None
-    except HeadraceError as error:
-        raise HeadraceError(str(error)) from None
+    return plainly(method, *arguments)

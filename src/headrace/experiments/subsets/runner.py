@@ -16,7 +16,7 @@ import numpy as np
 from headrace import __version__, random
 from headrace.errors import InputError
 from headrace.experiments import lock
-from headrace.experiments.engines.local import cores
+from headrace.experiments.engines.processes import cores
 from headrace.experiments.files import write_whole
 from headrace.experiments.subsets.chains import Acquired, Chain, Round
 from headrace.experiments.subsets.choosing import add, empty
