@@ -4,10 +4,10 @@
     headrace throughput experiment.toml --out runs/first
     python examples/check_recommendation.py runs/first --also 64x1 --also 2048x2 --seeds 5
 
-Each option is a batch size on a number of real workers (processes that share each batch, one a core or a GPU),
-trained with the hyperparameters of its study's best trial and fresh seeds; the options take turns, so that
-whatever else the machine does meets all of them. The seconds are those of training, without evaluations, as in
-the recommendation. They are written to DIR/check.csv, a row a run; a run that was there is not made again.
+Each option is a batch size on a number of real workers (processes that share each batch, one a core or a
+GPU), trained with the hyperparameters of its study's best trial and fresh seeds; the options take turns, so
+that whatever else the machine does meets all of them. The seconds are those of training, without evaluations,
+as in the recommendation. They are written to DIR/check.csv, a row a run; what is there is not run again.
 
 A recommendation rests on the luckiest of a study's trials, and fresh seeds have no such luck: they need more
 steps. What is to be right is the order of the options.
@@ -146,21 +146,21 @@ def summarise(table: Path) -> None:
         "| batch size | workers | best as | predicted (s) | measured (s), 95 % interval | steps | ms a step |"
     )
     print("|---|---|---|---|---|---|---|")
-    for (size, workers), some in sorted(
-        found.items(), key=lambda item: float(item[1][0]["predicted_seconds"])
-    ):
+    ordered = sorted(found.items(), key=lambda item: float(item[1][0]["predicted_seconds"]))
+    for (size, workers), some in ordered:
+        first = some[0]
         seconds = np.array([float(row["seconds"]) for row in some])
         steps = np.array([float(row["steps"] or "nan") for row in some])
-        half = (
-            t.ppf(0.975, len(seconds) - 1) * seconds.std(ddof=1) / np.sqrt(len(seconds))
-            if len(seconds) > 1
-            else 0
-        )
-        print(
-            f"| {size} | {workers} | {some[0]['best_as']} | {float(some[0]['predicted_seconds']):.2f} | "
-            f"{seconds.mean():.2f} ({seconds.mean() - half:.2f} to {seconds.mean() + half:.2f}), {len(seconds)} seeds | "
-            f"{steps.mean():.0f}, predicted {some[0]['predicted_steps']} | {1000 * (seconds / steps).mean():.1f} |"
-        )
+        half = 0.0
+        if len(seconds) > 1:
+            half = t.ppf(0.975, len(seconds) - 1) * seconds.std(ddof=1) / np.sqrt(len(seconds))
+        measured = f"{seconds.mean():.2f} ({seconds.mean() - half:.2f} to {seconds.mean() + half:.2f})"
+        cells = [
+            *(size, workers, first["best_as"], f"{float(first['predicted_seconds']):.2f}", measured),
+            f"{steps.mean():.0f}, predicted {first['predicted_steps']}",
+            f"{1000 * (seconds / steps).mean():.1f}",
+        ]
+        print(f"| {' | '.join(cells)} |")
 
 
 def rows(path: Path) -> list[dict[str, str]]:
