@@ -95,10 +95,10 @@ def write_forest(path: Path, comparison: Comparison, metric: str) -> None:
     Raises:
         InputError: Another suffix, or a folder that does not exist.
     """
-    form: Format | None = next((known for known in FORMATS if path.suffix == f".{known}"), None)
+    form: Format | None = next((form for form in FORMATS if path.suffix == f".{form}"), None)
     if form is None:
         raise InputError(
-            f"a figure's name ends in {', '.join(f'.{known}' for known in FORMATS)}",
+            f"a figure's name ends in {', '.join(f'.{form}' for form in FORMATS)}",
             where="--figure",
             got=str(path),
         )
