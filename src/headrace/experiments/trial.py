@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from headrace import random
+from headrace.experiments import checkpoints
 from headrace.experiments.experiment import Experiment
 from headrace.experiments.feeding import Feed, feed
 from headrace.experiments.holdout import Holdout, holdout_losses
@@ -164,12 +165,18 @@ class RunningTrial:
         setting: What it shares with other trials.
         study: Its study.
         trial: Its index.
+
+    Attributes:
+        rows: Its measurements.
+        checkpoints: (step, content of a safetensors file); whoever stores them may take them away.
+        settled: Whether there is nothing left to train.
     """
 
     setting: Setting
     study: StudyKey
     trial: int
     rows: list[Row] = field(default_factory=list)
+    checkpoints: list[tuple[int, bytes]] = field(default_factory=list)
     settled: bool = False
     _reached: int | None = None
     _diverged: int | None = None
@@ -183,6 +190,8 @@ class RunningTrial:
         self._budget = experiment.budget_steps(self.study, len(self.setting.workload.train))
         self._steps = experiment.evaluation_steps(self._budget)
         self._hyperparameters = experiment.hyperparameters(self.study, self.trial)
+        schedule = experiment.training.checkpoints
+        self._kept = None if schedule is None else checkpoints.steps(schedule, self._steps)
         self._feed: Feed | None = None
         self._measurements: Iterator[Measurement] | None = None
         self._model: nn.Module | None = None
@@ -271,6 +280,8 @@ class RunningTrial:
             self.settled = True
             if self.setting.stops_at_goal and self._model is not None:
                 row |= self.setting.evaluator("test")(self._model) if workload.test is not None else {}
+        if self._kept is not None and (measurement.step in self._kept or self.settled) and self._model:
+            self.checkpoints.append((measurement.step, checkpoints.packed(self._model)))
 
     def _taken(self, measurement: Measurement) -> Row:
         """The examples that it took up to a measurement, with those that prepared the policy."""

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import inspect as signatures
-import os
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from headrace.errors import HeadraceError, InputError
 from headrace.experiments.engines.messages import Inspection, Report, Task
-from headrace.experiments.engines.processes import plainly
+from headrace.experiments.engines.processes import physical_bytes, plainly
 from headrace.experiments.experiment import Experiment
 from headrace.experiments.facts import WorkloadFacts
 from headrace.experiments.subsets.restriction import parts
@@ -104,10 +103,19 @@ class Worker:
             trial = RunningTrial(setting=setting, study=task.study, trial=task.trial)
         start = len(trial.rows)
         trial.advance(task.until, lambda: self._bounds[task.number])
+        taken = tuple(trial.checkpoints)
+        trial.checkpoints.clear()
         keep = not trial.settled and len(self._suspended) < self._room
         if keep:
             self._suspended[key] = trial
-        return Report(task=task, record=trial.record(), start=start, rows=trial.rows[start:], suspended=keep)
+        return Report(
+            task=task,
+            record=trial.record(),
+            start=start,
+            rows=trial.rows[start:],
+            suspended=keep,
+            checkpoints=taken,
+        )
 
     def portray(self, sitting: Sitting) -> tuple[Portrait, bytes]:
         """Make a portrait: what is known of it, and the table of all examples as a Parquet file."""
@@ -200,7 +208,7 @@ def _spare_bytes(device: torch.device) -> int:
 
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[1] * torch.cuda.device_count() // 4
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 4
+    return physical_bytes() // 4
 
 
 def start(experiment: str, rank: int, workers: int, bounds: Any) -> None:
