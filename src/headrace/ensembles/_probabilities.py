@@ -71,7 +71,7 @@ def _entropies(probabilities: Float[Tensor, "batch classes"]) -> tuple[Float[Ten
     products = log(probabilities).mul_(probabilities)
     sums = row_sums(products)
     # 0 ln 0 came out as NaN; mending it only where there is a zero spares the others a pass.
-    odd = bool(sums.isnan().any())
+    odd = bool(sums.max().isnan())
     return -(row_sums(products.nan_to_num_(nan=0.0)) if odd else sums), odd
 
 
@@ -121,7 +121,8 @@ def checked_entropies(
         result, odd = _entropies(values)
         # The logarithm of a negative number is NaN: only where there was one need all be looked at.
         positive = not odd or bool(values.min() >= 0)
-        good = positive and bool(row_sums(values).sub_(1).abs_().max() <= tolerance)
+        low, high = (float(bound) for bound in row_sums(values).aminmax())
+        good = positive and low >= 1 - tolerance and high <= 1 + tolerance
     if not good:
         _raise_first_bad(values, tolerance, first=first, where=where, multilabel=multilabel)
     return result
