@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from headrace.errors import InputError
@@ -54,6 +54,15 @@ def winners(probabilities: Float[Tensor, "batch classes"]) -> Int64[Tensor, " ba
     half = probabilities.dtype not in (torch.float32, torch.float64)
     values = probabilities.float() if half else probabilities
     return torch.from_numpy(values.numpy().argmax(1)) if values.device.type == "cpu" else values.argmax(1)
+
+
+def equal(
+    first: Float[Tensor, "batch classes"], second: Float[Tensor, "batch classes"]
+) -> Bool[Tensor, "batch classes"]:
+    """Where two arrays are equal; on the host by NumPy, like `log`, for the types that it has."""
+    if first.device.type != "cpu" or first.dtype == torch.bfloat16:
+        return first == second
+    return torch.from_numpy(np.equal(first.numpy(), second.numpy()))
 
 
 def entropies(probabilities: Float[Tensor, "batch classes"]) -> Float[Tensor, " batch"]:
