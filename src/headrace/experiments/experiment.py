@@ -151,6 +151,17 @@ class Training(Table):
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
 
 
+class ReportTable(Table):
+    """`[report]`: what is made for the report when the studies are decided; changes no result.
+
+    Attributes:
+        portrait_epochs: The least number of passes over the training set for which the best trial of each
+            policy is trained again, so that every example's history is known; the budget allowing. 0: not.
+    """
+
+    portrait_epochs: float = Field(default=5.0, ge=0, allow_inf_nan=False)
+
+
 class Experiment(Table):
     """One experiment: what is trained on what, how trials are drawn, how each is trained.
 
@@ -162,6 +173,7 @@ class Experiment(Table):
         training: How each is trained.
         subsets: Name of a subset in the grid -> its file. A path in the grid is its own name. Where the files
             lie is no part of what the experiment is: the workload's facts hold their checksums.
+        report: What the report shall show; no part of what the experiment is either.
 
     Raises:
         InputErrors: The tables do not go together (from any constructor).
@@ -173,6 +185,7 @@ class Experiment(Table):
     search: Search
     training: Training
     subsets: dict[str, str] = Field(default_factory=dict)
+    report: ReportTable = ReportTable()
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -222,8 +235,11 @@ class Experiment(Table):
         return toml.dumps(self.model_dump(exclude_none=True))
 
     def identity(self) -> dict[str, Any]:
-        """The content as nested dictionaries, without the places of the subset files."""
-        return self.model_dump(exclude={"subsets"})
+        """The content as nested dictionaries, without what no result depends on.
+
+        That is, without the places of the subset files, and what is made for the report alone.
+        """
+        return self.model_dump(exclude={"subsets", "report"})
 
     def digest(self) -> str:
         """A SHA-256 of the content, in hexadecimal: equal for two files that mean the same."""

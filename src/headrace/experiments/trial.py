@@ -7,7 +7,7 @@ thrown away and trained again from its start, on any worker, with the same resul
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -23,6 +23,7 @@ from headrace.experiments.space import split
 from headrace.experiments.subsets.restriction import restrict
 from headrace.training.divergence import diverged
 from headrace.training.evaluation import Evaluator, evaluator
+from headrace.training.gradients import Record
 from headrace.training.loop import Measurement, train
 from headrace.training.parallel import VirtualWorld, worker_stream
 from headrace.training.recipe import Recipe
@@ -110,6 +111,51 @@ class Setting:
         )
 
 
+def begin(
+    setting: Setting,
+    study: StudyKey,
+    trial: int,
+    fed: Feed,
+    model: nn.Module,
+    *,
+    evaluation_steps: Sequence[int],
+    evaluate: Evaluator,
+    record: Record | None,
+) -> Iterator[Measurement]:
+    """The training of a trial; how often it is evaluated and what is recorded of it change nothing in it.
+
+    Args:
+        setting: What it shares with other trials.
+        study: Its study.
+        trial: Its index.
+        fed: What it is fed, from `feeding.feed`.
+        model: Its model, freshly initialised.
+        evaluation_steps: From 0 to at most its budget.
+        evaluate: Measures the model.
+        record: Called with what is trained on, see `training.loop.train`.
+    """
+    experiment, workload, streams = setting.experiment, setting.workload, setting.streams(study, trial)
+    return train(
+        model=model,
+        data=workload.train,
+        loss=workload.loss,
+        batches=fed.batches,
+        record=record,
+        choose=fed.choose,
+        recipe=Recipe(
+            optimizer=study.optimizer,
+            schedule=experiment.training.schedule,
+            **split(experiment.hyperparameters(study, trial))[0],
+        ),
+        budget_steps=experiment.budget_steps(study, len(workload.train)),
+        evaluation_steps=evaluation_steps,
+        evaluate=evaluate,
+        microbatch=experiment.training.microbatch,
+        stream=streams[0] if len(streams) == 1 else None,
+        world=VirtualWorld(len(streams), streams) if len(streams) > 1 else None,
+    )
+
+
 @dataclass(kw_only=True)
 class RunningTrial:
     """A trial that can be trained on: what is known of it, and the suspended training.
@@ -191,29 +237,19 @@ class RunningTrial:
         return next(self._measurements)
 
     def _begin(self) -> Iterator[Measurement]:
-        setting, experiment = self.setting, self.setting.experiment
-        workload, streams = setting.workload, setting.streams(self.study, self.trial)
+        setting = self.setting
         self._feed = feed(setting, self.study, self.trial, self._hyperparameters, self._budget)
         self._model = setting.new_model(self.study, self.trial)
         splits = ("validation",) if setting.stops_at_goal else ("validation", "test")
-        return train(
-            model=self._model,
-            data=workload.train,
-            loss=workload.loss,
-            batches=self._feed.batches,
-            record=self._feed.record,
-            choose=self._feed.choose,
-            recipe=Recipe(
-                optimizer=self.study.optimizer,
-                schedule=experiment.training.schedule,
-                **split(self._hyperparameters)[0],
-            ),
-            budget_steps=self._budget,
+        return begin(
+            setting,
+            self.study,
+            self.trial,
+            self._feed,
+            self._model,
             evaluation_steps=self._steps,
             evaluate=setting.evaluator(*splits),
-            microbatch=experiment.training.microbatch,
-            stream=streams[0] if len(streams) == 1 else None,
-            world=VirtualWorld(len(streams), streams) if len(streams) > 1 else None,
+            record=self._feed.record,
         )
 
     def _take(self, measurement: Measurement) -> None:

@@ -5,8 +5,8 @@ Each worker is a pool of one process, so that a suspended trial can be resumed b
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from concurrent.futures import FIRST_COMPLETED, FIRST_EXCEPTION, Future, wait
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, FIRST_EXCEPTION, Future, ProcessPoolExecutor, wait
 from ctypes import c_int64
 from types import TracebackType
 from typing import Any, Self
@@ -15,6 +15,8 @@ from headrace.experiments.engines import worker
 from headrace.experiments.engines.messages import Inspection, Report, Task
 from headrace.experiments.engines.processes import Lifeline, result_of, worker_environment
 from headrace.experiments.experiment import Experiment
+from headrace.experiments.portraits.choice import Sitting
+from headrace.experiments.portraits.records import Portrait
 
 
 class LocalEngine:
@@ -90,6 +92,22 @@ class LocalEngine:
     def forget(self, rank: int, study: str) -> None:
         """Let a worker drop a decided study's suspended trials."""
         self._pools[rank].submit(worker.call, "forget", study)
+
+    def portray(self, sittings: Sequence[Sitting]) -> Iterator[tuple[Portrait, bytes]]:
+        """Let the workers, none of which may have a task, make these portraits; each as soon as it is there.
+
+        Raises:
+            WorkerDied: A worker process died.
+        """
+        waiting, idle = list(reversed(sittings)), list(self._pools)
+        running: dict[Future[tuple[Portrait, bytes]], ProcessPoolExecutor] = {}
+        while waiting or running:
+            while waiting and idle:
+                pool = idle.pop()
+                running[pool.submit(worker.call, "portray", waiting.pop())] = pool
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                idle.append(running.pop(future))
+                yield self._result(future)
 
     @property
     def busy(self) -> set[int]:

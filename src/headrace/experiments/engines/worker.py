@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
+    from headrace.experiments.portraits.choice import Sitting
+    from headrace.experiments.portraits.records import Portrait
     from headrace.experiments.trial import RunningTrial, Setting
 
 BYTES_PER_PARAMETER = 16
@@ -106,6 +108,12 @@ class Worker:
         if keep:
             self._suspended[key] = trial
         return Report(task=task, record=trial.record(), start=start, rows=trial.rows[start:], suspended=keep)
+
+    def portray(self, sitting: Sitting) -> tuple[Portrait, bytes]:
+        """Make a portrait: what is known of it, and the table of all examples as a Parquet file."""
+        from headrace.experiments.portraits.sitting import portray
+
+        return portray(self.setting.on(sitting.study.configuration.subset), sitting)
 
     def apply(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Call `function(setting, rank, workers, *arguments)`."""
