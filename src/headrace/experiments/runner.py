@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from headrace.experiments import lock, store
+from headrace.experiments.engines import torchrun
 from headrace.experiments.engines.local import LocalEngine, cores
 from headrace.experiments.engines.messages import Inspection, Report
+from headrace.experiments.engines.torchrun import TorchrunEngine
 from headrace.experiments.experiment import Experiment
 from headrace.experiments.ledger import Ledger
 from headrace.experiments.progress import Progress, Watch
@@ -28,6 +30,8 @@ def run(
     progress: Progress | None = None,
 ) -> StoredExperiment:
     """Run an experiment, or go on with it, until every study is decided.
+
+    Under torchrun this is called in rank 0, and `engines.torchrun.follow` in the others.
 
     What is stored depends on no interruption and on no number of processes, but for trials that were
     trained a little further than was needed, which analysis leaves out.
@@ -54,6 +58,8 @@ def run(
             check_files(experiment, stored.facts)
         if stored.facts is None or not Schedule(_races(stored)).finished:
             _train(stored, processes, progress)
+        elif torchrun.active():
+            TorchrunEngine(experiment).close()
         return store.load(directory)
 
 
@@ -73,8 +79,11 @@ def _train(stored: StoredExperiment, processes: int | None, progress: Progress |
         ).to_the_end()
 
 
-def _start(experiment: Experiment, processes: int | None) -> tuple[LocalEngine, Inspection]:
+def _start(experiment: Experiment, processes: int | None) -> tuple[LocalEngine | TorchrunEngine, Inspection]:
     """Start the workers; on GPUs, where so many would not fit, start again with fewer."""
+    if torchrun.active():
+        together = TorchrunEngine(experiment)
+        return together, together.inspect()
     engine = LocalEngine(experiment, processes or cores())
     try:
         inspection = engine.inspect()
@@ -111,7 +120,7 @@ class _Run:
     """One run: tasks go out to idle workers, reports come in, until nothing is left to train."""
 
     schedule: Schedule
-    engine: LocalEngine
+    engine: LocalEngine | TorchrunEngine
     ledger: Ledger
     watch: Watch
     metric: str
