@@ -239,7 +239,10 @@ class Experiment(Table):
         return toml.dumps(self.model_dump(exclude_none=True))
 
     def identity(self) -> dict[str, Any]:
-        """The content as nested dictionaries, without the subset files' places and the report's wishes."""
+        """The content as nested dictionaries, without what no result depends on.
+
+        That is, without the places of the subset files, and what is made for the report alone.
+        """
         return self.model_dump(exclude={"subsets", "report"})
 
     def digest(self) -> str:

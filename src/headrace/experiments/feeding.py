@@ -217,12 +217,13 @@ def _chooser(sampler: ExampleSampler, weights: Tensor | None, log: FedLog | None
 
     def choose(outputs: Tensor, targets: Tensor, losses: Tensor, batch: Batch) -> Chosen:
         chosen = sampler.choose(batch.indices, outputs, targets, losses, count=batch.train_on)
-        indices = batch.indices.to(chosen.positions.device)[chosen.positions]
+        positions = chosen.positions
         if log is not None:
+            indices = batch.indices.to(positions.device)[positions]
             log.chosen(indices.cpu().numpy(), chosen.weights.cpu().numpy())
         if weights is None:
-            return Chosen(positions=chosen.positions, weights=chosen.weights)
-        mine = weights[indices.to(weights.device)]
-        return Chosen(positions=chosen.positions, weights=mine * chosen.weights)
+            return Chosen(positions=positions, weights=chosen.weights)
+        mine = weights[batch.indices.to(weights.device)[positions]]
+        return Chosen(positions=positions, weights=mine * chosen.weights)
 
     return choose

@@ -43,13 +43,14 @@ def sittings(stored: StoredExperiment) -> tuple[Sitting, ...]:
     if None in judged.values():
         return ()
     best = {name: found.best[0] for name, found in judged.items() if found and found.best}
+    facts = stored.facts
     return tuple(
         _sitting(
             key,
             best[key.name],
             epochs,
-            stored.facts.examples_in(key.configuration.subset),
-            stored.budget_steps(key),
+            examples=facts.examples_in(key.configuration.subset),
+            budget=stored.budget_steps(key),
         )
         for key in representatives(keys, best)
     )
@@ -80,7 +81,7 @@ def representatives(keys: Sequence[StudyKey], best: Mapping[str, Best]) -> list[
     return groups[min(groups, key=rank)]
 
 
-def _sitting(key: StudyKey, best: Best, epochs: float, examples: int, budget: int) -> Sitting:
+def _sitting(key: StudyKey, best: Best, epochs: float, *, examples: int, budget: int) -> Sitting:
     goal_step, trial = best
     passes = math.ceil(epochs * examples / key.configuration.batch_size)
     steps = max(1, min(budget, max(goal_step, passes)))

@@ -58,10 +58,12 @@ class FedLog:
 
     Args:
         examples: The size of the training set.
+        weights: What the examples' losses are multiplied by beside the policy's weights, or None [examples].
     """
 
-    def __init__(self, examples: int) -> None:
+    def __init__(self, examples: int, weights: Float[np.ndarray, " examples"] | None = None) -> None:
         self._examples = examples
+        self._weights = np.ones(examples) if weights is None else weights
         self._seen = np.zeros(examples, dtype=bool)
         self._rows: list[tuple[int, Fed]] = []
         self._planned = 0
@@ -91,9 +93,9 @@ class FedLog:
         """
         if not self._planned:
             # Nothing was planned: permutations, joined end to end.
-            even = {"draws": self._examples, "effective": 1.0, "unseen": 0.0, "never_seen": 0.0}
-            whole = range(fed // self._examples)
-            return tuple(Fed.model_validate({"epoch": epoch, **even}) for epoch in whole)
+            for epoch in range(fed // self._examples):
+                self._planned += self._examples
+                self._add(epoch, np.ones(self._examples), self._examples)
         self._close()
         return tuple(row for end, row in self._rows if end <= fed)
 
@@ -103,6 +105,7 @@ class FedLog:
             self._open = None
 
     def _add(self, epoch: int, total: np.ndarray, draws: int) -> None:
+        total = total * self._weights
         self._seen |= total > 0
         row: dict[str, Any] = {
             "epoch": epoch,

@@ -89,7 +89,8 @@ def _witness(setting: Setting, sitting: Sitting) -> tuple[_Witness, int]:
 def _trained(setting: Setting, sitting: Sitting, steps: int) -> _Witness:
     study, trial, examples = sitting.study, sitting.trial, len(setting.workload.train)
     values = setting.experiment.hyperparameters(study, trial)
-    witness = _Witness(memory=Memory(_wanted(setting), setting), log=FedLog(examples))
+    weights = None if setting.weights is None else setting.weights.double().cpu().numpy()
+    witness = _Witness(memory=Memory(_wanted(setting), setting), log=FedLog(examples, weights))
     budget = setting.experiment.budget_steps(study, examples)
     fed = feed(setting, study, trial, values, budget, log=witness.log)
 
