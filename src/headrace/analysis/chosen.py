@@ -10,7 +10,6 @@ import numpy as np
 from jaxtyping import Float
 
 from headrace.analysis import words
-from headrace.analysis.portraits import percent
 from headrace.experiments.subsets.chosen import Chosen, Taken
 
 
@@ -90,9 +89,9 @@ def _wrong(chosen: Chosen, holding: Holding) -> Iterator[str]:
         return
     mean, low, high = holding.wrong
     yield (
-        f"{holding.group} at {words.number(holding.size)} examples: {percent(mean)} of the labels that it "
-        f"took in are wrong ({percent(low)} to {percent(high)} over the seeds), against "
-        f"{percent(chosen.wrong / chosen.examples)} in the training set."
+        f"{holding.group} at {words.number(holding.size)} examples: {_share(mean)} of the labels that it "
+        f"took in are wrong ({_share(low)} to {_share(high)} over the seeds), against "
+        f"{_share(chosen.wrong / chosen.examples)} in the training set."
     )
 
 
@@ -114,6 +113,11 @@ def _by_chance(holding: Holding, found: Sequence[Holding]) -> str:
         return ""
     ends = _times(float(np.nanmin(other.means))), _times(float(np.nanmax(other.means)))
     return f"; with random subsets classes range from {ends[0]} to {ends[1]} times"
+
+
+def _share(value: float) -> str:
+    """Three digits: the seeds' shares lie close together."""
+    return f"{words.number(float(f'{100 * value:.3g}'))} %"
 
 
 def _times(ratio: float) -> str:

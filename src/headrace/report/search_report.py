@@ -195,9 +195,11 @@ def mean_rows(results: Mapping[str, Any]) -> list[list[str]]:
 
 
 def held_rows(chosen: Chosen | None) -> list[list[str]]:
-    """What the subsets hold, means over the seeds, the header first."""
+    """What the subsets hold, means over the seeds, the header first; without what is known of none."""
     header = ["method", "examples", "different", "wrong labels", "taken most", "taken least"]
-    return [header, *(_held(chosen, holding) for holding in holdings(chosen))] if chosen else [header]
+    rows = [_held(chosen, holding) for holding in holdings(chosen)] if chosen else []
+    known = [place for place in range(len(header)) if any(row[place] != "–" for row in rows)]
+    return [[row[place] for place in known] for row in (header, *rows)]
 
 
 def _held(chosen: Chosen, holding: Holding) -> list[str]:
