@@ -33,6 +33,7 @@ def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
         "headrace.analysis.results",
         "headrace.report",
         "headrace.report.figures",
+        "headrace.report.search_report",
         "headrace.experiments.portraits.store",
         "headrace.workloads.registry",
     ],

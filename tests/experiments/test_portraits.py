@@ -137,7 +137,7 @@ def test_walls_hang_what_was_trained_on_outermost_first_and_ties_by_index() -> N
 
 
 def test_examples_that_cannot_be_shown_are_told_by_their_numbers() -> None:
-    walls = {"hardest": (np.array([1]), np.array([0.0, 3.5]))}
+    walls = {"hardest": (np.array([1]), np.array([3.5]))}
     gallery = hang(walls, lambda _: Shown(), Labels(given=lambda e: f"label {e}"))
     assert gallery.unshown is not None
     assert "give the workload a function show(index)" in gallery.unshown

@@ -9,6 +9,7 @@ from dataclasses import asdict, replace
 from itertools import islice
 from typing import Any
 
+from headrace.analysis.chosen import chosen_results, conclude_chosen
 from headrace.analysis.comparison import Comparison, GroupResult, compare
 from headrace.analysis.words import listed, number
 from headrace.experiments.files import write_whole
@@ -32,6 +33,7 @@ def conclude(outcome: Outcome) -> dict[str, Any]:
             *_verdicts(outcome, comparisons),
             *(sentence for other in outcome.transfers for sentence in _transfer_verdicts(outcome, other)),
             *_cost_sentences(outcome),
+            *(conclude_chosen(outcome.chosen) if outcome.chosen else []),
         ],
         "workload": outcome.spec.workload.name,
         "metric": outcome.facts.metric,
@@ -50,6 +52,7 @@ def conclude(outcome: Outcome) -> dict[str, Any]:
             "examples_trained": outcome.trained,
             "examples_scored": outcome.scored,
         },
+        "chosen": chosen_results(outcome.chosen) if outcome.chosen else [],
     }
 
 

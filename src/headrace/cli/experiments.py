@@ -78,13 +78,19 @@ def status(directory: Path, *, json: Json = False) -> int:
 
 
 def report(directory: Path, *, json: Json = False) -> int:
-    """Write results.json and report.html of DIRECTORY again, from what is stored there.
+    """Write report.html of DIRECTORY again, from what is stored there; of an experiment results.json too.
 
     Example: headrace report runs/first
 
     Args:
-        directory: The folder of a run, finished or not.
+        directory: The folder of an experiment, finished or not, or of a subset search.
     """
+    from headrace.report import is_search
+
+    if is_search(directory):
+        from headrace.cli.subsets import report_search
+
+        return report_search(directory, json=json)
     return _conclude(directory, json)
 
 

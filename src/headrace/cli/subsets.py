@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from headrace.cli._common import Json, print_json, print_table
+from headrace.cli._common import Json, print_json, print_table, working
 
 if TYPE_CHECKING:
     from headrace.experiments.subsets.outcome import Outcome
@@ -22,7 +22,7 @@ def subset(
     answers: Path | None = None,
     json: Json = False,
 ) -> int:
-    """Search for a subset, or go on with it; at the end OUT holds subset.parquet, results.json and report.md.
+    """Search for a subset, or go on with it; at the end OUT holds subset.parquet and report.html.
 
     Example: headrace subset search.toml --out runs/subset
 
@@ -46,10 +46,28 @@ def subset(
     if not first:
         return 0
     results = write(outcome)
+    with working("writing the report"):
+        from headrace.report import write_search_report
+
+        page = write_search_report(folder)
     if json:
         print_json(results)
     else:
-        _print(outcome, results)
+        _print(outcome, results, page)
+    return 0
+
+
+def report_search(directory: Path, *, json: bool) -> int:
+    """Write the report of a search again."""
+    with working("writing the report"):
+        from headrace.report import write_search_report
+        from headrace.report.write import read_json
+
+        page = write_search_report(directory)
+    if json:
+        print_json(read_json(directory / "results.json"))
+    else:
+        print(f"The report: {page}")
     return 0
 
 
@@ -63,7 +81,7 @@ def _announce(costs: tuple[Cost, ...], held: int) -> None:
     )
 
 
-def _print(outcome: Outcome, results: dict[str, Any]) -> None:
+def _print(outcome: Outcome, results: dict[str, Any], page: Path) -> None:
     from rich.console import Console
 
     from headrace.analysis.subset_search import table_rows
@@ -78,7 +96,7 @@ def _print(outcome: Outcome, results: dict[str, Any]) -> None:
     if outcome.waiting is not None:
         what = "\nWhen they are labelled: the same command with --answers FILE."
     else:
-        what = f"\nThe subset: {outcome.subset}   The report: {outcome.directory / 'report.md'}"
+        what = f"\nThe subset: {outcome.subset}   The report: {page}"
     console.print(what, markup=False, soft_wrap=True)
 
 

@@ -247,3 +247,22 @@ def percent_axis(axes: Axes) -> None:
     axes.set_ylim(-2, 102)
     ticks = (0, 25, 50, 75, 100)
     _set_ticks(axes, "y", ticks, [f"{tick} %" for tick in ticks])
+
+
+def size_axis(axes: Axes, sizes: Sequence[float], whole: int) -> None:
+    """A horizontal axis of subset sizes, doubling evenly, with the sizes themselves as shares of `whole`."""
+    low, high = min(sizes) / 1.25, max(sizes) * 1.25
+    axes.set_xscale("log", base=2)
+    axes.set_xlim(low, high)
+    ticks: list[float] = []
+    for size in sorted(set(sizes)):
+        if not ticks or _apart(axes, ticks[-1], size) >= 58:
+            ticks.append(size)
+    _set_ticks(axes, "x", ticks, [f"{plain(100 * tick / whole)} %" for tick in ticks])
+    axes.set_xlabel(f"share of the {whole:,} training examples")
+
+
+def _apart(axes: Axes, first: float, second: float) -> float:
+    """Pixels between two places of the horizontal axis."""
+    places = axes.transData.transform([(first, axes.get_ylim()[0]), (second, axes.get_ylim()[0])])
+    return float(places[1][0] - places[0][0])

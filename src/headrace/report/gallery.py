@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from headrace.report.numbers import plain
+from headrace.report.numbers import signed
 from headrace.report.words import WALLS
 
 if TYPE_CHECKING:
@@ -92,7 +92,5 @@ def _hung(exhibit: Exhibit) -> Hung:
         label=", ".join(given + predicted),
         verdict=(f"✗ wrong, really {exhibit.clean}" if wrong else "✓ label is right") if known else "",
         wrong=wrong,
-        score=plain(exhibit.score)
-        if exhibit.score is None or exhibit.score >= 0
-        else f"−{plain(-exhibit.score)}",
+        score="" if exhibit.score is None else signed(exhibit.score).removeprefix("+"),
     )

@@ -19,6 +19,11 @@ def plain(value: float | None, digits: int = 3) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
+def signed(value: float) -> str:
+    """A difference with its sign, to three significant digits."""
+    return f"{'−' if value < 0 else '+'}{plain(abs(value))}"
+
+
 def whole(value: float | None) -> str:
     """A count with thousands separators, a dash for none."""
     return plain(value) if value is None or not math.isfinite(value) else f"{round(value):,}"

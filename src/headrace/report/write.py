@@ -43,7 +43,7 @@ def write_report(
     Returns:
         The path of the page.
     """
-    facts = _json(directory / "workload.json")
+    facts = read_json(directory / "workload.json")
     metric = str(analysis.results.get("goal_metric", "validation/error")).removeprefix("validation/")
     found = curves(analysis)
     advice = recommended(directory)
@@ -127,12 +127,13 @@ def provenance(directory: Path, facts: Mapping[str, Any]) -> Provenance:
         experiment=text,
         seed=None if text is None else tomllib.loads(text).get("seed"),
         facts=_facts_in_words(facts),
-        versions={"Python": python_version(), **_versions()},
+        versions=versions(),
     )
 
 
-def _versions() -> dict[str, str]:
-    found: dict[str, str] = {}
+def versions() -> dict[str, str]:
+    """Package -> its version on this machine."""
+    found = {"Python": python_version()}
     for name in _PACKAGES:
         try:
             found[name] = version(name)
@@ -153,6 +154,6 @@ def _facts_in_words(facts: Mapping[str, Any]) -> dict[str, str]:
     return said | {words: whole(facts[name]) for name, words in names.items() if facts.get(name)}
 
 
-def _json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
     """The object in a JSON file; empty where there is no such file."""
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}

@@ -46,7 +46,14 @@ def pool() -> Workload:
         build_model=model,
         goal=0.1,
         classes=("red", "green", "blue"),
+        show=lambda index: f"pool {index}",
     )
+
+
+def mislabelled_pool() -> Workload:
+    """The same pool, every tenth label wrong."""
+    wrong = torch.where(torch.arange(240) % 10 == 0, (TRUE + 1) % 3, TRUE)
+    return replace(pool(), train=TensorData(_inputs(TRUE, "train"), wrong), clean_targets=TRUE)
 
 
 def linear_pool() -> Workload:

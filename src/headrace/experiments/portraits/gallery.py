@@ -95,7 +95,7 @@ def hang(
     """A gallery.
 
     Args:
-        walls: Name -> the examples in order, and the score of every example of the training set.
+        walls: Name -> the examples in order, and the score of each.
         show: What a reader sees of an example; an error of it leaves all examples unshown, and is told.
         labels: The labels in words.
     """
@@ -120,7 +120,8 @@ def hang(
             Wall(
                 name=name,
                 exhibits=tuple(
-                    _exhibit(int(e), scores, labels, *seen.get(int(e), (None, None))) for e in chosen
+                    _exhibit(int(example), float(score), labels, *seen.get(int(example), (None, None)))
+                    for example, score in zip(chosen, scores, strict=True)
                 ),
             )
             for name, (chosen, scores) in walls.items()
@@ -129,8 +130,7 @@ def hang(
     )
 
 
-def _exhibit(example: int, scores: np.ndarray, labels: Labels, png: str | None, text: str | None) -> Exhibit:
-    score = float(scores[example])
+def _exhibit(example: int, score: float, labels: Labels, png: str | None, text: str | None) -> Exhibit:
     return Exhibit(
         example=example,
         score=score if np.isfinite(score) else None,

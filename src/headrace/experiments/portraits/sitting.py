@@ -148,7 +148,8 @@ def _columns(setting: Setting, memory: Memory) -> dict[str, np.ndarray]:
 
 def _gallery(setting: Setting, columns: Mapping[str, np.ndarray]) -> Gallery:
     rankings = PREDICTIONS if "aum" in columns else LOSSES
-    walls = {ranking.name: (rank(ranking, columns), columns[ranking.column]) for ranking in rankings}
+    ranked = {ranking: rank(ranking, columns) for ranking in rankings}
+    walls = {ranking.name: (found, columns[ranking.column][found]) for ranking, found in ranked.items()}
     names = setting.workload.classes
     labels = Labels(
         given=_words(columns.get("label"), names),

@@ -27,7 +27,9 @@ from headrace.errors import HeadraceError, InputError
 from headrace.experiments import checkpoints, store
 from headrace.experiments.engines.worker import pick_device
 from headrace.experiments.files import write_whole
+from headrace.experiments.subsets.chosen import Hanging
 from headrace.experiments.subsets.data import Part, checksum, mean_one, weighted
+from headrace.experiments.subsets.hanging import clean_targets, galleries
 from headrace.experiments.subsets.picking import Picker, PickJob
 from headrace.experiments.subsets.rounds import Facts, largest_shard
 from headrace.experiments.subsets.scoring import (
@@ -62,9 +64,15 @@ class InspectJob:
 
 @dataclass(frozen=True, kw_only=True)
 class LabelJob:
-    """Read the labels of these examples from the data set."""
+    """Read the labels of these examples from the data set.
+
+    Attributes:
+        indices: The examples.
+        right: Whether the right labels are asked for: None comes where they are not known.
+    """
 
     indices: Int64[np.ndarray, " asked"]
+    right: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,14 +102,14 @@ class RunJob:
     transfer: int | None = None
 
 
-Job = InspectJob | LabelJob | RunJob | ScoreJob | PickJob
-_DOING: dict[type, str] = {
-    InspectJob: "making an untrained model and calling it",
-    LabelJob: "reading labels",
-    RunJob: "a training run",
-    ScoreJob: "scoring",
-    PickJob: "choosing",
-}
+@dataclass(frozen=True, kw_only=True)
+class HangJob:
+    """Hang examples for the report."""
+
+    hanging: Hanging
+
+
+Job = InspectJob | LabelJob | RunJob | ScoreJob | PickJob | HangJob
 
 
 def checkpoint_path(folder: Path, step: int) -> Path:
@@ -148,14 +156,21 @@ class Workshop:
         match job:
             case InspectJob():
                 return self._inspect()
-            case LabelJob():
-                return self._labels(job.indices)
+            case LabelJob() | HangJob():
+                return self._tell(job)
             case RunJob():
                 return self._run(job)
             case ScoreJob():
                 return self._scorer.score(job)
             case PickJob():
                 return self._picker.pick(job)
+
+    def _tell(self, job: LabelJob | HangJob) -> Any:
+        """What is known of some examples."""
+        if isinstance(job, HangJob):
+            hidden = self._spec.search.labels == "hidden"
+            return galleries(self._workload, job.hanging, hidden=hidden)
+        return clean_targets(self._workload, job.indices) if job.right else self._labels(job.indices)
 
     def _other(self, transfer: int) -> Workshop:
         if transfer not in self._others:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from headrace.experiments.subsets.chosen import Chosen
 from headrace.experiments.subsets.oracle import Waiting
 from headrace.experiments.subsets.rounds import Cost, Facts
 from headrace.experiments.subsets.search import SubsetSearch
@@ -64,6 +65,7 @@ class Outcome:
         transfers: The same for each `[[transfer]]`.
         subset: The subset file, or None while the search waits.
         waiting: What people are asked, or None.
+        chosen: What was chosen, for the report; None while the search waits.
     """
 
     directory: Path
@@ -78,3 +80,4 @@ class Outcome:
     transfers: tuple[Transferred, ...] = ()
     subset: Path | None = None
     waiting: Waiting | None = None
+    chosen: Chosen | None = None

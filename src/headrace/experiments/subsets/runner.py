@@ -21,6 +21,7 @@ from headrace.experiments.engines.processes import physical_bytes
 from headrace.experiments.files import write_whole
 from headrace.experiments.subsets.chains import Acquired, Chain, Round
 from headrace.experiments.subsets.choosing import add, empty
+from headrace.experiments.subsets.chosen import Chosen, look
 from headrace.experiments.subsets.opening import Opened, join
 from headrace.experiments.subsets.oracle import Book, Show, Waiting, ask, take_answers
 from headrace.experiments.subsets.outcome import Measured, Outcome, Transferred
@@ -153,7 +154,18 @@ class _Search:
             measured=measured,
             transfers=tuple(self._transfer(chains, n) for n in range(len(self.others))),
             subset=path,
+            chosen=look(self.works, chains, self._random_subsets()),
         )
+
+    def _random_subsets(self) -> dict[tuple[int, str, int], np.ndarray]:
+        """Those of the comparison, by seed, group and size."""
+        if "random" not in self.spec.baselines:
+            return {}
+        return {
+            (seed, "random", size): self._random(seed, place)
+            for seed in self.spec.repeats
+            for place, size in enumerate(self.sizes)
+        }
 
     def _grow(self, chains: list[Chain], place: int) -> list[Chain]:
         """Every search's subset at the next size."""
@@ -330,6 +342,7 @@ class _Search:
         transfers: tuple[Transferred, ...] = (),
         subset: Path | None = None,
         waiting: Waiting | None = None,
+        chosen: Chosen | None = None,
     ) -> Outcome:
         works = self.works
         return Outcome(
@@ -345,6 +358,7 @@ class _Search:
             transfers=transfers,
             subset=subset,
             waiting=waiting,
+            chosen=chosen,
         )
 
 

@@ -133,7 +133,8 @@ def draw_distributions(found: Sequence[Distribution], layout: Layout) -> Figure:
 def _distribution(axes: Axes, one: Distribution, words: str) -> None:
     linear_axis(axes, one.edges[0], one.edges[-1], which="x")
     floor = one.least / 2
-    decimal_axis(axes, [floor, max(share for shares in one.shares.values() for share in shares)], pad=1.01)
+    decimal_axis(axes, [floor, max(share for shares in one.shares.values() for share in shares)], pad=1.2)
+    axes.set_ylim(bottom=floor)
     heading(axes, words, left=50)
     for place, shares in enumerate(one.shares.values()):
         # Down to the floor where nothing is, so that a single bin is seen.
