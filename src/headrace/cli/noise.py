@@ -39,7 +39,7 @@ def noise(
     from headrace.experiments.engines.worker import Worker
     from headrace.experiments.noise_course import NoiseCourses, measure_course, write
     from headrace.report.noise_course import figure
-    from headrace.report.write import write_figure
+    from headrace.report.write import draw_all
 
     results = _results(directory)
     experiment = Experiment.from_toml(directory / "experiment.toml")
@@ -55,7 +55,7 @@ def noise(
         ]  # fmt: skip
     measured = NoiseCourses(courses=tuple(courses))
     path = write(directory, measured)
-    drawn = write_figure(figure(measured, results), directory)
+    draw_all([figure(measured, results)], directory, ("svg", "png"))
     found = [compare(course, results) for course in courses]
     sentences = [comparison.words for comparison in found]
     if json:
@@ -68,7 +68,7 @@ def noise(
     print_table(("curve", "batch size", "step", "noise scale", "low", "high"), rows)
     for sentence in [*sentences, WARNING]:
         print(f"- {sentence}")
-    print(f"\nMeasured: {path}; the figure: {drawn}")
+    print(f"\nMeasured: {path}; the figure: {directory / 'figures' / 'noise-scale.svg'}")
     return 0
 
 

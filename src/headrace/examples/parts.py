@@ -67,7 +67,7 @@ def _joined(
 ) -> Rows:
     """Sums, second moments and means of rows that several recorders have added to; see the module's text."""
     sums, seconds, _, _ = layout.sizes
-    head, means = slice(0, sums + seconds), layout.means()
+    head, means = slice(0, sums + seconds), layout.means
     later = added.flip(0).cumsum(0).flip(0) - added
     shift = parts[..., means] - base[:, means]
     weighted = parts[..., :1] * shift

@@ -15,6 +15,8 @@ from headrace.errors import HeadraceError, InputError
 from headrace.experiments.engines.messages import Inspection, Report, Task
 from headrace.experiments.engines.worker import Worker
 from headrace.experiments.experiment import Experiment
+from headrace.experiments.portraits.choice import Sitting
+from headrace.experiments.portraits.records import Portrait
 
 if TYPE_CHECKING:
     from torch.distributed.distributed_c10d import Store
@@ -118,12 +120,8 @@ class _Process:
         """Let go of a decided study's trials."""
         self._worker.forget(study)
 
-    def part(self) -> None:
-        """From here on this process plays all workers."""
-        self._worker.part()
-
     def portray(self, sitting: Sitting) -> tuple[Portrait, bytes]:
-        """Make a portrait."""
+        """Make a portrait; every rank comes to the same one."""
         return self._worker.portray(sitting)
 
     def _all_raised(self) -> bool:
@@ -183,13 +181,6 @@ class TorchrunEngine:
         assert found is not None
         return found
 
-    def portray(self, sittings: Sequence[Sitting]) -> Iterator[tuple[Portrait, bytes]]:
-        """Make these portraits here, with the other processes let go: this one plays all workers."""
-        self.close()
-        self._process.part()
-        for sitting in sittings:
-            yield self._process.portray(sitting)
-
     def set_bound(self, number: int, step: int) -> None:
         """Note beyond which step no trial of study `number` need be trained; told with its next task."""
         self._bounds[number] = step
@@ -202,6 +193,12 @@ class TorchrunEngine:
         """Let all drop a decided study's suspended trials."""
         self._tell("forget", study)
         self._process.forget(study)
+
+    def portray(self, sittings: Sequence[Sitting]) -> Iterator[tuple[Portrait, bytes]]:
+        """Make these portraits one after the other, all together."""
+        for sitting in sittings:
+            self._tell("portray", sitting)
+            yield self._process.portray(sitting)
 
     @property
     def busy(self) -> set[int]:

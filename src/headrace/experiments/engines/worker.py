@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect as signatures
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from headrace.errors import HeadraceError, InputError
@@ -59,10 +58,6 @@ class Worker:
         if self._setting is None:
             self._setting = self._load()
         return self._setting
-
-    def part(self) -> None:
-        """From here on play all workers of a trial alone."""
-        self._setting = replace(self.setting, together=False, _parts={})
 
     def inspect(self) -> Inspection:
         """Load the workload and look at it."""

@@ -81,11 +81,13 @@ class Watch:
         self._ranks = ranks
         self._timeout = timeout_seconds
         self._ended = threading.Event()
-        threading.Thread(target=self._look, daemon=True).start()
+        self._thread = threading.Thread(target=self._look, daemon=True)
+        self._thread.start()
 
     def close(self) -> None:
-        """Look no more."""
+        """Look no more; a thread that still spoke to the store at the end of the process would abort it."""
         self._ended.set()
+        self._thread.join(10 * INTERVAL_SECONDS)
 
     def _look(self) -> None:
         seen, since = -1, time.monotonic()
