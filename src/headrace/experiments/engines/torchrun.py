@@ -21,11 +21,14 @@ from headrace.experiments.portraits.records import Portrait
 if TYPE_CHECKING:
     from torch.distributed.distributed_c10d import Store
 
+    from headrace.experiments.portraits.choice import Sitting
+    from headrace.experiments.portraits.records import Portrait
+
 TIMEOUT = "HEADRACE_TIMEOUT_SECONDS"
 """The environment variable that says how long a process may stand still."""
 
 GRACE_SECONDS = 20.0
-"""How long after an error the other processes may take to raise it too."""
+"""How long at most after an error the other processes may take to raise it too."""
 
 Message = tuple[str, Any]
 """What rank 0 tells the others: the name of a method of `_Process`, and its argument."""
@@ -77,7 +80,10 @@ class _Process:
         local_rank = int(os.environ.get("LOCAL_RANK", "0"))
         self._worker = Worker(experiment, local_rank, world_size(), self._bounds, together=True)
         self._tasks = 0
-        join(experiment.training.device, timeout_seconds=float(os.environ.get(TIMEOUT, "600")))
+        timeout = float(os.environ.get(TIMEOUT, "600"))
+        # Less than the watch waits: an error says more than that a process stands still.
+        self._grace = min(GRACE_SECONDS, timeout / 3)
+        join(experiment.training.device, timeout_seconds=timeout)
         self._store: Store = shared_store()
 
     def inspect(self, _: None) -> Inspection | None:
@@ -124,7 +130,7 @@ class _Process:
 
         keys = [f"error/{self._tasks}/{other}" for other in range(world_size())]
         try:
-            self._store.wait(keys, timedelta(seconds=GRACE_SECONDS))
+            self._store.wait(keys, timedelta(seconds=self._grace))
         except (RuntimeError, ValueError):
             return False
         return all(self._store.get(key) for key in keys)
@@ -159,11 +165,14 @@ class TorchrunEngine:
             self.close()
 
     def close(self) -> None:
-        """Let the other processes go."""
+        """Let the other processes go; again, it does nothing."""
+        import torch.distributed as dist
+
         from headrace.training.parallel import leave
 
-        self._tell("end", None)
-        leave()
+        if dist.is_initialized():
+            self._tell("end", None)
+            leave()
 
     def inspect(self) -> Inspection:
         """Let all load the workload, and look at it here."""
@@ -233,6 +242,9 @@ def _told(messages: Sequence[Message | None]) -> list[Message]:
     """Rank 0's message in every process."""
     import torch.distributed as dist
 
+    from headrace.training.parallel.watch import PULSE
+
+    PULSE.exchanges += 1
     box: list[Any] = list(messages)
     dist.broadcast_object_list(box, src=0)
     return box

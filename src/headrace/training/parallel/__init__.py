@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from headrace.training.parallel._base import Alone, World
 from headrace.training.parallel.joining import join, leave, under_torchrun
-from headrace.training.parallel.processes import ProcessWorld
+from headrace.training.parallel.processes import ProcessWorld, global_mean
 from headrace.training.parallel.virtual import VirtualWorld, worker_stream
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "ProcessWorld",
     "VirtualWorld",
     "World",
+    "global_mean",
     "join",
     "leave",
     "under_torchrun",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 from datetime import timedelta
 
@@ -46,12 +47,13 @@ def join(device: str = "auto", *, timeout_seconds: float = 600.0) -> torch.devic
         backend = "cpu:gloo,cuda:nccl" if mine.type == "cuda" else "gloo"
         # The watch knows who hangs, so it is to speak before the exchange gives up.
         dist.init_process_group(backend, timeout=timedelta(seconds=2 * timeout_seconds))
+        atexit.register(leave)
         _WATCHES.append(Watch(shared_store(), dist.get_rank(), dist.get_world_size(), timeout_seconds))
     return mine
 
 
 def leave() -> None:
-    """Leave the process group; the last thing that a process does with it."""
+    """Leave the process group; done at the end of the process at the latest."""
     while _WATCHES:
         _WATCHES.pop().close()
     if dist.is_initialized():

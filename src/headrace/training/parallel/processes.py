@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 
 import torch
 import torch.distributed as dist
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
@@ -50,6 +51,7 @@ class ProcessWorld:
         self._device = torch.device("cpu")
         self._buffers: list[Tensor] = []
         self._last = False
+        self._step = 0
         self._wrapped: DistributedDataParallel | None = None
 
     def attach(self, model: nn.Module) -> nn.Module:
@@ -62,7 +64,6 @@ class ProcessWorld:
             find_unused_parameters=self._find_unused,
         )
         self._wrapped.register_forward_hook(self._forwarded)
-        PULSE.step = 0
         return self._wrapped
 
     def _forwarded(self, *_: object) -> None:
@@ -81,7 +82,8 @@ class ProcessWorld:
     def exchanging(self, last: bool) -> AbstractContextManager[object]:
         """Gradients are exchanged in the last micro-batch only."""
         self._last = last
-        PULSE.step += last
+        self._step += last
+        PULSE.step = self._step
         return nullcontext() if last or self._wrapped is None else self._wrapped.no_sync()
 
     def settle(self) -> None:
@@ -128,3 +130,19 @@ class ProcessWorld:
         said = box[0]
         assert said is not None
         return said
+
+
+def global_mean(values: Float[Tensor, " part"]) -> Float[Tensor, ""]:
+    """A mean over the examples of all ranks, for the loss of a loop of one's own in DistributedDataParallel.
+
+    That averages the ranks' gradients, so a mean over each rank's part would count the examples of smaller
+    parts more. This is `ranks * sum(values) / examples of all ranks`; in one process it is the plain mean.
+
+    Args:
+        values: The weighted losses of this rank's part.
+    """
+    if not (dist.is_available() and dist.is_initialized()):
+        return values.mean()
+    count = torch.tensor(len(values), device=values.device)
+    dist.all_reduce(count)
+    return values.sum() * (dist.get_world_size() / count)
