@@ -16,7 +16,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
-from torch.distributed.distributed_c10d import PrefixStore, Store, TCPStore
+from torch._C._distributed_c10d import TCPStore
+from torch.distributed.distributed_c10d import PrefixStore, Store
 
 INTERVAL_SECONDS = 1.0
 """How often the counts are told."""
@@ -54,13 +55,10 @@ def verdict(pulses: Mapping[int, Pulse], seconds: float) -> str:
     """One sentence for the user.
 
     Args:
-        pulses: Rank -> how far it has come.
+        pulses: Rank -> how far it has come; some are behind.
         seconds: How long nothing went on.
     """
     late = behind({rank: pulse.exchanges for rank, pulse in pulses.items()})
-    if not late:
-        step = max(pulse.step for pulse in pulses.values())
-        return f"nothing went on for {seconds:.0f} s: all ranks wait at step {step}; the network may be down"
     names = " and ".join(f"rank {rank}" for rank in late)
     step = pulses[late[0]].step
     hang = "hangs" if len(late) == 1 else "hang"
@@ -101,12 +99,18 @@ class Watch:
             if seen != PULSE.exchanges:
                 seen, since = PULSE.exchanges, time.monotonic()
             elif time.monotonic() - since > self._timeout:
-                self._end(time.monotonic() - since)
+                self._judge(time.monotonic() - since)
 
-    def _end(self, seconds: float) -> None:
-        """Tell who hangs, once, and end the process: torchrun then ends or restarts the others."""
+    def _judge(self, seconds: float) -> None:
+        """Tell who hangs, once, and end the process: torchrun then ends or restarts the others.
+
+        Where all have come equally far they all work on something long; should they all wait for the network,
+        torch's own time runs out later.
+        """
         pulses = {rank: self._pulse(rank) for rank in range(self._ranks)}
         late = behind({rank: pulse.exchanges for rank, pulse in pulses.items()})
+        if not late:
+            return
         speaker = min(rank for rank in pulses if rank not in late)
         if self._rank == speaker:
             sys.stderr.write(f"headrace: {verdict(pulses, seconds)}\n")
