@@ -78,6 +78,21 @@ def draw_all(
     return shown
 
 
+def write_figure(figure: Picture, directory: Path, *, formats: Sequence[Format] = ("svg", "png")) -> Path:
+    """Write one figure as `figures/NAME` in these formats and as CSV, without the page.
+
+    Args:
+        figure: What is drawn.
+        directory: The folder of the run.
+        formats: The formats.
+
+    Returns:
+        The path of the first format's file.
+    """
+    _drawn(figure, 1, directory, formats)
+    return directory / "figures" / f"{figure.name}.{formats[0]}"
+
+
 def _drawn(figure: Picture, number: int, directory: Path, formats: Sequence[Format]) -> Shown:
     """Draw a figure for both widths; the wide one is also what the files hold."""
     from headrace.report.canvas import NARROW, WIDE

@@ -71,3 +71,71 @@ class _Convolution(nn.Module):
 def headless_pool() -> Workload:
     """A model without any linear layer."""
     return replace(pool(), build_model=_Convolution)
+
+
+def _yes_or_no(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    losses = nn.functional.binary_cross_entropy_with_logits(outputs, targets, reduction="none")
+    return losses.mean(1)
+
+
+def _wrong(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    return ((outputs > 0).float() != targets).float().mean(1)
+
+
+def several_pool() -> Workload:
+    """Each class is a yes or no of its own."""
+
+    def told(data: TensorData) -> TensorData:
+        return TensorData(data.inputs, (data.inputs[:, :3] > 0.5).float())
+
+    plain = pool()
+    splits = {name: told(getattr(plain, name)) for name in ("train", "validation", "test")}
+    return replace(plain, **splits, loss=_yes_or_no, metric=_wrong)
+
+
+class _NotANumber(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(6, 3)
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        return self.layer(inputs) * float("nan")
+
+
+def not_a_number() -> nn.Module:
+    return _NotANumber()
+
+
+class _Moody(nn.Module):
+    """The number of classes is in its weights."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(6, 3)
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        outputs = self.layer(inputs)
+        return torch.cat([outputs, outputs], 1) if float(self.layer.bias[0].detach()) > 5 else outputs
+
+
+def moody() -> nn.Module:
+    return _Moody()
+
+
+def no_module() -> int:
+    return 3
+
+
+def raising() -> nn.Module:
+    raise ValueError("no weights today")
+
+
+def untrainable_pool() -> Workload:
+    """The loss raises while a model is trained."""
+
+    def loss(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        if outputs.requires_grad:
+            raise ArithmeticError("no loss today")
+        return outputs.sum(1) + targets
+
+    return replace(pool(), loss=loss)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import inspect as signatures
-import os
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from headrace.errors import HeadraceError, InputError
 from headrace.experiments.engines.messages import Inspection, Report, Task
-from headrace.experiments.engines.processes import plainly
+from headrace.experiments.engines.processes import physical_bytes, plainly
 from headrace.experiments.experiment import Experiment
 from headrace.experiments.facts import WorkloadFacts
 from headrace.experiments.subsets.restriction import parts
@@ -37,17 +36,21 @@ class Worker:
         rank: The worker's number.
         workers: How many there are.
         bounds: A shared array: per study, the step beyond which no trial need be trained.
+        together: Whether the workers train every trial together, as processes of `torch.distributed`.
     """
 
-    def __init__(self, experiment: Experiment, rank: int, workers: int, bounds: Any) -> None:
+    def __init__(
+        self, experiment: Experiment, rank: int, workers: int, bounds: Any, *, together: bool = False
+    ) -> None:
         self._experiment = experiment
         self._rank = rank
         self._workers = workers
         self._bounds = bounds
+        self._together = together
         self._setting: Setting | None = None
         self._suspended: dict[tuple[str, int], RunningTrial] = {}
         self._sent: dict[tuple[str, int], int] = {}
-        self._room = 1
+        self.room = 1
 
     @property
     def setting(self) -> Setting:
@@ -104,10 +107,19 @@ class Worker:
             trial = RunningTrial(setting=setting, study=task.study, trial=task.trial)
         start = len(trial.rows)
         trial.advance(task.until, lambda: self._bounds[task.number])
-        keep = not trial.settled and len(self._suspended) < self._room
+        taken = tuple(trial.checkpoints)
+        trial.checkpoints.clear()
+        keep = not trial.settled and len(self._suspended) < self.room
         if keep:
             self._suspended[key] = trial
-        return Report(task=task, record=trial.record(), start=start, rows=trial.rows[start:], suspended=keep)
+        return Report(
+            task=task,
+            record=trial.record(),
+            start=start,
+            rows=trial.rows[start:],
+            suspended=keep,
+            checkpoints=taken,
+        )
 
     def portray(self, sitting: Sitting) -> tuple[Portrait, bytes]:
         """Make a portrait: what is known of it, and the table of all examples as a Parquet file."""
@@ -137,14 +149,18 @@ class Worker:
         device = pick_device(self._experiment.training.device, self._rank)
         goal = workload.goal if table.goal is None else table.goal
         setting = Setting(
-            experiment=self._experiment, workload=_on_device(workload, device), goal=goal, device=device
+            experiment=self._experiment,
+            workload=_on_device(workload, device),
+            goal=goal,
+            device=device,
+            together=self._together,
         )
         with _users_code(table.name):
             model = setting.new_model(self._experiment.studies()[0], 0)
         size = BYTES_PER_PARAMETER * max(1, _parameters(model))
         if set(self._experiment.grid.policy) != {"shuffle"}:
             size += BYTES_PER_EXAMPLE * len(workload.train)
-        self._room = max(1, _spare_bytes(device) // self._workers // size)
+        self.room = max(1, _spare_bytes(device) // self._workers // size)
         return setting
 
 
@@ -200,7 +216,7 @@ def _spare_bytes(device: torch.device) -> int:
 
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[1] * torch.cuda.device_count() // 4
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 4
+    return physical_bytes() // 4
 
 
 def start(experiment: str, rank: int, workers: int, bounds: Any) -> None:

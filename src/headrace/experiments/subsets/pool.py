@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from headrace.experiments.engines.processes import Lifeline, plainly, result_of, worker_environment
 from headrace.experiments.subsets.search import SubsetSearch
@@ -18,6 +18,26 @@ Tell = Callable[[int, int], None]
 _workshop: Workshop | None = None
 
 
+class Doer(Protocol):
+    """Who does the jobs of a search.
+
+    Attributes:
+        processes: How many jobs are done side by side.
+        outcome: What the search has come to, for those who helped; set before `close`.
+    """
+
+    processes: int
+    outcome: Any
+
+    def do(self, jobs: Sequence[Job], tell: Tell | None = None) -> list[Any]:
+        """Do all jobs; their results in the order of the jobs."""
+        ...
+
+    def close(self) -> None:
+        """End whatever was started."""
+        ...
+
+
 class Pool:
     """Workers; started at the first job, ended by `close`.
 
@@ -25,6 +45,8 @@ class Pool:
         spec: The search.
         processes: How many; with 1 the jobs are done in this process.
     """
+
+    outcome: Any = None
 
     def __init__(self, spec: SubsetSearch, processes: int) -> None:
         self._spec = spec
