@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -40,7 +41,7 @@ def summary(timing: Timing) -> dict[str, Any]:
 
 
 def large(size: int) -> dict[str, Any]:
-    """Seconds of this process for each form of draw at a size that the peer refuses."""
+    """Seconds of this process for each form of draw at a size that the peer refuses, and the peak memory."""
     rng = generator(0, "benchmark", "large")
     weights = rng.random(size)
     weights += 0.5
@@ -49,17 +50,23 @@ def large(size: int) -> dict[str, Any]:
         "systematic": lambda: draw_with_replacement(weights, size, rng, systematic=True),
         "half_without_replacement": lambda: draw_without_replacement(weights, size // 2, rng),
     }
-    seconds: dict[str, Any] = {"examples": size}
-    for name, draw in forms.items():
-        started = time.process_time()
-        draw()
-        seconds[f"{name}_seconds"] = round(time.process_time() - started, 2)
+    seconds = {f"{name}_seconds": cpu_seconds(draw) for name, draw in forms.items()}
+    np.power(weights, 6, out=weights)
+    seconds["uneven_with_replacement_seconds"] = cpu_seconds(forms["with_replacement"])
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
     try:
         first(WeightedRandomSampler(torch.from_numpy(weights), size))
-        seconds["peer"] = "drew them"
+        outcome = "drew them"
     except RuntimeError as error:
-        seconds["peer"] = f"refused: {str(error).splitlines()[0]}"
-    return seconds
+        outcome = f"refused: {str(error).splitlines()[0]}"
+    return {"examples": size, **seconds, "peak_gigabytes": peak, "peer": outcome}
+
+
+def cpu_seconds(call: Callable[[], object]) -> float:
+    """This process's CPU seconds of one call."""
+    started = time.process_time()
+    call()
+    return round(time.process_time() - started, 2)
 
 
 def run(
@@ -80,6 +87,11 @@ def run(
     peer = BatchSampler(peer_singles, batch_size, drop_last=False)
     ours = ExampleSampler(weights, batch_size=batch_size)
     systematic = ExampleSampler(weights, batch_size=batch_size, draw="systematic")
+    lognormal = np.exp(generator(0, "benchmark", "uneven").standard_normal(examples))
+    uneven = ExampleSampler(lognormal, batch_size=batch_size)
+    peer_uneven = BatchSampler(
+        WeightedRandomSampler(torch.from_numpy(lognormal), examples), batch_size, drop_last=False
+    )
 
     def fresh(sampler: ExampleSampler, take: Callable[..., object]) -> Callable[[], object]:
         def once() -> object:
@@ -98,12 +110,13 @@ def run(
         "unit": "ms",
         "ratio": ready.ratio,
         "ratio_quartiles": [ready.ratio_low, ready.ratio_high],
-        "measured": f"{examples:,} weighted draws with replacement, until the first batch of {batch_size} "
-        "indices is handed over; until the last one is under 'batches_consumed', one by one under "
-        "'singles_consumed'",
+        "measured": f"{examples:,} weighted draws with replacement, weights of 0.5 to 1.5 (lognormal under "
+        f"'uneven_ready'), until the first batch of {batch_size} indices is handed over; until the last "
+        "one is under 'batches_consumed', one by one under 'singles_consumed'",
         "peer_name": "torch.utils.data.WeightedRandomSampler (in BatchSampler)",
         "batches_consumed": summary(against(ours, consumed, peer)),
         "singles_consumed": summary(against(ExampleSampler(weights), consumed, peer_singles)),
+        "uneven_ready": summary(against(uneven, first, peer_uneven)),
         "systematic_ready": summary(against(systematic, first, peer)),
         "systematic_batches_consumed": summary(against(systematic, consumed, peer)),
         **({"large": large(large_examples)} if large_examples else {}),

@@ -32,6 +32,8 @@ def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
         "headrace.experiments.runner",
         "headrace.analysis.results",
         "headrace.report",
+        "headrace.report.figures",
+        "headrace.experiments.portraits.store",
         "headrace.workloads.registry",
     ],
 )

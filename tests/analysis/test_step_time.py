@@ -66,6 +66,15 @@ def test_exchange_and_overlap_from_what_several_workers_take() -> None:
     assert fit_model(line, [(2, 4e-3)], optimizer="sgd").overlap == 0
 
 
+def test_what_several_workers_take_beyond_the_exchange_is_waiting() -> None:
+    line = [timed(b, 1e-3 + 1e-5 * b) for b in (32, 64, 128, 256)]
+    shared = [timed(b, 1e-3 + 1e-5 * b / w + 4e-3 * ring(w) + 2e-3, w) for b in (128, 256) for w in (2, 4)]
+    model = fit_model([*line, *shared], [(2, 4e-3)], optimizer="sgd")
+    assert (model.overlap, model.waiting) == (0, pytest.approx(2e-3))
+    assert model.error == pytest.approx(0, abs=1e-9)
+    assert model.seconds(512, 1) == pytest.approx(1e-3 + 1e-5 * 512)
+
+
 def test_what_was_measured_stays_and_the_rest_is_the_model_give_or_take_its_error() -> None:
     times = [timed(10, 1.0), timed(20, 2.2), timed(40, 4.0)]
     model = fit_model(times, optimizer="sgd")

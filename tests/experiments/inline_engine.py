@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import random as stdlib_random
+from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Self
 
 from headrace.experiments import Experiment
 from headrace.experiments.engines.messages import Inspection, Report, Task
 from headrace.experiments.engines.worker import Worker
+from headrace.experiments.portraits.choice import Sitting
+from headrace.experiments.portraits.records import Portrait
 
 
 class InlineEngine:
@@ -45,6 +48,10 @@ class InlineEngine:
 
     def forget(self, rank: int, study: str) -> None:
         self._workers[rank].forget(study)
+
+    def portray(self, sittings: Sequence[Sitting]) -> Iterator[tuple[Portrait, bytes]]:
+        for sitting in sittings:
+            yield self._workers[0].portray(sitting)
 
     @property
     def busy(self) -> set[int]:

@@ -57,7 +57,7 @@ def test_every_error_of_a_file_is_told_at_once(content) -> None:
             ["weight-dificulty"],
             "grid.policy: there is no such policy; got 'weight-dificulty'. Did you mean 'weight-difficulty'?",
         ),
-        ("grid.workers", [1, 2], "grid.workers: this value cannot be run; got 2. Use one of: 1."),
+        ("grid.workers", [1, 8], "grid.workers: more workers than examples in a batch of 4; got 8."),
         ("search.max_trials", 3, "search.max_trials: must be at least trials = 6; got 3"),
         ("search.space.momentum.scale", "lg", "search.space.momentum.scale: input should be 'log', 'linear'"),
         ("search.space.momentum.high", 1.0, "a one-minus-log scale needs high < 1"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 
 import torch
 from torch import nn
@@ -111,3 +112,27 @@ def line() -> Workload:
         goal=0.01,
         **splits,
     )
+
+
+def mislabelled() -> Workload:
+    """Blobs of which every eighth label is wrong, shown as texts that look like markup."""
+    clean = blobs()
+    train = _blobs(96, "train")
+    wrong = torch.arange(96) % 8 == 0
+    return replace(
+        clean,
+        name="mislabelled",
+        train=TensorData(train.inputs, torch.where(wrong, 1 - train.targets, train.targets)),
+        clean_targets=train.targets,
+        classes=("<b>no", "yes"),
+        show=lambda index: f"<script>{index}</script>",
+    )
+
+
+def unshowable() -> Workload:
+    """Blobs whose examples cannot be shown, for the function that would do it is broken."""
+
+    def show(index: int) -> str:
+        raise KeyError(f"no picture of {index}")
+
+    return replace(blobs(), name="unshowable", show=show)

@@ -11,7 +11,8 @@ import pytest
 
 from headrace.analysis.results import Analysis
 from headrace.report import write_report
-from headrace.report.page import headline, interval, lead, summary_row
+from headrace.report.frame import lead
+from headrace.report.page import headline, interval, summary_row
 from headrace.report.values import Curve, Fit, Point
 
 from .made import Made, analysis

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from headrace.analysis import words
 from headrace.analysis.recommendation import Pick, Recommendation
 
@@ -30,7 +28,7 @@ def _told(pick: Pick) -> str:
     extrapolated = "" if option.measured else ", by an extrapolated step time"
     return (
         f"{name} with batch size {words.number(option.batch_size)} on {workers} reaches the goal in "
-        f"{words.duration(option.seconds)} (95 % interval {_spread(pick.seconds)}) at a cost of "
+        f"{words.duration(option.seconds)} (95 % interval {words.span(*pick.seconds)}) at a cost of "
         f"{words.duration(option.device_seconds)} of device time{extrapolated}; {_sure(pick)}"
     )
 
@@ -47,15 +45,6 @@ def _sure(pick: Pick) -> str:
     )
 
 
-def _spread(ends: tuple[float, float]) -> str:
-    low, high = ends
-    return (
-        f"{words.duration(low)} to {words.duration(high)}"
-        if np.isfinite(high)
-        else f"at least {words.duration(low)}"
-    )
-
-
 def table(found: Recommendation) -> list[tuple[object, ...]]:
     """The frontier for people: option, what it is best as, time, interval, cost, steps, step time."""
     rows: list[tuple[object, ...]] = []
@@ -67,7 +56,7 @@ def table(found: Recommendation) -> list[tuple[object, ...]]:
                 f"{option.optimizer}, batch {option.batch_size}, {option.workers} worker(s)",
                 ", ".join(best_as) or None,
                 option.seconds,
-                _spread(found.intervals[place]),
+                words.span(*found.intervals[place]),
                 option.device_seconds,
                 round(option.steps),
                 option.seconds_per_step * 1000,

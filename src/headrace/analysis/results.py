@@ -19,8 +19,10 @@ from headrace.analysis.conclusions import conclude, warn
 from headrace.analysis.curves import CurveFit, fit_curves
 from headrace.analysis.frames import best_frame, budgets_frame, fits_frame, steps_frame, trials_frame
 from headrace.analysis.hyperparameters import effective_learning_rate
+from headrace.analysis.portraits import Reading, portrait_results, read
 from headrace.analysis.studies import Study, read_studies
 from headrace.experiments.files import write_whole
+from headrace.experiments.portraits.store import portraits
 from headrace.experiments.records import Status
 
 if TYPE_CHECKING:
@@ -58,6 +60,7 @@ class Analysis:
             measurement: study, optimizer, subset, policy, workers, batch_size, kind ("steps" or "epochs"),
             budget, validation, test, whole_curves (bool; False: trials were stopped, so that a value is
             only what was seen up to the goal).
+        portraits: One a policy, of those that are stored; see `headrace.experiments.portraits`.
     """
 
     results: dict[str, Any]
@@ -66,6 +69,7 @@ class Analysis:
     trials: pl.DataFrame
     best_hyperparameters: pl.DataFrame
     budgets: pl.DataFrame
+    portraits: tuple[Reading, ...] = ()
 
 
 def analyse(stored: StoredExperiment) -> Analysis:
@@ -79,13 +83,18 @@ def analyse(stored: StoredExperiment) -> Analysis:
     """
     studies = read_studies(stored)
     curves = fit_curves(studies, seed=stored.experiment.seed)
+    sat = portraits(stored)
+    readings = tuple(read(portrait) for portrait in sat if portrait.portrait.error is None)
+    failed = [portrait.portrait for portrait in sat if portrait.portrait.error is not None]
+    told = {"portraits": rounded(portrait_results(readings, failed))}
     return Analysis(
-        results=_results(stored, studies, curves),
+        results=_results(stored, studies, curves) | told,
         steps=steps_frame(studies),
         fits=fits_frame(curves),
         trials=trials_frame(studies, stored.metric_name),
         best_hyperparameters=best_frame(studies),
         budgets=budgets_frame(budget_rows(stored, studies)),
+        portraits=readings,
     )
 
 

@@ -1,8 +1,10 @@
 """How long a step takes: what was measured, and the model that carries it to what was not.
 
-The model: t(B, W) = a + b ceil(B/W) + (1 - o) x 2 (W-1)/W. A worker computes its share of the batch in a
-fixed time and a time per example; a ring exchange of the gradients moves 2 (W-1)/W of them past every worker,
-x seconds for each time the whole gradient would move; the share o of it is hidden behind the computation [M].
+The model: t(B, W) = a + b ceil(B/W), and for several workers (1 - o) x 2 (W-1)/W + w more. A worker computes
+its share of the batch in a fixed time and a time per example; a ring exchange of the gradients moves
+2 (W-1)/W of them past every worker, x seconds for each time the whole gradient would move; the share o of it
+is hidden behind the computation [M]; w is what steps of several workers take beyond all that, waiting for
+the slowest among it. Of o and w one is 0: they are what is left of a measured step.
 """
 
 from __future__ import annotations
@@ -50,6 +52,7 @@ class StepTimeModel:
         per_example: b, seconds for each example of a worker.
         exchange: x, seconds to move the whole gradient once; None where it was not measured, and taken as 0.
         overlap: o, the share of the exchange that is hidden.
+        waiting: w, seconds that steps of several workers take beyond computation and exchange.
         error: The largest relative difference between the model and what was measured.
         points: How many measurements it rests on.
     """
@@ -60,11 +63,14 @@ class StepTimeModel:
     overlap: float
     error: float
     points: int
+    waiting: float = 0.0
 
     def seconds(self, batch_size: int, workers: int = 1) -> float:
         """The seconds of a step by the model."""
         compute = self.overhead + self.per_example * math.ceil(batch_size / workers)
-        return compute + (1 - self.overlap) * (self.exchange or 0.0) * ring(workers)
+        if workers == 1:
+            return compute
+        return compute + (1 - self.overlap) * (self.exchange or 0.0) * ring(workers) + self.waiting
 
 
 def ring(workers: int) -> float:
@@ -97,7 +103,7 @@ def fit_model(
     """Fit the model to the measured steps of one optimiser.
 
     a and b, neither negative, by least squares of the relative errors, from the steps of one worker. x is the
-    median over `exchanges`; o is what the steps of several workers leave of it, cut to [0, 1].
+    median over `exchanges`; o and w are what the steps of several workers take less, or more, than the sum.
 
     Args:
         times: What was measured; other optimisers' steps are left out.
@@ -121,8 +127,7 @@ def fit_model(
         error=0.0,
         points=len(own),
     )
-    if model.exchange:
-        model = replace(model, overlap=_overlap(model, own))
+    model = replace(model, **_together(model, own))
     off = max(abs(model.seconds(t.batch_size, t.workers) / t.seconds - 1) for t in own)
     return replace(model, error=off)
 
@@ -140,17 +145,17 @@ def _line(single: Sequence[StepTime]) -> tuple[float, float]:
     return float(solution[0] / scale[0]), float(solution[1] / scale[1])
 
 
-def _overlap(model: StepTimeModel, times: Sequence[StepTime]) -> float:
-    """The median over measured steps of several workers; 0, the cautious value, where there are none."""
-    exchange = model.exchange or 0.0
-    hidden = [
-        1
-        - (time.seconds - (model.seconds(-(-time.batch_size // time.workers))))
-        / (exchange * ring(time.workers))
-        for time in times
-        if time.workers > 1
-    ]
-    return float(np.clip(np.median(hidden), 0.0, 1.0)) if hidden else 0.0
+def _together(model: StepTimeModel, times: Sequence[StepTime]) -> dict[str, float]:
+    """The overlap and the waiting, medians over the measured steps of several workers."""
+    several = [time for time in times if time.workers > 1]
+    if not several:
+        return {}
+    beyond = [time.seconds - model.seconds(time.batch_size, time.workers) for time in several]
+    moved = [(model.exchange or 0.0) * ring(time.workers) for time in several]
+    if not model.exchange or np.median(beyond) > 0:
+        return {"waiting": max(float(np.median(beyond)), 0.0)}
+    hidden = [-more / whole for more, whole in zip(beyond, moved, strict=True)]
+    return {"overlap": float(np.clip(np.median(hidden), 0.0, 1.0))}
 
 
 def at(

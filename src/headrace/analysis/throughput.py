@@ -70,14 +70,22 @@ def _timing_row(time: StepTime, peak: int | None) -> list[object]:
 def _model_words(name: str, model: StepTimeModel, times: Sequence[StepTime]) -> str:
     sizes = [time.batch_size for time in times if time.optimizer == name]
     counts = sorted({time.workers for time in times if time.optimizer == name})
-    exchange = (
-        "the exchange of gradients was not measured and is taken as free"
-        if model.exchange is None
-        else f"moving the gradients once takes {words.duration(model.exchange)}, {model.overlap:.0%} hidden"
+    said = (
+        f"{name}: on one worker a step takes {words.duration(model.overhead)} and "
+        f"{words.duration(model.per_example)} an example. {_exchange_words(model, counts)} The model "
+        f"is off by at most {model.error:.0%}. Measured: batch sizes {min(sizes)} to {max(sizes)} on "
+        f"{words.listed([str(count) for count in counts])} worker(s). Extrapolated: everything else."
     )
-    return (
-        f"{name}: a step takes {words.duration(model.overhead)} and {words.duration(model.per_example)} an "
-        f"example; the model is off by at most {model.error:.0%}. Measured: batch sizes {min(sizes)} to "
-        f"{max(sizes)} on {words.listed([str(count) for count in counts])} worker(s). Extrapolated: "
-        f"everything else; {exchange}."
-    )
+    return said.replace("%", " %")
+
+
+def _exchange_words(model: StepTimeModel, counts: Sequence[int]) -> str:
+    if model.exchange is None:
+        return "The exchange of gradients was not measured and is taken as free."
+    said = f"Moving the gradients once takes {words.duration(model.exchange)}"
+    if counts[-1] == 1:
+        return f"{said}."
+    if model.waiting:
+        more = words.duration(model.waiting)
+        return f"{said}, none of it is hidden, and a step of several workers takes {more} more."
+    return f"{said}, of which {model.overlap:.0%} is hidden behind the computation."

@@ -50,6 +50,11 @@ def listed(items: Sequence[str]) -> str:
     return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
 
 
+def span(low: float, high: float) -> str:
+    """An interval of durations in words; one that is open above is said to be at least its low end."""
+    return f"{duration(low)} to {duration(high)}" if math.isfinite(high) else f"at least {duration(low)}"
+
+
 def duration(seconds: float) -> str:
     """Seconds, minutes or hours, to three digits."""
     for unit, size in (("h", 3600.0), ("min", 60.0)):

@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Annotated, Any
 
 from cyclopts import Parameter
 
 Json = Annotated[bool, Parameter(name="--json", negative="", help="Print one JSON object and nothing else.")]
+
+INTERRUPTED = 130
+"""The exit code of a command that was interrupted."""
 
 _PIPE_WIDTH = 240
 
@@ -26,6 +29,26 @@ def working(on: str) -> Generator[None]:
 
     with Console(file=sys.stderr).status(on):
         yield
+
+
+@contextmanager
+def counting(total: int) -> Generator[Callable[[str], None]]:
+    """A bar on the terminal (standard error) that moves on with each line it is told; elsewhere the lines.
+
+    Args:
+        total: How many lines it will be told.
+    """
+    if not sys.stderr.isatty():
+        yield lambda line: print(line, file=sys.stderr, flush=True)
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (BarColumn(), TextColumn("{task.completed}/{task.total}"), TimeRemainingColumn())
+    said = TextColumn("{task.description}", markup=False)
+    with Progress(*columns, said, console=Console(file=sys.stderr), transient=True) as bar:
+        task = bar.add_task("starting", total=total)
+        yield lambda line: bar.update(task, advance=1, description=line)
 
 
 def print_json(value: Mapping[str, Any]) -> None:

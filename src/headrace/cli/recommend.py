@@ -2,37 +2,48 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from headrace.cli._common import Json, print_json, print_table
+from headrace.cli._common import INTERRUPTED, Json, counting, print_json, print_table
 
 if TYPE_CHECKING:
     from headrace.analysis.advice import Advice
 
 
-def throughput(experiment: Path, *, out: Path | None = None, seconds: float = 1.0, json: Json = False) -> int:
+def throughput(
+    experiment: Path,
+    *,
+    out: Path | None = None,
+    workers: Annotated[list[int] | None, Parameter(negative="")] = None,
+    seconds: float = 1.0,
+    json: Json = False,
+) -> int:
     """Measure the time of a step at the experiment's batch sizes, on this machine, into OUT/throughput.json.
 
-    Example: headrace throughput experiment.toml --out runs/first
+    Example: headrace throughput experiment.toml --out runs/first --workers 1 --workers 2
 
     Args:
         experiment: The experiment file (TOML).
         out: The folder of the run. Default: runs/NAME for NAME.toml.
-        seconds: About how long each batch size is timed.
+        workers: The numbers of workers, a GPU or a core each. Default: 1, 2, 4, .. and all there are.
+        seconds: About how long each batch size is timed on each number of workers.
     """
-    import sys
-
     from headrace.analysis.throughput import throughput_summary
     from headrace.experiments import Experiment
-    from headrace.experiments.throughput import measure, write
+    from headrace.experiments.throughput import count_points, machine_workers, measure, write
 
-    def say(line: str) -> None:
-        print(line, file=sys.stderr)
-
-    measured = measure(Experiment.from_toml(experiment), seconds=seconds, progress=say)
+    asked = Experiment.from_toml(experiment)
+    counts = workers or machine_workers(asked.training.device)
+    try:
+        with counting(count_points(asked, counts)) as say:
+            measured = measure(asked, workers=counts, seconds=seconds, progress=say)
+    except KeyboardInterrupt:
+        print("headrace: interrupted; nothing was written, the same command begins again", file=sys.stderr)
+        return INTERRUPTED
     path = write(out if out is not None else Path("runs") / experiment.stem, measured)
     summary = throughput_summary(measured)
     if json:

@@ -83,6 +83,27 @@ class LabelWindow:
         self._guard.check()
         return self._count[:-SPARE].clone()
 
+    def most_frequent(self) -> Int[Tensor, " examples"]:
+        """The label most often in each example's window, of equals the lowest; -1 where it is empty."""
+        self._guard.check()
+        return torch.cat(
+            [
+                self._most_frequent(self._labels[start : start + CHUNK], self._count[start : start + CHUNK])
+                for start in range(0, self.num_examples, CHUNK)
+            ]
+        )[: self.num_examples]
+
+    def _most_frequent(self, labels: Tensor, count: Tensor) -> Int[Tensor, " examples"]:
+        there = torch.arange(self.window, device=labels.device) < count.unsqueeze(1)
+        best = torch.full_like(count, -1)
+        most = torch.zeros_like(count)
+        for place in range(self.window):
+            mine = labels[:, place]
+            times = torch.where(there[:, place], ((labels == mine.unsqueeze(1)) & there).sum(1), 0)
+            better = (times > most) | ((times == most) & (times > 0) & (mine < best))
+            best, most = torch.where(better, mine.int(), best), torch.where(better, times.int(), most)
+        return best
+
     def entropy(self) -> Float[Tensor, " examples"]:
         """The entropy, in nats, of each example's predicted labels in its window; 0 where none was recorded.
 

@@ -80,7 +80,7 @@ class SharedHistory:
             dist.all_gather(list(sent), mine, group=self._group)
             rows.copy_(sent.flatten(0, 1)[: len(rows)])
             self._base[place] = mine
-        self.history.num_classes = classes or None
+        self.history.num_classes = classes if classes else None
 
     def _chunks(self) -> tuple[Tensor, ...]:
         return self.history.table.tensor.split(CHUNK)
@@ -125,8 +125,7 @@ def _identity(history: History | LossHistory) -> dict[str, int]:
 
 
 def _plain(value: object) -> int:
-    whole = isinstance(value, int) and not isinstance(value, bool)
-    return value if whole else _number(json.dumps(value).encode())
+    return value if isinstance(value, int) else _number(json.dumps(value).encode())
 
 
 def _number(content: bytes) -> int:

@@ -31,8 +31,12 @@ class Described(Protocol):
     num_examples: int
     window: int | None
     decay: float | None
-    num_classes: int | None
     fingerprint: str | None
+
+    @property
+    def num_classes(self) -> int | None:
+        """How many classes the logits had, once it is known."""
+        ...
 
 
 class Readable(Described, Protocol):

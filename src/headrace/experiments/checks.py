@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ValidationError
 
 from headrace.errors import InputError
+from headrace.experiments.checkpoints import shares
 from headrace.experiments.policy_checks import policy_errors
 from headrace.experiments.space import INTEGERS, Choices, Entry, Range
 from headrace.experiments.subsets.names import is_built_in, is_file
@@ -19,9 +21,6 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
     from headrace.experiments.experiment import Experiment
-
-AXES: Mapping[str, tuple[object, ...]] = {"workers": (1,)}
-"""Axis of the grid -> the values that can be run."""
 
 _TAGS = ("range", "choices", "constant")
 
@@ -92,6 +91,7 @@ def cross_checks(experiment: Experiment) -> list[InputError]:
     """What is wrong with tables that are each right by themselves; nothing that has no effect is accepted."""
     return [
         *_grid_errors(experiment),
+        *_worker_errors(experiment),
         *_subset_errors(experiment),
         *policy_errors(experiment),
         *_space_errors(experiment),
@@ -109,15 +109,19 @@ def _grid_errors(experiment: Experiment) -> Iterator[InputError]:
                 got=optimizer,
                 fix=did_you_mean(optimizer, recipe.HYPERPARAMETERS),
             )
-    for axis, values in AXES.items():
-        for value in getattr(grid, axis):
-            if value not in values:
-                yield InputError(
-                    "this value cannot be run",
-                    where=f"grid.{axis}",
-                    got=value,
-                    fix=f"Use one of: {', '.join(map(repr, values))}.",
-                )
+
+
+def _worker_errors(experiment: Experiment) -> Iterator[InputError]:
+    grid = experiment.grid
+    for workers in grid.workers:
+        too_small = [size for size in sorted(grid.batch_size) if size < workers]
+        if too_small:
+            yield InputError(
+                f"more workers than examples in a batch of {', '.join(map(str, too_small))}",
+                where="grid.workers",
+                got=workers,
+                fix="batch_size is that of all workers together: use larger batches, or fewer workers.",
+            )
 
 
 def _subset_errors(experiment: Experiment) -> Iterator[InputError]:
@@ -175,6 +179,9 @@ def _domain_errors(where: str, name: str, entry: Entry) -> Iterator[InputError]:
 
 def _training_errors(experiment: Experiment) -> Iterator[InputError]:
     search, limit = experiment.search, experiment.search.limit
+    taken = experiment.training.checkpoints
+    if taken is not None and any(a >= b for a, b in pairwise(shares(taken))):
+        yield InputError("must rise", where="training.checkpoints", got=list(shares(taken)))
     if limit < search.trials:
         yield InputError(f"must be at least trials = {search.trials}", where="search.max_trials", got=limit)
     microbatch = experiment.training.microbatch

@@ -13,6 +13,7 @@ from pydantic import ConfigDict, Field, ValidationError, field_validator, model_
 from headrace.errors import InputErrors
 from headrace.experiments import toml
 from headrace.experiments.bound import interval_rank
+from headrace.experiments.checkpoints import Schedule
 from headrace.experiments.checks import cross_checks, input_errors
 from headrace.experiments.records import FULL, Configuration, Hyperparameters, Record, StudyKey
 from headrace.experiments.space import INTEGERS, POLICY, AnyEntry, Choices, Entry, Range, Setting, draw
@@ -141,6 +142,8 @@ class Training(Table):
         microbatch: The most examples in one forward pass; larger batches are accumulated. None: no limit.
         stop: "bound" stops a trial that can no longer change the result, "budget" trains on.
         device: "auto", "cpu", "cuda" or "mps".
+        checkpoints: When a trial's weights are kept: so many times, spread over the second half of the
+            budget, or after these shares of it; and where it ends at the goal. None: never.
     """
 
     schedule: Literal["constant", "linear", "cosine"] = "constant"
@@ -149,6 +152,18 @@ class Training(Table):
     microbatch: int | None = Field(default=None, ge=1)
     stop: Literal["bound", "budget"] = "bound"
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    checkpoints: Schedule | None = None
+
+
+class ReportTable(Table):
+    """`[report]`: what is made for the report when the studies are decided; changes no result.
+
+    Attributes:
+        portrait_epochs: The least number of passes over the training set for which the best trial of each
+            policy is trained again, so that every example's history is known; the budget allowing. 0: not.
+    """
+
+    portrait_epochs: float = Field(default=5.0, ge=0, allow_inf_nan=False)
 
 
 class Experiment(Table):
@@ -162,6 +177,7 @@ class Experiment(Table):
         training: How each is trained.
         subsets: Name of a subset in the grid -> its file. A path in the grid is its own name. Where the files
             lie is no part of what the experiment is: the workload's facts hold their checksums.
+        report: What the report shall show; no part of what the experiment is either.
 
     Raises:
         InputErrors: The tables do not go together (from any constructor).
@@ -173,6 +189,7 @@ class Experiment(Table):
     search: Search
     training: Training
     subsets: dict[str, str] = Field(default_factory=dict)
+    report: ReportTable = ReportTable()
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -222,8 +239,11 @@ class Experiment(Table):
         return toml.dumps(self.model_dump(exclude_none=True))
 
     def identity(self) -> dict[str, Any]:
-        """The content as nested dictionaries, without the places of the subset files."""
-        return self.model_dump(exclude={"subsets"})
+        """The content as nested dictionaries, without what no result depends on.
+
+        That is, without the places of the subset files, and what is made for the report alone.
+        """
+        return self.model_dump(exclude={"subsets", "report"})
 
     def digest(self) -> str:
         """A SHA-256 of the content, in hexadecimal: equal for two files that mean the same."""
@@ -263,11 +283,11 @@ class Experiment(Table):
     def hyperparameters(self, study: StudyKey, trial: int) -> Hyperparameters:
         """The hyperparameters of one trial: a pure function of (seed, study, trial).
 
-        Studies that differ in their policy or subset alone have the same values trial by trial, but for the
-        policy's own settings: all are tuned alike, and none by a luckier draw of learning rates.
+        Studies that differ in their policy, subset or workers alone have the same values trial by trial, but
+        for the policy's own settings: all are tuned alike, and none by a luckier draw of learning rates.
         """
         policy = study.configuration.policy
-        alike = study.configuration.model_copy(update={"policy": "shuffle", "subset": FULL})
+        alike = study.configuration.model_copy(update={"policy": "shuffle", "subset": FULL, "workers": 1})
         kinds = kinds_of(policy) if policy in self.search.policy else {}
         return draw(
             self.space_of(study),

@@ -18,11 +18,13 @@ from headrace import random
 from headrace.errors import InputError
 from headrace.examples.history import History, LossHistory
 from headrace.examples.labels import LabelWindow
+from headrace.experiments.portraits.fed import FedLog, Overheard
 from headrace.experiments.space import split
 from headrace.experiments.subsets.data import weighted
 from headrace.policies import Epoch, Known, Policy, make_policy
 from headrace.policies.wrappers import batch_policy
 from headrace.sampling.batches import Batch, shuffled_batches
+from headrace.sampling.plan import Need
 from headrace.sampling.sampler import ExampleSampler
 from headrace.training.evaluation import evaluation_mode
 from headrace.training.gradients import Choose, Chosen, Record
@@ -57,7 +59,15 @@ class Feed:
     backpropagated: int = 0
 
 
-def feed(setting: Setting, study: StudyKey, trial: int, values: Hyperparameters, budget: int) -> Feed:
+def feed(
+    setting: Setting,
+    study: StudyKey,
+    trial: int,
+    values: Hyperparameters,
+    budget: int,
+    *,
+    log: FedLog | None = None,
+) -> Feed:
     """The feed of one trial.
 
     Args:
@@ -66,34 +76,36 @@ def feed(setting: Setting, study: StudyKey, trial: int, values: Hyperparameters,
         trial: The trial's index.
         values: Its hyperparameters, the policy's settings among them.
         budget: Its step budget; policies that change over the training do so over it.
+        log: Is told what is planned and chosen, if given.
 
     Raises:
         InputError: The policy cannot be used with this workload.
     """
     name, size = study.configuration.policy, study.configuration.batch_size
-    seed, path, examples = setting.experiment.seed, (study.name, trial), len(setting.workload.train)
+    seed, path, examples = setting.experiment.seed, (study.stream, trial), len(setting.workload.train)
     _, settings = split(values)
     if name == "shuffle" and not settings:
         batches = shuffled_batches(examples, size, seed=seed, path=path, device=setting.device)
         return Feed(batches=weighted(batches, setting.weights))
     policy = make_policy(name, **settings)
-    memory = Memory(policy, setting)
+    memory = Memory(policy.needs, setting)
     holdout = setting.holdout if "holdout_losses" in policy.needs else None
     sampler = ExampleSampler(
         examples,
-        policy=policy,
+        policy=policy if log is None else Overheard(policy, log.plan),
         batch_size=size,
+        workers=study.configuration.workers,
         seed=random.integer_seed(seed, *path, "policy"),
         epochs=epochs_of(policy, budget=budget, batch_size=size, examples=examples),
         history=memory.history,
         label_window=memory.window,
         holdout_losses=None if holdout is None else holdout.losses,
-        labels=_targets(setting).numpy() if "labels" in policy.needs else None,
+        labels=targets_of(setting).numpy() if "labels" in policy.needs else None,
     )
     return Feed(
         batches=weighted(sampler.batches(setting.device), setting.weights),
         record=memory.record if policy.needs & {"history", "label_window"} else None,
-        choose=_chooser(sampler, setting.weights) if batch_policy(policy) else None,
+        choose=_chooser(sampler, setting.weights, log) if batch_policy(policy) else None,
         forwarded=holdout.forwarded if holdout else 0,
         backpropagated=holdout.backpropagated if holdout else 0,
     )
@@ -109,25 +121,25 @@ def epochs_of(policy: Policy, *, budget: int, batch_size: int, examples: int) ->
 
 
 class Memory:
-    """The history and the window of labels that a policy needs; None where it needs none.
+    """The history and the window of labels that are needed; None where they are not.
 
     Of a workload whose targets are not classes only the losses are kept.
 
     Args:
-        policy: Says what it needs.
+        needs: Of "history" and "label_window" those that are needed.
         setting: The workload and the device.
     """
 
-    def __init__(self, policy: Policy, setting: Setting) -> None:
+    def __init__(self, needs: frozenset[Need], setting: Setting) -> None:
         self._loss = setting.workload.loss
         examples, device = len(setting.workload.train), setting.device
         classes = predicts_classes(setting)
         self.history: History | LossHistory | None = None
         self.window: LabelWindow | None = None
-        if "history" in policy.needs:
+        if "history" in needs:
             self.history = (History if classes else LossHistory)(examples, device=device)
-        if "label_window" in policy.needs and classes:
-            self.window = LabelWindow(examples, _width(setting), device=device)
+        if "label_window" in needs and classes:
+            self.window = LabelWindow(examples, width(setting), device=device)
 
     def record(self, indices: Tensor, outputs: Tensor, targets: Tensor) -> None:
         """Take in what was trained on."""
@@ -150,19 +162,29 @@ def refusal(name: str, setting: Setting) -> str | None:
         setting_name: _one(entry)
         for setting_name, entry in setting.experiment.search.policy.get(name, {}).items()
     }
-    policy = make_policy(name, **{key: value for key, value in settings.items() if value is not None})
-    classes = predicts_classes(setting)
-    if not classes and policy.needs & {"labels", "label_window"}:
-        return "it needs classes, and the targets are none"
-    examples = len(setting.workload.train)
-    known = Known(num_examples=examples, history=Memory(policy, setting).history)
     try:
+        policy = make_policy(name, **{key: value for key, value in settings.items() if value is not None})
+        if not predicts_classes(setting) and policy.needs & {"labels", "label_window"}:
+            return "it needs classes, and the targets are none"
         if "history" in policy.needs:
             # Past any burn-in, which assesses nothing.
-            policy.assess(known, Epoch(number=1 << 40, num_examples=examples, epochs=1))
+            known = Known(num_examples=2, history=_observed(setting))
+            policy.assess(known, Epoch(number=1 << 40, num_examples=2, epochs=1))
     except InputError as error:
         return error.what
     return None
+
+
+def _observed(setting: Setting) -> History | LossHistory:
+    """A history of two examples, seen as often as any policy could ask for."""
+    both = torch.arange(2)
+    history: History | LossHistory = (History if predicts_classes(setting) else LossHistory)(2)
+    for _ in range(2):
+        if isinstance(history, History):
+            history.record(both, torch.eye(2), both)
+        else:
+            history.record(both, torch.ones(2))
+    return history
 
 
 def _one(entry: Any) -> Any:
@@ -176,7 +198,7 @@ def predicts_classes(setting: Setting) -> bool:
     return targets.ndim == 1 and not targets.is_floating_point()
 
 
-def _width(setting: Setting) -> int:
+def width(setting: Setting) -> int:
     """The number of classes that the workload's models tell apart."""
     model = setting.new_model(setting.experiment.studies()[0], 0)
     inputs, _ = setting.workload.train.fetch(torch.zeros(1, dtype=torch.int64))
@@ -184,18 +206,21 @@ def _width(setting: Setting) -> int:
         return model(inputs).shape[-1]
 
 
-def _targets(setting: Setting) -> Tensor:
+def targets_of(setting: Setting) -> Tensor:
     """The class of every training example, on the host."""
     data = setting.workload.train
     return torch.cat([data.fetch(part)[1].cpu() for part in torch.arange(len(data)).split(CHUNK)])
 
 
-def _chooser(sampler: ExampleSampler, weights: Tensor | None) -> Choose:
+def _chooser(sampler: ExampleSampler, weights: Tensor | None, log: FedLog | None) -> Choose:
     """Candidates are rated by their own losses; what is chosen has the weight of its subset beside."""
 
     def choose(outputs: Tensor, targets: Tensor, losses: Tensor, batch: Batch) -> Chosen:
         chosen = sampler.choose(batch.indices, outputs, targets, losses, count=batch.train_on)
         positions = chosen.positions
+        if log is not None:
+            indices = batch.indices.to(positions.device)[positions]
+            log.chosen(indices.cpu().numpy(), chosen.weights.cpu().numpy())
         if weights is None:
             return Chosen(positions=positions, weights=chosen.weights)
         mine = weights[batch.indices.to(weights.device)[positions]]

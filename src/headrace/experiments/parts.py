@@ -77,7 +77,7 @@ def write_part(path: Path, records: tuple[TrialRecord, ...], measurements: pl.Da
     # A part that is replaced must not be seen with its records and other measurements.
     path.unlink(missing_ok=True)
     write_whole(path.with_suffix(".parquet"), table)
-    write_whole(path, _sealed(content.model_dump_json().encode()))
+    write_whole(path, sealed(content.model_dump_json().encode()))
     return Part(path=path, content=content)
 
 
@@ -87,16 +87,29 @@ def read_part(path: Path) -> Part:
     Raises:
         DamagedError: It is truncated or was altered, or another program wrote it.
     """
-    head, _, body = path.read_bytes().partition(b"\n")
-    if _sealed(b"{" + body) != head + b"\n" + body:
-        raise _damaged(path, path, "is truncated or was altered")
     try:
-        return Part(path=path, content=Content.model_validate_json(b"{" + body))
+        body = unsealed(path)
+    except ValueError:
+        raise _damaged(path, path, "is truncated or was altered") from None
+    try:
+        return Part(path=path, content=Content.model_validate_json(body))
     except ValidationError as error:
         raise _damaged(path, path, f"does not hold trials ({error.errors()[0]['msg']})") from None
 
 
-def _sealed(json: bytes) -> bytes:
+def unsealed(path: Path) -> bytes:
+    """The JSON object in a file that `sealed` made, without the checksum.
+
+    Raises:
+        ValueError: The file is truncated or was altered.
+    """
+    head, _, body = path.read_bytes().partition(b"\n")
+    if sealed(b"{" + body) != head + b"\n" + body:
+        raise ValueError("the checksum does not fit")
+    return b"{" + body
+
+
+def sealed(json: bytes) -> bytes:
     """The JSON object with the checksum of what follows as its first line."""
     body = json.removeprefix(b"{")
     return b'{"sha256":"' + hashlib.sha256(body).hexdigest().encode() + b'",\n' + body

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import product
 
 from headrace.errors import InputError, InputErrors
 from headrace.experiments.engines.messages import Inspection
@@ -11,6 +12,8 @@ from headrace.experiments.facts import WorkloadFacts
 from headrace.experiments.records import FULL
 from headrace.experiments.space import Entry, Range, split
 from headrace.experiments.subsets.restriction import checksum_of
+from headrace.policies import make_policy
+from headrace.sampling.split import check_dealing
 from headrace.training.recipe import Recipe
 from headrace.training.schedules import check_schedule
 
@@ -27,6 +30,7 @@ def check_readiness(experiment: Experiment, inspection: Inspection) -> None:
         *_goal_errors(inspection),
         *_smoothing_errors(experiment, inspection),
         *_policy_errors(inspection),
+        *_partition_errors(experiment, inspection),
     ]
     errors += [] if errors else list(_budget_errors(experiment, inspection))
     if errors:
@@ -111,6 +115,19 @@ def _largest(entry: Entry) -> float:
     if isinstance(entry, Range):
         return entry.high
     return entry if isinstance(entry, float | int) else max(entry.choices)
+
+
+def _partition_errors(experiment: Experiment, inspection: Inspection) -> Iterator[InputError]:
+    """Batches in which a worker would find no example of its own."""
+    dividing = [name for name in experiment.grid.policy if make_policy(name).divides]
+    grid, facts = experiment.grid, inspection.facts
+    for policy, subset, workers, size in product(
+        dividing, grid.subset, grid.workers, sorted(grid.batch_size)
+    ):
+        try:
+            check_dealing(facts.examples_in(subset), size, workers, where=f"grid, {policy}")
+        except InputError as error:
+            yield error
 
 
 def _budget_errors(experiment: Experiment, inspection: Inspection) -> Iterator[InputError]:

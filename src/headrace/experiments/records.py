@@ -50,13 +50,23 @@ class StudyKey(Record):
 
     @property
     def name(self) -> str:
-        """The study's name: its folder, and the name of its random streams; defaults are left out."""
+        """The study's name and its folder; defaults are left out."""
         c = self.configuration
         parts = [self.optimizer, f"batch_size={c.batch_size}"]
         parts += [f"policy={c.policy}"] if c.policy != "shuffle" else []
         parts += [f"subset={c.subset}"] if c.subset != FULL else []
         parts += [f"workers={c.workers}"] if c.workers != 1 else []
         return ",".join(parts)
+
+    @property
+    def stream(self) -> str:
+        """The name of the random streams: that of the same study with one worker.
+
+        So any number of workers has the same hyperparameters, initialisation and batches.
+        """
+        return self.model_copy(
+            update={"configuration": self.configuration.model_copy(update={"workers": 1})}
+        ).name
 
 
 class Outcome(Record):

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from headrace.experiments import lock, store
-from headrace.experiments.engines.local import LocalEngine, cores
+from headrace.experiments.engines.local import LocalEngine
 from headrace.experiments.engines.messages import Inspection, Report
+from headrace.experiments.engines.processes import cores
 from headrace.experiments.experiment import Experiment
 from headrace.experiments.ledger import Ledger
+from headrace.experiments.portraits.store import missing, write_portrait
 from headrace.experiments.progress import Progress, Watch
 from headrace.experiments.readiness import check_files, check_readiness
 from headrace.experiments.records import StudyKey
@@ -27,7 +29,7 @@ def run(
     processes: int | None = None,
     progress: Progress | None = None,
 ) -> StoredExperiment:
-    """Run an experiment, or go on with it, until every study is decided.
+    """Run an experiment, or go on with it, until every study is decided and the portraits are made.
 
     What is stored depends on no interruption and on no number of processes, but for trials that were
     trained a little further than was needed, which analysis leaves out.
@@ -52,7 +54,7 @@ def run(
         stored = store.load(directory)
         if stored.facts is not None:
             check_files(experiment, stored.facts)
-        if stored.facts is None or not Schedule(_races(stored)).finished:
+        if stored.facts is None or not Schedule(_races(stored)).finished or missing(stored):
             _train(stored, processes, progress)
         return store.load(directory)
 
@@ -71,6 +73,9 @@ def _train(stored: StoredExperiment, processes: int | None, progress: Progress |
             watch=Watch(progress),
             metric=f"validation/{inspection.facts.metric_name}",
         ).to_the_end()
+        # The studies are safe in the store: what follows is for the report.
+        for portrait, table in engine.portray(missing(store.load(stored.directory))):
+            write_portrait(stored.directory, portrait, table)
 
 
 def _start(experiment: Experiment, processes: int | None) -> tuple[LocalEngine, Inspection]:

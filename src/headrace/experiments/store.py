@@ -4,6 +4,7 @@ experiment.toml     the experiment, in canonical form
 workload.json       the facts of the workload
 lock                held by the process that runs
 studies/<name>/     a part for each trial: NNNNN.json and NNNNN.parquet
+portraits/<name>/   what one trial tells of every example: portrait.json and examples.parquet
 """
 
 from __future__ import annotations
@@ -125,7 +126,12 @@ def schema(metric_name: str = "error") -> dict[str, type[pl.DataType]]:
 
 def study_directory(directory: Path, study: str) -> Path:
     """Where a study's parts lie."""
-    return directory / STUDIES / quote(study, safe=",=@+ ")
+    return directory / STUDIES / folder_name(study)
+
+
+def folder_name(study: str) -> str:
+    """A study's name as it can be a folder's."""
+    return quote(study, safe=",=@+ ")
 
 
 def create(directory: str | Path, experiment: Experiment) -> None:
@@ -149,6 +155,9 @@ def create(directory: str | Path, experiment: Experiment) -> None:
             where=str(directory),
             fix="Choose another folder, or undo the change.",
         )
+    if there.report != experiment.report:
+        # What is made for the report alone may be asked for afterwards.
+        write_whole(path, experiment.to_toml().encode())
 
 
 def _differences(there: Experiment, here: Experiment) -> Iterator[str]:

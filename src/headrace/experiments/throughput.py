@@ -1,11 +1,16 @@
-"""Measuring step times on this machine: the experiment's own workload, loop, optimisers and batch sizes."""
+"""Measuring step times on this machine: the experiment's own workload, loop, optimisers and batch sizes.
+
+One worker is timed in this process; several are timed as processes of their own, see `rank_timing`.
+"""
 
 from __future__ import annotations
 
 import math
 import platform
+import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -20,12 +25,15 @@ if TYPE_CHECKING:
     from torch import nn
 
     from headrace.experiments.trial import Setting
+    from headrace.training.parallel import World
 
 THROUGHPUT = "throughput.json"
 WARM_UP = 3
 """Steps before anything is timed: memory is allocated, kernels are chosen."""
 BLOCK_SECONDS = 0.02
 """A block of steps lasts at least so long, so that the clock and the one wait for the device do not count."""
+MEETING_SECONDS = 0.1
+"""The same for several workers, who tell each other at a block's end that they are there."""
 BLOCKS = (7, 100)
 """The fewest and the most blocks: seven bound the median at 95 %."""
 
@@ -69,33 +77,65 @@ class Throughput(Record):
     exchanges: tuple[Exchange, ...] = ()
 
 
+def machine_workers(device: str) -> tuple[int, ...]:
+    """The numbers of workers that this machine can time: 1, 2, 4, .. and all its GPUs, or else its cores.
+
+    Args:
+        device: `training.device` of an experiment.
+    """
+    import torch
+
+    from headrace.experiments.engines.processes import cores
+
+    gpu = device == "cuda" or (device == "auto" and torch.cuda.is_available())
+    most = torch.cuda.device_count() if gpu else 1 if device == "mps" else cores()
+    return tuple(
+        sorted({2**power for power in range(most.bit_length()) if 2**power <= most} | {max(most, 1)})
+    )
+
+
 def measure(
-    experiment: Experiment, *, seconds: float = 1.0, progress: Callable[[str], object] | None = None
+    experiment: Experiment,
+    *,
+    workers: Sequence[int] = (1,),
+    seconds: float = 1.0,
+    progress: Callable[[str], object] | None = None,
 ) -> Throughput:
-    """Time the steps of one worker, for every optimiser and batch size of the grid.
+    """Time the steps for every optimiser and batch size of the grid, on each number of workers.
 
     The steps are those of `headrace.training.loop.train` with shuffled batches, at a learning rate so small
-    that the model stays as it is; evaluations are not timed.
+    that the model stays as it is; evaluations are not timed. One worker is this process. Several are
+    processes of their own, one a GPU or a core, that share each batch and average their gradients by
+    DistributedDataParallel; what this exchange takes alone is timed too.
 
     Args:
         experiment: What would be run.
-        seconds: About how long to time each batch size.
-        progress: Called with a line for each point.
+        workers: The numbers of workers; 1 is always among them. A batch of fewer examples is left out.
+        seconds: About how long to time each batch size on each number of workers.
+        progress: Called with a line for each of the `points`, once it is timed.
 
     Raises:
-        InputError: The workload cannot be loaded, or a batch is larger than the training set.
+        InputError: The workload cannot be loaded, a batch is larger than the training set, or the machine has
+            not as many cores or GPUs.
+        WorkerDied: A worker process died.
     """
     from headrace.experiments.engines.worker import Worker
 
     if not (math.isfinite(seconds) and seconds > 0):
         raise InputError("must be a positive number", where="seconds", got=seconds)
+    counts = _counts(experiment, workers)
     setting = Worker(experiment, 0, 1, None).setting
     _check_sizes(experiment, len(setting.workload.train))
+    say = progress or (lambda _: None)
     timings: list[Timing] = []
-    for study in _points(experiment):
-        timings.append(_timing(setting, study, seconds))
-        if progress is not None:
-            progress(f"{study.optimizer}, batch size {study.configuration.batch_size}")
+    exchanges: list[Exchange] = []
+    for study in points(experiment):
+        timings.append(timing(setting, study, seconds))
+        say(_named(study, 1))
+    for count in counts[1:]:
+        several, exchanged = _together(experiment, count, seconds, say)
+        timings += several
+        exchanges.append(exchanged)
     model = setting.new_model(experiment.studies()[0], 0)
     return Throughput(
         workload=experiment.workload.name,
@@ -103,17 +143,35 @@ def measure(
         machine=f"{platform.machine()}, Python {platform.python_version()}",
         parameters=sum(parameter.numel() for parameter in model.parameters()),
         timings=tuple(timings),
+        exchanges=tuple(exchanges),
     )
 
 
-def _points(experiment: Experiment) -> Iterator[StudyKey]:
-    """One study for each optimiser and batch size."""
-    seen: set[tuple[str, int]] = set()
-    for study in experiment.studies():
-        point = (study.optimizer, study.configuration.batch_size)
-        if point not in seen:
-            seen.add(point)
-            yield study
+def count_points(experiment: Experiment, workers: Sequence[int]) -> int:
+    """How many lines `measure` will say."""
+    return sum(len(points(experiment, count)) + (count > 1) for count in {1, *workers})
+
+
+def points(experiment: Experiment, workers: int = 1) -> list[StudyKey]:
+    """One study for each optimiser and each batch size that has an example for every worker."""
+    found = {
+        (study.optimizer, study.configuration.batch_size): study for study in reversed(experiment.studies())
+    }
+    return [study for (_, size), study in reversed(found.items()) if size >= workers]
+
+
+def _named(study: StudyKey, workers: int) -> str:
+    return f"{study.optimizer}, batch size {study.configuration.batch_size}, {workers} worker(s)"
+
+
+def _counts(experiment: Experiment, workers: Sequence[int]) -> list[int]:
+    """The numbers of workers in order, 1 first; raises for one that this machine cannot have."""
+    counts = sorted({1, *workers})
+    most = machine_workers(experiment.training.device)[-1]
+    if counts[0] < 1 or counts[-1] > most:
+        wrong = counts[0] if counts[0] < 1 else counts[-1]
+        raise InputError(f"this machine can time from 1 to {most} workers", where="workers", got=wrong)
+    return counts
 
 
 def _check_sizes(experiment: Experiment, examples: int) -> None:
@@ -126,17 +184,60 @@ def _check_sizes(experiment: Experiment, examples: int) -> None:
         )
 
 
-def _timing(setting: Setting, study: StudyKey, seconds: float) -> Timing:
-    model = setting.new_model(study, 0)
-    size = study.configuration.batch_size
+def _together(
+    experiment: Experiment, workers: int, seconds: float, say: Callable[[str], object]
+) -> tuple[list[Timing], Exchange]:
+    """Start so many workers, time every point and the exchange alone, and end them."""
+    from headrace.experiments import rank_timing
+    from headrace.experiments.engines.local import LocalEngine
+
+    timings: list[Timing] = []
+    with tempfile.TemporaryDirectory() as folder, LocalEngine(experiment, workers) as engine:
+        engine.together(rank_timing.join, str(Path(folder) / "ranks"))
+        for study in points(experiment, workers):
+            timings.append(_slowest(engine.together(rank_timing.steps, study, seconds)))
+            say(_named(study, workers))
+        times = engine.together(rank_timing.exchange, experiment.studies()[0], seconds)
+        say(f"the exchange of gradients alone, {workers} workers")
+    return timings, Exchange(workers=workers, seconds=tuple(max(block) for block in zip(*times, strict=True)))
+
+
+def _slowest(ranks: Sequence[Timing]) -> Timing:
+    """The ranks' times as one: of each block the slowest rank's, and the most memory of a rank."""
+    blocks = zip(*(rank.seconds_per_step for rank in ranks), strict=True)
+    peaks = [rank.peak_bytes for rank in ranks if rank.peak_bytes is not None]
+    update = {"seconds_per_step": tuple(max(b) for b in blocks), "peak_bytes": max(peaks, default=None)}
+    return ranks[0].model_copy(update=update)
+
+
+def timing(
+    setting: Setting,
+    study: StudyKey,
+    seconds: float,
+    *,
+    world: World | None = None,
+    agree: Callable[[float], float] = float,
+) -> Timing:
+    """The step times of one process.
+
+    Args:
+        setting: The workload and the device.
+        study: The optimiser and the batch size.
+        seconds: About how long it is timed.
+        world: The workers that share each batch; None for one.
+        agree: Makes the seconds of a step, from which the number of steps follows, alike in all processes.
+    """
+    size, workers = study.configuration.batch_size, 1 if world is None else world.workers
+    block = partial(block_seconds, setting, setting.new_model(study, 0), study.optimizer, size, world=world)
     forget_peak(setting)
-    probe = min(block_seconds(setting, model, study.optimizer, size, blocks=WARM_UP, steps=1))
-    steps = max(1, math.ceil(BLOCK_SECONDS / probe))
+    probe = agree(min(block(blocks=WARM_UP, steps=1)))
+    steps = max(1, math.ceil((BLOCK_SECONDS if workers == 1 else MEETING_SECONDS) / probe))
     blocks = min(max(int(seconds / (steps * probe)), BLOCKS[0]), BLOCKS[1])
-    times = block_seconds(setting, model, study.optimizer, size, blocks=blocks + 1, steps=steps)
+    times = block(blocks=blocks + 1, steps=steps)
     return Timing(
         optimizer=study.optimizer,
         batch_size=size,
+        workers=workers,
         steps_per_block=steps,
         seconds_per_step=tuple(value / steps for value in times[1:]),
         peak_bytes=peak(setting),
@@ -144,7 +245,14 @@ def _timing(setting: Setting, study: StudyKey, seconds: float) -> Timing:
 
 
 def block_seconds(
-    setting: Setting, model: nn.Module, optimizer: str, batch_size: int, *, blocks: int, steps: int
+    setting: Setting,
+    model: nn.Module,
+    optimizer: str,
+    batch_size: int,
+    *,
+    blocks: int,
+    steps: int,
+    world: World | None = None,
 ) -> list[float]:
     """Seconds of `blocks` blocks of `steps` steps each; each ends when the device has done it."""
     from headrace.sampling.batches import shuffled_batches
@@ -164,6 +272,7 @@ def block_seconds(
         evaluation_steps=range(0, blocks * steps + 1, steps),
         evaluate=lambda _: {},
         microbatch=setting.experiment.training.microbatch,
+        world=world,
     )
     return list(_laps(trained))
 

@@ -7,7 +7,7 @@ thrown away and trained again from its start, on any worker, with the same resul
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from headrace import random
+from headrace.experiments import checkpoints
 from headrace.experiments.experiment import Experiment
 from headrace.experiments.feeding import Feed, feed
 from headrace.experiments.holdout import Holdout, holdout_losses
@@ -23,7 +24,9 @@ from headrace.experiments.space import split
 from headrace.experiments.subsets.restriction import restrict
 from headrace.training.divergence import diverged
 from headrace.training.evaluation import Evaluator, evaluator
+from headrace.training.gradients import Record
 from headrace.training.loop import Measurement, train
+from headrace.training.parallel import VirtualWorld, worker_stream
 from headrace.training.recipe import Recipe
 from headrace.training.stream import TorchStream
 from headrace.workloads import Workload
@@ -81,8 +84,16 @@ class Setting:
 
     def new_model(self, study: StudyKey, trial: int) -> nn.Module:
         """A trial's model, freshly initialised on the trial's stream."""
-        with random.torch_stream(self.experiment.seed, study.name, trial, "initialisation"):
+        with random.torch_stream(self.experiment.seed, study.stream, trial, "initialisation"):
             return self.workload.build_model().to(self.device)
+
+    def streams(self, study: StudyKey, trial: int) -> list[TorchStream]:
+        """The random stream of each worker of a trial while it trains."""
+        seed, workers, path = self.experiment.seed, study.configuration.workers, (study.stream, trial)
+        return [
+            worker_stream(seed, *path, "training", worker=worker, workers=workers, device=self.device)
+            for worker in range(workers)
+        ]
 
     @cached_property
     def holdout(self) -> Holdout:
@@ -101,6 +112,51 @@ class Setting:
         )
 
 
+def begin(
+    setting: Setting,
+    study: StudyKey,
+    trial: int,
+    fed: Feed,
+    model: nn.Module,
+    *,
+    evaluation_steps: Sequence[int],
+    evaluate: Evaluator,
+    record: Record | None,
+) -> Iterator[Measurement]:
+    """The training of a trial; how often it is evaluated and what is recorded of it change nothing in it.
+
+    Args:
+        setting: What it shares with other trials.
+        study: Its study.
+        trial: Its index.
+        fed: What it is fed, from `feeding.feed`.
+        model: Its model, freshly initialised.
+        evaluation_steps: From 0 to at most its budget.
+        evaluate: Measures the model.
+        record: Called with what is trained on, see `training.loop.train`.
+    """
+    experiment, workload, streams = setting.experiment, setting.workload, setting.streams(study, trial)
+    return train(
+        model=model,
+        data=workload.train,
+        loss=workload.loss,
+        batches=fed.batches,
+        record=record,
+        choose=fed.choose,
+        recipe=Recipe(
+            optimizer=study.optimizer,
+            schedule=experiment.training.schedule,
+            **split(experiment.hyperparameters(study, trial))[0],
+        ),
+        budget_steps=experiment.budget_steps(study, len(workload.train)),
+        evaluation_steps=evaluation_steps,
+        evaluate=evaluate,
+        microbatch=experiment.training.microbatch,
+        stream=streams[0] if len(streams) == 1 else None,
+        world=VirtualWorld(len(streams), streams) if len(streams) > 1 else None,
+    )
+
+
 @dataclass(kw_only=True)
 class RunningTrial:
     """A trial that can be trained on: what is known of it, and the suspended training.
@@ -109,12 +165,18 @@ class RunningTrial:
         setting: What it shares with other trials.
         study: Its study.
         trial: Its index.
+
+    Attributes:
+        rows: Its measurements.
+        checkpoints: (step, content of a safetensors file); whoever stores them may take them away.
+        settled: Whether there is nothing left to train.
     """
 
     setting: Setting
     study: StudyKey
     trial: int
     rows: list[Row] = field(default_factory=list)
+    checkpoints: list[tuple[int, bytes]] = field(default_factory=list)
     settled: bool = False
     _reached: int | None = None
     _diverged: int | None = None
@@ -128,6 +190,8 @@ class RunningTrial:
         self._budget = experiment.budget_steps(self.study, len(self.setting.workload.train))
         self._steps = experiment.evaluation_steps(self._budget)
         self._hyperparameters = experiment.hyperparameters(self.study, self.trial)
+        schedule = experiment.training.checkpoints
+        self._kept = None if schedule is None else checkpoints.steps(schedule, self._steps)
         self._feed: Feed | None = None
         self._measurements: Iterator[Measurement] | None = None
         self._model: nn.Module | None = None
@@ -182,28 +246,19 @@ class RunningTrial:
         return next(self._measurements)
 
     def _begin(self) -> Iterator[Measurement]:
-        setting, experiment = self.setting, self.setting.experiment
-        workload, path = setting.workload, (self.study.name, self.trial)
+        setting = self.setting
         self._feed = feed(setting, self.study, self.trial, self._hyperparameters, self._budget)
         self._model = setting.new_model(self.study, self.trial)
         splits = ("validation",) if setting.stops_at_goal else ("validation", "test")
-        return train(
-            model=self._model,
-            data=workload.train,
-            loss=workload.loss,
-            batches=self._feed.batches,
-            record=self._feed.record,
-            choose=self._feed.choose,
-            recipe=Recipe(
-                optimizer=self.study.optimizer,
-                schedule=experiment.training.schedule,
-                **split(self._hyperparameters)[0],
-            ),
-            budget_steps=self._budget,
+        return begin(
+            setting,
+            self.study,
+            self.trial,
+            self._feed,
+            self._model,
             evaluation_steps=self._steps,
             evaluate=setting.evaluator(*splits),
-            microbatch=experiment.training.microbatch,
-            stream=TorchStream(experiment.seed, *path, "training", device=setting.device),
+            record=self._feed.record,
         )
 
     def _take(self, measurement: Measurement) -> None:
@@ -225,6 +280,8 @@ class RunningTrial:
             self.settled = True
             if self.setting.stops_at_goal and self._model is not None:
                 row |= self.setting.evaluator("test")(self._model) if workload.test is not None else {}
+        if self._kept is not None and (measurement.step in self._kept or self.settled) and self._model:
+            self.checkpoints.append((measurement.step, checkpoints.packed(self._model)))
 
     def _taken(self, measurement: Measurement) -> Row:
         """The examples that it took up to a measurement, with those that prepared the policy."""

@@ -8,9 +8,8 @@ warm-up.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -18,6 +17,7 @@ from jaxtyping import Float, Int
 from headrace.errors import InputError
 from headrace.policies._base import Policy, Values
 from headrace.policies._values import as_float64, check_partition_score, filled, score
+from headrace.policies.active_bias import Score
 from headrace.random import generator
 from headrace.sampling.draws import shuffle
 from headrace.sampling.partition import partition
@@ -64,7 +64,7 @@ class Partition(_Dividing):
     """
 
     heuristic: Literal["stripes", "blocks"] = "stripes"
-    score: str | Callable[[Any], Any] = "mean-loss"
+    score: Score = "mean-loss"
     needs: frozenset[Need] = field(default=frozenset({"history"}), init=False, repr=False)
 
     def __post_init__(self) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from headrace.report.numbers import binary_ticks, decimal_ticks, plain, short, whole
+from headrace.report.numbers import binary_ticks, decimal_ticks, linear_ticks, plain, short, whole
 from headrace.report.style import FAINT
 
 if TYPE_CHECKING:
@@ -229,3 +229,21 @@ def _set_ticks(axes: Axes, which: str, ticks: Sequence[float], labels: Sequence[
     axis.set_major_locator(FixedLocator(list(ticks)))
     axis.set_major_formatter(FixedFormatter(list(labels)))
     axis.set_minor_locator(NullLocator())
+
+
+def linear_axis(axes: Axes, low: float, high: float, *, which: str = "y", integers: bool = False) -> None:
+    """A linear axis from `low` to `high` with ticks at round numbers, whole ones where asked for."""
+    if which == "y":
+        axes.set_ylim(low, high)
+    else:
+        axes.set_xlim(low, high)
+    width, height = frame_size(axes)
+    ticks = linear_ticks(low, high, height // 30 if which == "y" else width // 44, integers=integers)
+    _set_ticks(axes, which, ticks, [plain(tick, 6) for tick in ticks])
+
+
+def percent_axis(axes: Axes) -> None:
+    """A vertical axis of percentages, from 0 to 100."""
+    axes.set_ylim(-2, 102)
+    ticks = (0, 25, 50, 75, 100)
+    _set_ticks(axes, "y", ticks, [f"{tick} %" for tick in ticks])

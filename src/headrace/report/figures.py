@@ -8,13 +8,15 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from headrace.report import words
+from headrace.analysis.portraits import percent
+from headrace.report import portraits, words
 from headrace.report.budgets import Budget, budget_table, budgets
 from headrace.report.canvas import Layout
 from headrace.report.numbers import plain, short, whole
 from headrace.report.pictures import budgets as budgets_picture
 from headrace.report.pictures import examples as examples_picture
 from headrace.report.pictures import normalised as normalised_picture
+from headrace.report.pictures import portraits as portraits_picture
 from headrace.report.pictures import scaling as scaling_picture
 from headrace.report.pictures import search as search_picture
 from headrace.report.pictures import tuning as tuning_picture
@@ -26,6 +28,7 @@ from headrace.report.words import Words
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from headrace.analysis.portraits import Reading
     from headrace.analysis.results import Analysis
 
 
@@ -71,6 +74,79 @@ def figures(analysis: Analysis, curves: Sequence[Curve], *, metric: str) -> list
         *(_search(place, curve, searches(analysis, curve)) for place, curve in enumerate(curves)),
         _budgets(budgets(analysis, curves), curves, metric),
     ]
+
+
+def portrait_figures(readings: Sequence[Reading]) -> list[Picture | Absent]:
+    """The figures of portraits; none where there are no portraits."""
+    if not readings:
+        return []
+    groups = portraits.together(readings)
+    return [
+        _data_map(readings),
+        *(_distributions(group, _nth("scores", i)) for i, group in enumerate(groups)),
+        *(_feed(group, _nth("feed", i)) for i, group in enumerate(groups)),
+    ]
+
+
+def _nth(name: str, place: int) -> str:
+    return name if place == 0 else f"{name}-{place + 1}"
+
+
+def _data_map(readings: Sequence[Reading]) -> Picture | Absent:
+    maps = portraits.data_maps(readings)
+    if not maps:
+        reason = "The targets are not classes, so there is no probability of the right one."
+        return Absent(name="data-map", words=words.DATA_MAP, reason=reason)
+    said = " ".join(f"{r.policy}: {percent(r.never_learnt or 0)} never predicted right." for r in readings)
+    return Picture(
+        name="data-map",
+        words=words.DATA_MAP,
+        description=f"{words.DATA_MAP.title}. {said}",
+        table=portraits.data_map_table(maps),
+        draw=partial(portraits_picture.draw_maps, maps),
+    )
+
+
+def _distributions(readings: Sequence[Reading], name: str) -> Picture:
+    found = portraits.distributions(portraits.score_columns(readings))
+    return score_figure(found, name, words.DISTRIBUTIONS)
+
+
+def score_figure(found: Sequence[portraits.Distribution], name: str, said: Words) -> Picture:
+    """The distributions of scores in some groups of examples."""
+    scores = ", ".join(one.score.replace("_", " ") for one in found)
+    return Picture(
+        name=name,
+        words=said,
+        description=f"{said.title}: {scores}, of {', '.join(found[0].shares)}.",
+        table=portraits.distribution_table(found),
+        draw=partial(portraits_picture.draw_distributions, found),
+    )
+
+
+def _feed(readings: Sequence[Reading], name: str) -> Picture | Absent:
+    fed = portraits.feeds(readings)
+    if not fed:
+        reason = "No epoch was fed to its end."
+        return Absent(name=name, words=words.FEED, reason=reason)
+    if portraits.is_even(fed):
+        reason = (
+            "Every epoch trained on every example once, all with the same weight: the effective sample size "
+            "is 100 % and nothing was left out."
+        )
+        return Absent(name=name, words=words.FEED, reason=reason)
+    said = "; ".join(
+        f"{policy}: in the last of {len(rows)} epochs {percent(rows[-1].effective)} effective, "
+        f"{percent(rows[-1].unseen)} unseen, {percent(rows[-1].never_seen)} never seen"
+        for policy, rows in fed.items()
+    )
+    return Picture(
+        name=name,
+        words=words.FEED,
+        description=f"{words.FEED.title}. {said}.",
+        table=portraits.feed_table(fed),
+        draw=partial(portraits_picture.draw_feeds, fed),
+    )
 
 
 _NONE_REACHED = "No trial reached the goal at any batch size, so there are no steps to show."

@@ -61,3 +61,22 @@ def decimal_ticks(low: float, high: float, most: int) -> list[float]:
         if len(ticks) <= most:
             return ticks
     return ticks[:most]
+
+
+def linear_ticks(low: float, high: float, most: int, *, integers: bool = False) -> list[float]:
+    """At most `most` (at least 2) round numbers within [low, high]: multiples of 1, 2, 2.5 or 5 times 10^n.
+
+    Args:
+        low: Lower end.
+        high: Upper end, greater.
+        most: The largest number of ticks that have room.
+        integers: Whole numbers only.
+    """
+    rough = (high - low) / max(1, max(2, most) - 1)
+    power = math.floor(math.log10(rough))
+    steps = [m * 10.0**p for p in (power, power + 1) for m in (1, 2, 2.5, 5)]
+    for step in (s for s in steps if not integers or s == round(s)):
+        first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+        if last - first + 1 <= max(2, most):
+            return [round(place * step, 12) for place in range(first, last + 1)]
+    return [low, high]

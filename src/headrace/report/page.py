@@ -7,50 +7,44 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from headrace.report.figures import Absent, Picture
+from headrace.analysis.portraits import percent
+from headrace.report.figures import Absent
+from headrace.report.frame import Provenance, Shown, lead, render
+from headrace.report.gallery import Room, rooms
 from headrace.report.numbers import plain, whole
+from headrace.report.portraits import AREA_SCORES, area_table
+from headrace.report.recommended import Recommended
+from headrace.report.tables import Table
 from headrace.report.tuning import trends
 from headrace.report.values import Curve, Fit, Point
 from headrace.report.words import GLOSSARY
 
 if TYPE_CHECKING:
+    from headrace.analysis.portraits import Reading
     from headrace.analysis.results import Analysis
 
 
 @dataclass(frozen=True, kw_only=True)
-class Shown:
-    """A figure as it stands in the page.
+class PortraitPart:
+    """The part of the page that shows portraits.
 
     Attributes:
-        figure: What is drawn.
-        number: Its number in the page.
-        wide: The SVG for wide pages and paper.
-        narrow: The SVG for telephones.
-        files: Format -> the address of its file, relative to the page.
+        conclusions: Its sentences, each as a lead and the rest.
+        rows: The table of portraits, its header first.
+        figures: Its figures.
+        absent: Those left out.
+        areas: The table of areas under ROC curves, its header first; None where no right labels are known.
+        area_table: The same to download.
+        rooms: The galleries.
     """
 
-    figure: Picture
-    number: int
-    wide: str
-    narrow: str
-    files: Mapping[str, str]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Provenance:
-    """What is needed to run it again.
-
-    Attributes:
-        experiment: The text of the experiment file, None where there is none.
-        seed: The experiment's seed, None where it is not known.
-        facts: Facts of the workload, name -> words.
-        versions: Package -> version, of the machine that wrote the report.
-    """
-
-    experiment: str | None
-    seed: int | None
-    facts: Mapping[str, str]
-    versions: Mapping[str, str]
+    conclusions: Sequence[tuple[str, str]]
+    rows: Sequence[Sequence[str]]
+    figures: Sequence[Shown]
+    absent: Sequence[Absent]
+    areas: Sequence[Sequence[str]] | None
+    area_table: Table | None
+    rooms: Sequence[Room]
 
 
 def page(
@@ -58,23 +52,18 @@ def page(
     curves: Sequence[Curve],
     figures: Sequence[Shown | Absent],
     provenance: Provenance,
+    portraits: PortraitPart | None = None,
     *,
     metric: str,
+    advice: Recommended | None = None,
 ) -> str:
     """The whole page as HTML; one file that fetches nothing."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("headrace.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     shown = [figure for figure in figures if isinstance(figure, Shown)]
-    return environment.get_template("report.html").render(
+    return render(
+        "report.html",
         results=analysis.results,
         metric=metric,
+        advice=advice,
         summary=[summary_row(curve) for curve in curves],
         figures=shown,
         absent=[figure for figure in figures if isinstance(figure, Absent)],
@@ -84,6 +73,7 @@ def page(
         conclusions=[lead(text) for text in conclusions(analysis)],
         warnings=warnings(analysis),
         provenance=provenance,
+        portraits=portraits,
         glossary=GLOSSARY,
         plain=plain,
     )
@@ -113,12 +103,6 @@ def _useful(curve: Curve, fit: Fit, *, named: bool) -> str:
     return (
         said + (f" with {curve.label}" if named else "") + (f" (95 % interval: {spread})" if spread else "")
     )
-
-
-def lead(sentence: str) -> tuple[str, str]:
-    """A conclusion as its lead (`SGD: `, up to the first colon where that is short) and the rest."""
-    head, colon, rest = sentence.partition(": ")
-    return (f"{head}: ", rest) if colon and len(head) <= 60 else ("", sentence)
 
 
 def summary_row(curve: Curve) -> dict[str, str]:
@@ -211,4 +195,79 @@ def warnings(analysis: Analysis) -> list[str]:
 def conclusions(analysis: Analysis) -> list[str]:
     """The findings; the warnings among them stand in their own place."""
     cautions = set(analysis.results.get("warnings", []))
-    return [str(text) for text in analysis.results["conclusions"] if text not in cautions]
+    said = [str(text) for text in analysis.results["conclusions"] if text not in cautions]
+    # Of the portraits the first sentence; all of them open their own part.
+    return said + analysis.results.get("portraits", {}).get("conclusions", [])[:1]
+
+
+def portrait_part(analysis: Analysis, figures: Sequence[Shown | Absent]) -> PortraitPart | None:
+    """The part on portraits, or None where there is nothing to say of them."""
+    said = analysis.results.get("portraits", {}).get("conclusions", [])
+    if not said:
+        return None
+    readings = analysis.portraits
+    table = area_table(readings)
+    return PortraitPart(
+        conclusions=[lead(text) for text in said],
+        rows=portrait_rows(readings),
+        figures=[figure for figure in figures if isinstance(figure, Shown)],
+        absent=[figure for figure in figures if isinstance(figure, Absent)],
+        areas=None if table is None else area_rows(readings),
+        area_table=table,
+        rooms=rooms({_room_name(reading): reading.portrait.gallery for reading in readings}),
+    )
+
+
+def _room_name(reading: Reading) -> str:
+    return f"policy {reading.policy}"
+
+
+def portrait_rows(readings: Sequence[Reading]) -> list[list[str]]:
+    """How each portrait was made and what it says in numbers, the header first."""
+    header = [
+        "policy", "learning rate", "steps", "passes", "never learnt", "forgotten", "never trained on",
+        "effective sample size", "unseen in an epoch", "examples trained", "examples forwarded",
+    ]  # fmt: skip
+    return [header, *(_portrait_row(reading) for reading in readings)]
+
+
+def _portrait_row(reading: Reading) -> list[str]:
+    made, fed = reading.portrait, reading.portrait.fed
+    rate = made.hyperparameters.get("learning_rate")
+    return [
+        reading.policy,
+        plain(rate if isinstance(rate, int | float) else None),
+        whole(made.steps),
+        plain(reading.passes),
+        _share(reading.never_learnt),
+        _share(reading.forgotten),
+        _share(reading.never_trained),
+        _share(sum(row.effective for row in fed) / len(fed) if fed else None),
+        _share(sum(row.unseen for row in fed) / len(fed) if fed else None),
+        whole(made.examples_backpropagated),
+        whole(made.examples_forwarded),
+    ]
+
+
+def _share(value: float | None) -> str:
+    return "–" if value is None else percent(value)
+
+
+def area_rows(readings: Sequence[Reading]) -> list[list[str]]:
+    """Score by policy, the header first: the area with its interval."""
+    known = [reading for reading in readings if reading.areas]
+    rows = [
+        [name.replace("_", " "), *(_area(reading, name) for reading in known)]
+        for name in AREA_SCORES
+        if any(name in reading.areas for reading in known)
+    ]
+    return [["score", *(reading.policy for reading in known)], *rows]
+
+
+def _area(reading: Reading, name: str) -> str:
+    area = reading.areas.get(name)
+    if area is None:
+        return "–"
+    return f"{area.area:.3f}" + (
+        f" ({area.interval[0]:.3f} to {area.interval[1]:.3f})" if area.interval else ""
+    )

@@ -84,6 +84,36 @@ BUDGETS = Words(
         "depends on whether your time or your computing is limited.",
     ),
 )
+DATA_MAP = Words(
+    title="A map of the training data",
+    caption=(
+        "Every example that was trained on lies in one of the squares. Up: its confidence, the mean "
+        "probability that the model gave to its label over the passes; across: its variability, how much "
+        "that probability moved. The colour says how often its label was predicted, the size how many "
+        "examples lie there.",
+        "Upper left: easy, learnt at once. Right: ambiguous, now right and now wrong. Lower left: hard, "
+        "never learnt; here wrong labels gather, if there are any. (Swayamdipta et al. 2020.)",
+    ),
+)
+DISTRIBUTIONS = Words(
+    title="How scores are distributed",
+    caption=(
+        "The share of the examples in each range of a score, on a logarithmic axis, so that a single "
+        "example is seen at the lower edge. A second hump at the hard end (low confidence and AUM, high "
+        "loss and EL2N) is a group worth looking at: wrong labels, a class that was not understood, or "
+        "broken inputs.",
+    ),
+)
+FEED = Words(
+    title="What each epoch was fed",
+    caption=(
+        "Effective sample size: if w is the total weight of an example's draws in the epoch, (sum of w)² / "
+        "sum of w², as a share of the training set. It is 100 % where all examples count alike. Drawing as "
+        "many at random with replacement alone gives 50 %.",
+        "Unseen: the share of the training set without weight in the epoch; never seen: in this epoch and "
+        "all before it. What is never seen cannot be learnt from.",
+    ),
+)
 
 _SEARCH = (
     "A panel for each batch size B, each mark one trial; the title says how many reached the goal. The star "
@@ -105,6 +135,20 @@ def search_words(curve: str, *, momentum: bool) -> Words:
     )
     return Words(title=f"Every trial of the search: {curve}", caption=(axes, _SEARCH))
 
+
+WALLS: dict[str, tuple[str, str]] = {
+    "suspicious": (
+        "Most suspicious",
+        "The lowest AUM: the model kept preferring another label, even while it was trained on this one.",
+    ),
+    "hardest": ("Hardest", "The highest mean loss."),
+    "forgotten": (
+        "Most often forgotten",
+        "Learnt, and unlearnt again: the most changes from right to wrong.",
+    ),
+    "unsteady": ("Most unsteady", "The highest variance of the loss."),
+}
+"""Wall of a gallery -> its title, and why its examples hang there."""
 
 GLOSSARY: tuple[tuple[str, str], ...] = (
     ("batch size, B", "how many examples one step of training averages over."),
@@ -133,4 +177,20 @@ GLOSSARY: tuple[tuple[str, str], ...] = (
     ("infeasible", "a trial that diverged: its loss exploded."),
     ("stopped", "a trial ended early because it could no longer change the result."),
     ("failed", "a trial that raised an error."),
+    (
+        "portrait",
+        "the best trial of a policy, trained again beside the studies with a record of every example.",
+    ),
+    (
+        "AUM",
+        "area under the margin: the mean over the passes of the label's logit less the highest other one; "
+        "low where the model keeps contradicting the label.",
+    ),
+    ("EL2N", "the mean length of the difference between the predicted probabilities and the label."),
+    ("forgotten", "predicted right at one time, and wrong the next time it was trained on."),
+    (
+        "area under the ROC curve",
+        "how often an example with a wrong label has the higher score of two, the other being right; 0.5 is "
+        "chance.",
+    ),
 )

@@ -12,9 +12,12 @@ from platform import python_version
 from typing import TYPE_CHECKING, Any
 
 from headrace.experiments.files import write_whole
-from headrace.report.figures import Absent, Picture, figures
+from headrace.report.figures import Absent, Picture, figures, portrait_figures
+from headrace.report.frame import Provenance, Shown
+from headrace.report.noise_course import noise_course
 from headrace.report.numbers import whole
-from headrace.report.page import Provenance, Shown, page
+from headrace.report.page import page, portrait_part
+from headrace.report.recommended import recommended
 from headrace.report.values import curves
 
 if TYPE_CHECKING:
@@ -43,14 +46,51 @@ def write_report(
     facts = _json(directory / "workload.json")
     metric = str(analysis.results.get("goal_metric", "validation/error")).removeprefix("validation/")
     found = curves(analysis)
-    shown: list[Shown | Absent] = []
-    for figure in figures(analysis, found, metric=metric):
-        drawn = figure if isinstance(figure, Absent) else _drawn(figure, len(shown) + 1, directory, formats)
-        shown.append(drawn)
-    text = page(analysis, found, shown, provenance(directory, facts), metric=metric)
+    advice = recommended(directory)
+    noise = noise_course(directory, analysis.results)
+    drawable = [
+        *([advice.figure] if advice else []),
+        *figures(analysis, found, metric=metric),
+        *([noise] if noise else []),
+    ]
+    shown = draw_all(drawable, directory, formats)
+    first = 1 + sum(isinstance(figure, Shown) for figure in shown)
+    about = draw_all(portrait_figures(analysis.portraits), directory, formats, first=first)
+    part = portrait_part(analysis, about)
+    made_of = provenance(directory, facts)
+    text = page(analysis, found, shown, made_of, part, metric=metric, advice=advice)
     path = directory / "report.html"
     write_whole(path, text.encode("utf-8"))
     return path
+
+
+def draw_all(
+    figures: Sequence[Picture | Absent], directory: Path, formats: Sequence[Format], *, first: int = 1
+) -> list[Shown | Absent]:
+    """Draw the figures that can be drawn, numbered from `first`, with their files in `directory/figures`."""
+    shown: list[Shown | Absent] = []
+    for figure in figures:
+        if isinstance(figure, Picture):
+            shown.append(_drawn(figure, first, directory, formats))
+            first += 1
+        else:
+            shown.append(figure)
+    return shown
+
+
+def write_figure(figure: Picture, directory: Path, *, formats: Sequence[Format] = ("svg", "png")) -> Path:
+    """Write one figure as `figures/NAME` in these formats and as CSV, without the page.
+
+    Args:
+        figure: What is drawn.
+        directory: The folder of the run.
+        formats: The formats.
+
+    Returns:
+        The path of the first format's file.
+    """
+    _drawn(figure, 1, directory, formats)
+    return directory / "figures" / f"{figure.name}.{formats[0]}"
 
 
 def _drawn(figure: Picture, number: int, directory: Path, formats: Sequence[Format]) -> Shown:

@@ -12,23 +12,13 @@ import numpy.typing as npt
 from jaxtyping import Float, Int
 
 from headrace.errors import InputError
-
-_SORTED_FROM = 1 << 24
-"""Draws from so many examples are made in sorted order and shuffled: unsorted access misses every cache."""
+from headrace.sampling.proposals import propose
 
 _SCATTERED_FROM = 1 << 22
 """Arrays from this length on are scattered into buckets before they are shuffled."""
 
 _BUCKETS = 256
 _CHUNK = 1 << 20
-
-_STRETCH = 1 << 14
-
-_CACHED = 1 << 15
-"""Draws made at a time, so that what lies between the steps stays in the cache."""
-
-_GUIDED_STEPS = 16
-"""Steps from the guide's entry before a draw falls back to bisection (many tiny weights in one cell)."""
 
 
 def permutation(num_examples: int, rng: np.random.Generator) -> Int[np.ndarray, " examples"]:
@@ -67,8 +57,7 @@ def draw_with_replacement(
 ) -> Int[np.ndarray, " draws"]:
     """Draw `size` indices, each example with probability proportional to its weight, in random order.
 
-    Independent draws invert the cumulative weights, by a guide table (Chen and Asmodt 1974) or, where the
-    table would miss the caches, by sorted uniforms (normalised partial sums of exponentials) and a shuffle.
+    Independent draws propose and reject, see `headrace.sampling.proposals`.
     Systematic draws (Madow 1949) use one uniform number: an example expected `c` times is drawn `floor(c)` or
     `ceil(c)` times, the least variance that counts can have; they are no longer independent of each other.
 
@@ -92,16 +81,7 @@ def draw_checked(
     values: Float[np.ndarray, " examples"], size: int, rng: np.random.Generator, *, systematic: bool
 ) -> Int[np.ndarray, " draws"]:
     """`draw_with_replacement` of weights that come from `checked_weights`."""
-    cumulative = np.cumsum(values)
-    if systematic:
-        return _systematic(cumulative, size, rng)
-    # Rounding may push a point past the end; it must not land on trailing zeros.
-    last = int(np.searchsorted(cumulative, cumulative[-1]))
-    if max(values.size, size) >= _SORTED_FROM:
-        drawn = _bisect_sorted(cumulative, size, rng)
-        np.minimum(drawn, last, out=drawn)
-        return shuffle(drawn, rng)
-    return np.minimum(_guided(cumulative, size, rng), last)
+    return _systematic(np.cumsum(values), size, rng) if systematic else propose(values, size, rng)
 
 
 def draw_without_replacement(
@@ -183,51 +163,6 @@ def _systematic(
     counts = np.diff(cumulative, prepend=0.0).astype(np.int64)
     drawn = np.repeat(np.arange(counts.size, dtype=np.int64), counts)
     return shuffle(drawn, rng)
-
-
-def _bisect_sorted(
-    cumulative: Float[np.ndarray, " examples"], size: int, rng: np.random.Generator
-) -> Int[np.ndarray, " draws"]:
-    """Sorted independent draws: partial sums of exponentials over their total are sorted uniforms."""
-    points = rng.standard_exponential(size + 1)
-    np.cumsum(points, out=points)
-    points *= cumulative[-1] / points[-1]
-    drawn = np.empty(size, dtype=np.int64)
-    for start in range(0, size, _STRETCH):
-        stretch = points[start : min(start + _STRETCH, size)]
-        # Neighbouring points lie in a short stretch of the weights, which fits the cache.
-        low, high = np.searchsorted(cumulative, stretch[[0, -1]], side="right")
-        drawn[start : start + stretch.size] = np.searchsorted(cumulative[low:high], stretch, side="right")
-        drawn[start : start + stretch.size] += low
-    return drawn
-
-
-def _guided(
-    cumulative: Float[np.ndarray, " examples"], size: int, rng: np.random.Generator
-) -> Int[np.ndarray, " draws"]:
-    """Independent draws in random order: a table says where in the cumulative weights each cell begins."""
-    cells = cumulative.size
-    ends = np.append(cumulative * (cells / cumulative[-1]), np.inf)
-    # guide[k]: the first example whose cumulative weight exceeds k.
-    edges = np.ceil(ends[:-1]).astype(np.int64)
-    guide = np.cumsum(np.bincount(edges, minlength=cells + 1), dtype=np.int32)
-    drawn = np.empty(size, dtype=np.int64)
-    for start in range(0, size, _CACHED):
-        points = rng.random(min(_CACHED, size - start))
-        points *= cells
-        found = guide.take(points.astype(np.int32))
-        behind = np.flatnonzero(ends.take(found) <= points)
-        at, points = found[behind], points[behind]
-        for _ in range(_GUIDED_STEPS):
-            if behind.size == 0:
-                break
-            at += 1
-            found[behind] = at
-            still = np.flatnonzero(ends.take(at) <= points)
-            behind, at, points = behind[still], at[still], points[still]
-        found[behind] = np.searchsorted(ends, points, side="right")
-        drawn[start : start + _CACHED] = found
-    return drawn
 
 
 def _first(finish: Float[np.ndarray, " examples"], size: int) -> Int[np.ndarray, " draws"]:

@@ -39,6 +39,9 @@ class Workload:
         description: One or two sentences for the report.
         clean_targets: The training targets before `label_noise` [examples], so that flipped labels can be
             scored.
+        show: What a reader is shown of the training example with this index: a text, an array of pixels
+            ([height width], or with 1 or 3 channels first or last) or a Pillow image. Without it, inputs
+            [1 or 3, height, width] are shown as pictures, and others are not shown.
 
     Raises:
         InputError: A field cannot be what it should be, by name.
@@ -56,6 +59,7 @@ class Workload:
     classes: tuple[str, ...] | None = None
     description: str = ""
     clean_targets: Tensor | None = None
+    show: Callable[[int], object] | None = None
 
     def __post_init__(self) -> None:
         self._check_texts()
@@ -64,6 +68,8 @@ class Workload:
         for field in ("build_model", "loss", "metric"):
             if not callable(getattr(self, field)):
                 raise self._wrong(field, "is to be a function")
+        if self.show is not None and not callable(self.show):
+            raise self._wrong("show", "is to be a function of an index, or None")
         if not _is_number(self.goal) or not math.isfinite(self.goal):
             raise self._wrong("goal", "is to be a finite number")
         clean = self.clean_targets

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -55,6 +56,7 @@ def classification(
     transform: Pixels | None = None,
     label_noise: float = 0.0,
     description: str = "",
+    show: Callable[[int], object] | None = None,
 ) -> Workload:
     """A workload of classification: cross-entropy, and the share of errors as its metric.
 
@@ -67,6 +69,7 @@ def classification(
         label_noise: Share of the training labels replaced by another class, uniformly; always the same
             ones. The clean labels are the workload's `clean_targets`. Validation and test keep theirs.
         description: For the report.
+        show: What a reader is shown of a training example, see `Workload`.
 
     Raises:
         InputError: `label_noise` is no share, or there are fewer than two classes.
@@ -91,6 +94,7 @@ def classification(
         classes=train.classes,
         description=description,
         clean_targets=train.targets if label_noise else None,
+        show=show,
     )
 
 

@@ -43,7 +43,13 @@ def digits_mlp(*, hidden: Sequence[int] = (32,), label_noise: float = 0.0) -> Wo
 
 
 def _digits(name: str, model: Model, goal: float, label_noise: float, what: str) -> Workload:
-    description = f"{what} on scikit-learn's digits: 8x8 images in ten classes."
+    splits = digits_splits()
     return classification(
-        name, digits_splits(), model=model, goal=goal, label_noise=label_noise, description=description
+        name,
+        splits,
+        model=model,
+        goal=goal,
+        label_noise=label_noise,
+        description=f"{what} on scikit-learn's digits: 8x8 images in ten classes.",
+        show=lambda index: splits.train.inputs[index].reshape(8, 8),
     )

@@ -100,6 +100,9 @@ def mr_cnn(
     def model(_shape: tuple[int, ...], classes: int) -> nn.Module:
         return build(len(vocabulary), classes)
 
+    def show(index: int) -> str:
+        return " ".join(vocabulary.decode(splits.train.inputs[index]))
+
     return classification(
         "mr-cnn",
         splits,
@@ -107,4 +110,5 @@ def mr_cnn(
         goal=0.28,
         label_noise=label_noise,
         description="A convolutional sentence classifier on MR: sentences of film reviews in two classes.",
+        show=show,
     )

@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from jaxtyping import Int64
@@ -38,6 +39,14 @@ class Vocabulary:
             found = [self.numbers.get(token, UNKNOWN) for token in tokens[:length]]
             row[: len(found)] = torch.tensor(found, dtype=torch.int64)
         return rows
+
+    def decode(self, row: Int64[Tensor, " length"]) -> list[str]:
+        """The tokens of one encoded sentence: padding left out, unknown ones as an ellipsis."""
+        return [self._tokens.get(number, "…") for number in row.tolist() if number != PADDING]
+
+    @cached_property
+    def _tokens(self) -> dict[int, str]:
+        return {number: token for token, number in self.numbers.items()}
 
 
 def build_vocabulary(sentences: Iterable[Sequence[str]], minimum_count: int = 1) -> Vocabulary:

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import inspect as signatures
-import os
-import signal
-import sys
-import threading
 from collections.abc import Callable, Generator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from headrace.errors import HeadraceError, InputError
 from headrace.experiments.engines.messages import Inspection, Report, Task
+from headrace.experiments.engines.processes import physical_bytes, plainly
 from headrace.experiments.experiment import Experiment
 from headrace.experiments.facts import WorkloadFacts
 from headrace.experiments.subsets.restriction import parts
@@ -21,6 +18,8 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
+    from headrace.experiments.portraits.choice import Sitting
+    from headrace.experiments.portraits.records import Portrait
     from headrace.experiments.trial import RunningTrial, Setting
 
 BYTES_PER_PARAMETER = 16
@@ -104,10 +103,29 @@ class Worker:
             trial = RunningTrial(setting=setting, study=task.study, trial=task.trial)
         start = len(trial.rows)
         trial.advance(task.until, lambda: self._bounds[task.number])
+        taken = tuple(trial.checkpoints)
+        trial.checkpoints.clear()
         keep = not trial.settled and len(self._suspended) < self._room
         if keep:
             self._suspended[key] = trial
-        return Report(task=task, record=trial.record(), start=start, rows=trial.rows[start:], suspended=keep)
+        return Report(
+            task=task,
+            record=trial.record(),
+            start=start,
+            rows=trial.rows[start:],
+            suspended=keep,
+            checkpoints=taken,
+        )
+
+    def portray(self, sitting: Sitting) -> tuple[Portrait, bytes]:
+        """Make a portrait: what is known of it, and the table of all examples as a Parquet file."""
+        from headrace.experiments.portraits.sitting import portray
+
+        return portray(self.setting.on(sitting.study.configuration.subset), sitting)
+
+    def apply(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Call `function(setting, rank, workers, *arguments)`."""
+        return function(self.setting, self._rank, self._workers, *arguments)
 
     def forget(self, study: str) -> None:
         """Let go of a decided study's trials."""
@@ -190,34 +208,17 @@ def _spare_bytes(device: torch.device) -> int:
 
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[1] * torch.cuda.device_count() // 4
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 4
+    return physical_bytes() // 4
 
 
-def start(experiment: str, rank: int, workers: int, bounds: Any, parent: Any) -> None:
-    """Make this process a worker; it ends when the other end of the pipe `parent` is closed."""
+def start(experiment: str, rank: int, workers: int, bounds: Any) -> None:
+    """Make this process a worker."""
     global _worker  # noqa: PLW0603  (a worker process has one worker)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # What the user's code prints must not mix with the command line's own output.
-    os.dup2(2, 1)
-    sys.stdout = sys.stderr
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     _worker = Worker(Experiment.model_validate_json(experiment), rank, workers, bounds)
 
 
-def _end_with(parent: Any) -> None:
-    """Wait until the pipe is closed, be it by an orderly end or because the parent was killed."""
-    with suppress(EOFError, OSError):
-        parent.recv_bytes()
-    os._exit(1)
-
-
 def call(name: str, *arguments: Any) -> Any:
-    """Call a method of this process's worker; errors of ours are sent as ones that can be pickled."""
+    """Call a method of this process's worker."""
     assert _worker is not None
     method: Callable[..., Any] = getattr(_worker, name)
-    try:
-        return method(*arguments)
-    except InputError as error:
-        raise InputError(str(error)) from None
-    except HeadraceError as error:
-        raise HeadraceError(str(error)) from None
+    return plainly(method, *arguments)

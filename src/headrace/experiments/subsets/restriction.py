@@ -86,11 +86,12 @@ def subset_of(workload: Workload, spec: str, seed: int) -> Restricted:
 
 
 def _with(workload: Workload, train: object, chosen: Tensor) -> Workload:
-    clean = workload.clean_targets
+    clean, show = workload.clean_targets, workload.show
     return replace(
         workload,
         train=train,  # pyright: ignore[reportArgumentType]
         clean_targets=None if clean is None else clean[chosen.to(clean.device)],
+        show=None if show is None else lambda index: show(int(chosen[index])),
     )
 
 

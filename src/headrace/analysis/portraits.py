@@ -1,0 +1,231 @@
+"""What portraits say of the examples: who was never learnt, what was fed, and whether labels look wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from headrace.analysis import words
+from headrace.analysis.roc import Area, area_under_roc
+from headrace.experiments.portraits.gallery import extremes
+from headrace.experiments.portraits.records import Fed, Portrait
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from headrace.experiments.portraits.store import StoredPortrait
+
+LOW_IS_HARD = frozenset({"easiness", "confidence", "correctness", "aum"})
+"""The scores whose low values mean hard examples; the same is said of them in `headrace.examples.scores`."""
+
+SCORES = (
+    "difficulty", "easiness", "prediction_variance", "threshold_closeness", "mean_loss", "loss_variance",
+    "confidence", "variability", "correctness", "forgetting", "el2n", "aum",
+)  # fmt: skip
+"""All scores; a table may hold some of them."""
+
+SUSPECTS = 50
+
+
+@dataclass(frozen=True, kw_only=True)
+class Suspects:
+    """How many of the examples with the lowest AUM carry a wrong label.
+
+    Attributes:
+        wrong: So many.
+        among: Of so many.
+        by_chance: So many would if they were drawn at random.
+    """
+
+    wrong: int
+    among: int
+    by_chance: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """A portrait and what it says.
+
+    Attributes:
+        portrait: How it was made.
+        examples: One row an example, see `StoredPortrait`.
+        passes: Examples trained on, over the size of the training set.
+        never_trained: The share of the training set that was never trained on.
+        never_learnt: The share of what was trained on that was never predicted right; None without classes.
+        forgotten: The share of what was trained on that went from right to wrong at least once; or None.
+        areas: Score -> how well it finds wrong labels; empty where the right ones are not known.
+        suspects: The lowest AUM, where the right labels are known.
+    """
+
+    portrait: Portrait
+    examples: pl.DataFrame
+    passes: float
+    never_trained: float
+    never_learnt: float | None = None
+    forgotten: float | None = None
+    areas: Mapping[str, Area]
+    suspects: Suspects | None = None
+
+    @property
+    def policy(self) -> str:
+        """Its policy."""
+        return self.portrait.study.configuration.policy
+
+
+def read(stored: StoredPortrait) -> Reading:
+    """What a portrait that did not fail says."""
+    portrait, table = stored.portrait, stored.examples
+    columns = {name: table[name].to_numpy() for name in table.columns}
+    there = columns["count"] > 0
+    known = portrait.kind == "predictions" and bool(there.any())
+    wrong = _wrong(columns)
+    return Reading(
+        portrait=portrait,
+        examples=table,
+        passes=portrait.steps * portrait.study.configuration.batch_size / len(there),
+        never_trained=float((~there).mean()),
+        never_learnt=float((columns["correctness"][there] <= 0).mean()) if known else None,
+        forgotten=float((columns["transitions"][there] > 0).mean()) if known else None,
+        areas=_areas(columns, there, wrong),
+        suspects=None if wrong is None else _suspects(columns, there, wrong),
+    )
+
+
+def _wrong(columns: Mapping[str, np.ndarray]) -> np.ndarray | None:
+    """Which labels are known to be wrong; None where the right ones are not known."""
+    if "clean" not in columns or "aum" not in columns:
+        return None
+    return columns["label"] != columns["clean"]
+
+
+def _areas(columns: Mapping[str, np.ndarray], there: np.ndarray, wrong: np.ndarray | None) -> dict[str, Area]:
+    """How well each score tells wrong labels from right ones, of the examples that were trained on."""
+    if wrong is None or wrong[there].all() or not wrong[there].any():
+        return {}
+    return {
+        name: area_under_roc((-1 if name in LOW_IS_HARD else 1) * columns[name][there], wrong[there])
+        for name in SCORES
+        if name in columns
+    }
+
+
+def _suspects(columns: Mapping[str, np.ndarray], there: np.ndarray, wrong: np.ndarray) -> Suspects:
+    found = extremes(columns["aum"], SUSPECTS, end="lowest", among=there)
+    return Suspects(
+        wrong=int(wrong[found].sum()), among=len(found), by_chance=len(found) * float(wrong[there].mean())
+    )
+
+
+def portrait_results(readings: Sequence[Reading], failed: Sequence[Portrait]) -> dict[str, Any]:
+    """What results.json holds of the portraits; `analyse` rounds it."""
+    return {
+        "conclusions": [*conclude(readings), *(_failure(portrait) for portrait in failed)],
+        "studies": [_study(reading) for reading in readings],
+    }
+
+
+def _study(reading: Reading) -> dict[str, Any]:
+    made = reading.portrait
+    return {
+        "optimizer": made.study.optimizer,
+        "configuration": made.study.configuration.model_dump(),
+        "trial": made.trial,
+        "steps": made.steps,
+        "passes": reading.passes,
+        "examples_trained": made.examples_backpropagated,
+        "examples_forwarded": made.examples_forwarded,
+        "never_trained": reading.never_trained,
+        "never_learnt": reading.never_learnt,
+        "forgotten": reading.forgotten,
+        "effective": [fed.effective for fed in made.fed],
+        "unseen": [fed.unseen for fed in made.fed],
+        "never_seen": [fed.never_seen for fed in made.fed],
+        "suspects": None if reading.suspects is None else dict(vars(reading.suspects)),
+        "wrong_labels_found": {
+            name: {
+                "area_under_roc": area.area,
+                "interval": None if area.interval is None else list(area.interval),
+            }
+            for name, area in reading.areas.items()
+        },
+    }
+
+
+def conclude(readings: Sequence[Reading]) -> list[str]:
+    """Sentences, those on wrong labels first; no difference between policies is claimed."""
+    if not readings:
+        return []
+    return [
+        *(sentence for reading in readings for sentence in _labels(reading)),
+        *(f"{reading.policy}: {' '.join(_learnt(reading))}" for reading in readings),
+        _caution(readings),
+    ]
+
+
+def _labels(reading: Reading) -> Iterator[str]:
+    suspects, areas = reading.suspects, reading.areas
+    if suspects is None or not areas:
+        return
+    best = max(areas, key=lambda name: areas[name].area)
+    by_chance = words.number(round(suspects.by_chance, 1))
+    other = "" if best == "aum" else f", that of aum {words.number(areas['aum'].area)}"
+    yield (
+        f"{reading.policy}: of the {suspects.among} most suspicious examples, those with the lowest AUM, "
+        f"{suspects.wrong} carry a wrong label; of as many drawn at random {by_chance} would. Of the scores "
+        f"{best} finds wrong labels best: its area under the ROC curve is {_area(areas[best])}{other}."
+    )
+
+
+def _area(area: Area) -> str:
+    spread = f" (95 % interval {words.interval(area.interval)})" if area.interval else ""
+    return f"{words.number(area.area)}{spread}"
+
+
+def _learnt(reading: Reading) -> Iterator[str]:
+    passes = words.number(float(f"{reading.passes:.2g}"))
+    if reading.never_learnt is not None:
+        yield (
+            f"{percent(reading.never_learnt)} of the examples were never predicted right in {passes} passes, "
+            f"and {percent(reading.forgotten or 0.0)} were forgotten at least once."
+        )
+    else:
+        yield f"It was trained for {passes} passes."
+    yield from _fed(reading.portrait.fed)
+    if reading.never_trained:
+        yield f"{percent(reading.never_trained)} were never trained on."
+
+
+def _fed(fed: Sequence[Fed]) -> Iterator[str]:
+    if not fed or all(row.effective > 1 - 1e-9 and row.unseen == 0 for row in fed):
+        return
+    effective = sum(row.effective for row in fed) / len(fed)
+    unseen = sum(row.unseen for row in fed) / len(fed)
+    yield (
+        f"An epoch weighed on average as much as {percent(effective)} of the training set, "
+        f"and left out {percent(unseen)} of it."
+    )
+
+
+def _caution(readings: Sequence[Reading]) -> str:
+    key = readings[0].portrait.study
+    whose = "Each portrait is" if len(readings) > 1 else "The portrait is"
+    optimizer = words.OPTIMIZERS.get(key.optimizer, key.optimizer)
+    return (
+        f"{whose} of one training run: the best trial at batch size "
+        f"{words.number(key.configuration.batch_size)} with {optimizer}, trained again beside the studies. "
+        "It describes the examples; it shows no difference between policies."
+    )
+
+
+def _failure(portrait: Portrait) -> str:
+    policy = portrait.study.configuration.policy
+    return f"{policy}: there is no portrait, since making it raised {portrait.error}."
+
+
+def percent(share: float) -> str:
+    """A share as a percentage to two significant digits, none of them lost: `0.3 %`, `12 %`, `100 %`."""
+    value = 100 * share
+    return f"{value:.0f} %" if value >= 10 or value == round(value) else f"{value:.2g} %"

@@ -1,0 +1,65 @@
+"""What every page is made of: the frame with its style, figures as they stand in it, provenance."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from headrace.report.figures import Picture
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shown:
+    """A figure as it stands in the page.
+
+    Attributes:
+        figure: What is drawn.
+        number: Its number in the page.
+        wide: The SVG for wide pages and paper.
+        narrow: The SVG for telephones.
+        files: Format -> the address of its file, relative to the page.
+    """
+
+    figure: Picture
+    number: int
+    wide: str
+    narrow: str
+    files: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Provenance:
+    """What is needed to run it again.
+
+    Attributes:
+        experiment: The text of the experiment file, None where there is none.
+        seed: The experiment's seed, None where it is not known.
+        facts: Facts of the workload, name -> words.
+        versions: Package -> version, of the machine that wrote the report.
+    """
+
+    experiment: str | None
+    seed: int | None
+    facts: Mapping[str, str]
+    versions: Mapping[str, str]
+
+
+def render(template: str, **values: Any) -> str:
+    """A template filled in, every text escaped."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("headrace.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template(template).render(**values)
+
+
+def lead(sentence: str) -> tuple[str, str]:
+    """A conclusion as its lead (`SGD: `, up to the first colon where that is short) and the rest."""
+    head, colon, rest = sentence.partition(": ")
+    return (f"{head}: ", rest) if colon and len(head) <= 60 else ("", sentence)
