@@ -26,7 +26,7 @@ from headrace.training.divergence import diverged
 from headrace.training.evaluation import Evaluator, evaluator
 from headrace.training.gradients import Record
 from headrace.training.loop import Measurement, train
-from headrace.training.parallel import VirtualWorld, worker_stream
+from headrace.training.parallel import ProcessWorld, VirtualWorld, World, worker_stream
 from headrace.training.recipe import Recipe
 from headrace.training.stream import TorchStream
 from headrace.workloads import Workload
@@ -53,6 +53,7 @@ class Setting:
         goal: The validation metric to get strictly below.
         device: Where models are trained.
         weights: What a subset's examples' losses are multiplied by, mean 1, on `device` [part]; None: all 1.
+        together: Whether the workers are the processes of `torch.distributed`, and not played by this one.
     """
 
     experiment: Experiment
@@ -60,6 +61,7 @@ class Setting:
     goal: float
     device: torch.device
     weights: Tensor | None = None
+    together: bool = False
     _parts: dict[str, Setting] = field(default_factory=dict, repr=False, compare=False)
 
     def on(self, subset: str) -> Setting:
@@ -94,6 +96,16 @@ class Setting:
             worker_stream(seed, *path, "training", worker=worker, workers=workers, device=self.device)
             for worker in range(workers)
         ]
+
+    def world(self, streams: list[TorchStream]) -> World | None:
+        """The workers of these streams, or None for one."""
+        if len(streams) == 1:
+            return None
+        if not self.together:
+            return VirtualWorld(len(streams), streams)
+        import torch.distributed as dist
+
+        return ProcessWorld(streams[dist.get_rank()])
 
     @cached_property
     def holdout(self) -> Holdout:
@@ -153,7 +165,7 @@ def begin(
         evaluate=evaluate,
         microbatch=experiment.training.microbatch,
         stream=streams[0] if len(streams) == 1 else None,
-        world=VirtualWorld(len(streams), streams) if len(streams) > 1 else None,
+        world=setting.world(streams),
     )
 
 

@@ -36,17 +36,21 @@ class Worker:
         rank: The worker's number.
         workers: How many there are.
         bounds: A shared array: per study, the step beyond which no trial need be trained.
+        together: Whether the workers train every trial together, as processes of `torch.distributed`.
     """
 
-    def __init__(self, experiment: Experiment, rank: int, workers: int, bounds: Any) -> None:
+    def __init__(
+        self, experiment: Experiment, rank: int, workers: int, bounds: Any, *, together: bool = False
+    ) -> None:
         self._experiment = experiment
         self._rank = rank
         self._workers = workers
         self._bounds = bounds
+        self._together = together
         self._setting: Setting | None = None
         self._suspended: dict[tuple[str, int], RunningTrial] = {}
         self._sent: dict[tuple[str, int], int] = {}
-        self._room = 1
+        self.room = 1
 
     @property
     def setting(self) -> Setting:
@@ -105,7 +109,7 @@ class Worker:
         trial.advance(task.until, lambda: self._bounds[task.number])
         taken = tuple(trial.checkpoints)
         trial.checkpoints.clear()
-        keep = not trial.settled and len(self._suspended) < self._room
+        keep = not trial.settled and len(self._suspended) < self.room
         if keep:
             self._suspended[key] = trial
         return Report(
@@ -145,14 +149,18 @@ class Worker:
         device = pick_device(self._experiment.training.device, self._rank)
         goal = workload.goal if table.goal is None else table.goal
         setting = Setting(
-            experiment=self._experiment, workload=_on_device(workload, device), goal=goal, device=device
+            experiment=self._experiment,
+            workload=_on_device(workload, device),
+            goal=goal,
+            device=device,
+            together=self._together,
         )
         with _users_code(table.name):
             model = setting.new_model(self._experiment.studies()[0], 0)
         size = BYTES_PER_PARAMETER * max(1, _parameters(model))
         if set(self._experiment.grid.policy) != {"shuffle"}:
             size += BYTES_PER_EXAMPLE * len(workload.train)
-        self._room = max(1, _spare_bytes(device) // self._workers // size)
+        self.room = max(1, _spare_bytes(device) // self._workers // size)
         return setting
 
 

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from headrace import random
 from headrace.ensembles.features import last_layer
-from headrace.errors import InputError
+from headrace.errors import HeadraceError, InputError
 from headrace.experiments import checkpoints, store
 from headrace.experiments.engines.worker import pick_device
 from headrace.experiments.files import write_whole
@@ -46,7 +46,7 @@ from headrace.training.loop import Measurement, train
 from headrace.training.recipe import Recipe
 from headrace.training.stream import TorchStream
 from headrace.workloads import Workload
-from headrace.workloads.registry import find_function, load_workload
+from headrace.workloads.registry import describe, find_function, load_workload
 
 
 @dataclass(frozen=True)
@@ -95,6 +95,13 @@ class RunJob:
 
 
 Job = InspectJob | LabelJob | RunJob | ScoreJob | PickJob
+_DOING: dict[type, str] = {
+    InspectJob: "making an untrained model and calling it",
+    LabelJob: "reading labels",
+    RunJob: "a training run",
+    ScoreJob: "scoring",
+    PickJob: "choosing",
+}
 
 
 def checkpoint_path(folder: Path, step: int) -> Path:
@@ -118,7 +125,24 @@ class Workshop:
         self._others: dict[int, Workshop] = {}
 
     def do(self, job: Job) -> Any:
-        """Do a job; what it returns is small and can be pickled."""
+        """Do a job; what it returns is small and can be pickled.
+
+        Raises:
+            HeadraceError: What went wrong; whatever the user's model, loss, metric or data raise is an
+                `InputError` that tells its place.
+        """
+        try:
+            return self._do(job)
+        except HeadraceError:
+            raise
+        except (Exception, SystemExit) as error:
+            raise InputError(
+                f"{_DOING[type(job)]} raised {describe(error)}",
+                where=self._spec.workload.name,
+                fix="Mend the model, the loss, the metric or the data.",
+            ) from error
+
+    def _do(self, job: Job) -> Any:
         if isinstance(job, InspectJob | RunJob) and job.transfer is not None:
             return self._other(job.transfer).do(replace(job, transfer=None))
         match job:
@@ -224,7 +248,11 @@ class Workshop:
         """An untrained member, and one example."""
         inputs, _ = self._workload.train.fetch(torch.zeros(1, dtype=torch.int64))
         with random.torch_stream(self._spec.seed, "subset search", "inspection"):
-            return self._build_member().to(self._device).eval(), inputs
+            model = self._build_member()
+        if not isinstance(model, nn.Module):  # pyright: ignore[reportUnnecessaryIsInstance]
+            where = self._spec.members.build if self._spec.members else self._spec.workload.name
+            raise InputError("build must return a torch module", where=where or "", got=type(model).__name__)
+        return model.to(self._device).eval(), inputs
 
     def _num_classes(self) -> int:
         model, inputs = self._fresh()
