@@ -42,6 +42,8 @@ Errors = dict[tuple[str, int], np.ndarray]
 DRAWS = 4_000
 SHARES = (0.9, 0.95)
 """Of the accuracy of everything, that labels are counted to."""
+COLOURED = [look for look in map(mark, range(112)) if look.colour != "#000000"]
+"""Black is for random."""
 
 
 def main() -> None:
@@ -155,7 +157,8 @@ def needed(errors: Errors, examples: int) -> Rows:
             low, high = quantiles(labels[1:])
             with np.errstate(invalid="ignore"):
                 times = counts["random"] / labels
-            fewer, more = quantiles(times[1:])
+            # Infinite by infinite is unknown, and then so are the ratio's limits.
+            fewer, more = (np.nan, np.nan) if np.isnan(times).any() else quantiles(times[1:])
             rows.append(
                 {"share": share, "error": goals[0], "group": group, "labels": labels[0], "low": low}
                 | {"high": high, "times_fewer": times[0], "times_low": fewer, "times_high": more}
@@ -164,9 +167,10 @@ def needed(errors: Errors, examples: int) -> Rows:
 
 
 def quantiles(values: np.ndarray) -> tuple[float, float]:
-    """The central 95 %, as values that occur; what is unknown (infinite by infinite) counts as 1."""
-    ordered = np.sort(np.where(np.isnan(values), 1.0, values))
-    return tuple(float(ordered[round(q * (len(ordered) - 1))]) for q in (0.025, 0.975))  # pyright: ignore[reportReturnType]
+    """The central 95 %, as values that occur."""
+    ordered = np.sort(values)
+    last = len(ordered) - 1
+    return float(ordered[round(0.025 * last)]), float(ordered[round(0.975 * last)])
 
 
 def flipped(spec: SubsetSearch, folder: Path) -> Iterator[dict[str, Any]]:
@@ -239,7 +243,9 @@ def errors_picture(errors: Errors, examples: int) -> Figure:
         means = [100 * values.mean() for _, values in cells]
         bars = [100 * values.std(ddof=1) / len(values) ** 0.5 for _, values in cells]
         look = (
-            {"color": INK, "marker": "o", "linewidth": 2.6} if group == "random" else mark(place - 1).style(6)
+            {"color": INK, "marker": "o", "linewidth": 2.6}
+            if group == "random"
+            else COLOURED[place - 1].style(6)
         )
         axes.errorbar(sizes, means, bars, linewidth=look.pop("linewidth", 1.3), **look)
         handles.append(Line2D([], [], label=group, **look))
@@ -248,7 +254,7 @@ def errors_picture(errors: Errors, examples: int) -> Figure:
         handles.append(Line2D([], [], label="everything", color=FAINT, linestyle=(0, (4, 3))))
     axes.set_xscale("log", base=2)
     ticks = sorted({100 * size / examples for _, size in errors} - {100.0})
-    axes.set_xticks(ticks, [f"{tick:.3g}" for tick in ticks])
+    axes.set_xticks(ticks, [f"{round(tick, 2):g}" for tick in ticks])
     axes.minorticks_off()
     axes.set_xlabel("share of the training set, %")
     axes.set_ylabel("test error, %")
@@ -288,6 +294,13 @@ def draw(path: Path, picture: Callable[[], Figure]) -> None:
         path.write_bytes(saved(picture(), "png", title=path.stem))
 
 
+def _text(value: object) -> object:
+    """Five significant digits; nothing for what is not known."""
+    if not isinstance(value, float):
+        return value
+    return "" if np.isnan(value) else f"{value:.5g}"
+
+
 def write(path: Path, rows: Rows) -> None:
     """A CSV file of five significant digits."""
     columns = list(dict.fromkeys(key for row in rows for key in row))
@@ -295,7 +308,7 @@ def write(path: Path, rows: Rows) -> None:
         writer = csv.DictWriter(file, columns, lineterminator="\n")
         writer.writeheader()
         for row in rows:
-            writer.writerow({k: f"{v:.5g}" if isinstance(v, float) else v for k, v in row.items()})
+            writer.writerow({k: _text(v) for k, v in row.items()})
 
 
 if __name__ == "__main__":
