@@ -57,7 +57,7 @@ def main() -> None:
                 rows.append(row | {"found": found(ranked, flipped)})
     last = [row for row in rows if row["epoch"] == asked.epochs]
     summary = summarised(last)
-    write(asked.out / "epochs.csv", [{**row, "area": round(row["area"], 5)} for row in rows], drop=("found",))
+    write(asked.out / "epochs.csv", rows, drop=("found",))
     write(asked.out / "areas.csv", [{"group": row["score"], **row} for row in last], drop=("score", "epoch"))
     write(asked.out / "summary.csv", summary)
     picture(rows, summary).savefig(asked.out / "flipped.png", dpi=144)
@@ -171,7 +171,8 @@ def write(path: Path, rows: list[dict[str, Any]], drop: tuple[str, ...] = ()) ->
     with path.open("w", newline="") as file:
         writer = csv.DictWriter(file, [name for name in rows[0] if name not in drop], extrasaction="ignore")
         writer.writeheader()
-        writer.writerows(rows)
+        for row in rows:
+            writer.writerow({k: round(v, 6) if isinstance(v, float) else v for k, v in row.items()})
 
 
 def arguments() -> argparse.Namespace:

@@ -16,7 +16,7 @@ from headrace.errors import InputError
 from headrace.experiments import Experiment, runner, store
 from headrace.experiments.archive import steps_to_goal
 from headrace.experiments.bound import Judgement
-from headrace.experiments.engines.local import WorkerDied
+from headrace.experiments.engines.processes import WorkerDied
 from headrace.experiments.progress import State, progress_of
 from headrace.experiments.records import Status
 from headrace.experiments.runner import run

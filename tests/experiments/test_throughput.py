@@ -8,7 +8,8 @@ import pytest
 
 from headrace.analysis.throughput import throughput_summary
 from headrace.errors import InputError
-from headrace.experiments.engines.local import LocalEngine, cores
+from headrace.experiments.engines.local import LocalEngine
+from headrace.experiments.engines.processes import cores
 from headrace.experiments.throughput import BLOCKS, count_points, measure
 
 pytestmark = pytest.mark.usefixtures("tiny")

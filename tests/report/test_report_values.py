@@ -53,6 +53,13 @@ def test_a_fit_of_perfect_scaling_alone_has_no_line_of_its_own(picture: str) -> 
     assert module.draw((endless,), WIDE) is not None
 
 
+@pytest.mark.parametrize("picture", ["scaling", "normalised", "examples"])
+def test_a_fit_below_every_batch_size_has_no_scale_to_divide_by(picture: str) -> None:
+    flat = replace(CURVE, fit=Fit(steps_min=400.0, critical_batch_size=0.0))
+    module = import_module(f"headrace.report.pictures.{picture}")
+    assert module.draw((flat,), WIDE) is not None
+
+
 def test_an_interval_that_is_open_above_has_no_upper_end() -> None:
     assert CURVE.points[1].interval == (500, math.inf)
 

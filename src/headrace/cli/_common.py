@@ -13,6 +13,9 @@ from cyclopts import Parameter
 
 Json = Annotated[bool, Parameter(name="--json", negative="", help="Print one JSON object and nothing else.")]
 
+INTERRUPTED = 130
+"""The exit code of a command that was interrupted."""
+
 _PIPE_WIDTH = 240
 
 

@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from cyclopts import App, CycloptsError
 
 from headrace import __version__
-from headrace.cli import archive, data, experiments, recommend, subsets, tables
+from headrace.cli import archive, data, experiments, noise, recommend, subsets, tables
+from headrace.cli._common import INTERRUPTED
 from headrace.errors import HeadraceError, InputError
 
 INPUT_ERROR = 2
-INTERRUPTED = 130
 
 app = App(
     name="headrace",
@@ -34,6 +34,7 @@ app.command(tables.fit)
 app.command(tables.compare)
 app.command(recommend.throughput)
 app.command(recommend.recommend)
+app.command(noise.noise)
 app.command(data.app)
 app.command(archive.app)
 

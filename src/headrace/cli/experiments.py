@@ -96,11 +96,19 @@ def report(directory: Path, *, json: Json = False) -> int:
 
 def _run(file: Path, experiment: Experiment, directory: Path, *, processes: int | None, json: bool) -> int:
     from headrace.experiments.bar import Bar
+    from headrace.experiments.engines import torchrun
     from headrace.experiments.live import LiveFile
     from headrace.experiments.runner import run as run_experiment
 
     if processes is not None and processes < 1:
         raise InputError("must be at least 1", where="--processes", got=processes)
+    if processes is not None and torchrun.active():
+        raise InputError(
+            "has no effect under torchrun", where="--processes", got=processes, fix="Leave it out."
+        )
+    if torchrun.rank() > 0:
+        torchrun.follow(experiment)
+        return 0
     with _named(file, directory), LiveFile(directory) as live, Bar() as bar:
 
         def show(state: State) -> None:

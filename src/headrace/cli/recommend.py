@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from headrace.cli._common import Json, counting, print_json, print_table
+from headrace.cli._common import INTERRUPTED, Json, counting, print_json, print_table
 
 if TYPE_CHECKING:
     from headrace.analysis.advice import Advice
@@ -37,8 +38,12 @@ def throughput(
 
     asked = Experiment.from_toml(experiment)
     counts = workers or machine_workers(asked.training.device)
-    with counting(count_points(asked, counts)) as say:
-        measured = measure(asked, workers=counts, seconds=seconds, progress=say)
+    try:
+        with counting(count_points(asked, counts)) as say:
+            measured = measure(asked, workers=counts, seconds=seconds, progress=say)
+    except KeyboardInterrupt:
+        print("headrace: interrupted; nothing was written, the same command begins again", file=sys.stderr)
+        return INTERRUPTED
     path = write(out if out is not None else Path("runs") / experiment.stem, measured)
     summary = throughput_summary(measured)
     if json:

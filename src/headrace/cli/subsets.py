@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,11 +37,14 @@ def subset(
     from headrace.experiments.subsets.search import SubsetSearch
 
     folder = out if out is not None else Path("runs") / search.stem
+    first = os.environ.get("RANK", "0") == "0"
     spec = SubsetSearch.from_toml(search)
-    with _Line() as line:
+    with _Line(shown=first) as line:
         outcome = search_subset(
             spec, folder, processes=processes, answers=answers, announce=_announce, progress=line
         )
+    if not first:
+        return 0
     results = write(outcome)
     with working("writing the report"):
         from headrace.report import write_search_report
@@ -67,10 +71,14 @@ def report_search(directory: Path, *, json: bool) -> int:
     return 0
 
 
-def _announce(costs: tuple[Cost, ...]) -> None:
-    """What will be done at most: shared work is counted in every group."""
+def _announce(costs: tuple[Cost, ...], held: int) -> None:
+    """What will be done at most (shared work is counted in every group), and in what memory."""
     trained, scored = sum(c.examples_trained for c in costs), sum(c.examples_scored for c in costs)
-    print(f"At most {trained:,} examples to train on and {scored:,} to score.", file=sys.stderr)
+    print(
+        f"At most {trained:,} examples to train on and {scored:,} to score; scoring and choosing take up to "
+        f"{held / 1e6:,.0f} MB in each process, beside the data.",
+        file=sys.stderr,
+    )
 
 
 def _print(outcome: Outcome, results: dict[str, Any], page: Path) -> None:
@@ -95,12 +103,14 @@ def _print(outcome: Outcome, results: dict[str, Any], page: Path) -> None:
 class _Line:
     """What is being done and how far it is, on standard error, where that is a terminal."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, shown: bool) -> None:
         from rich.console import Console
         from rich.progress import Progress
 
         console = Console(file=sys.stderr)
-        self._progress = Progress(console=console, transient=True, disable=not sys.stderr.isatty())
+        self._progress = Progress(
+            console=console, transient=True, disable=not (shown and sys.stderr.isatty())
+        )
         self._tasks: dict[str, Any] = {}
 
     def __enter__(self) -> _Line:

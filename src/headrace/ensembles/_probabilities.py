@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from headrace.errors import InputError
@@ -56,6 +56,15 @@ def winners(probabilities: Float[Tensor, "batch classes"]) -> Int64[Tensor, " ba
     return torch.from_numpy(values.numpy().argmax(1)) if values.device.type == "cpu" else values.argmax(1)
 
 
+def equal(
+    first: Float[Tensor, "batch classes"], second: Float[Tensor, "batch classes"]
+) -> Bool[Tensor, "batch classes"]:
+    """Where two arrays are equal; on the host by NumPy, like `log`, for the types that it has."""
+    if first.device.type != "cpu" or first.dtype == torch.bfloat16:
+        return first == second
+    return torch.from_numpy(np.equal(first.numpy(), second.numpy()))
+
+
 def entropies(probabilities: Float[Tensor, "batch classes"]) -> Float[Tensor, " batch"]:
     """H(p) = -sum_c p_c ln p_c in nats, of each row; 0 ln 0 = 0."""
     return _entropies(probabilities)[0]
@@ -71,7 +80,7 @@ def _entropies(probabilities: Float[Tensor, "batch classes"]) -> tuple[Float[Ten
     products = log(probabilities).mul_(probabilities)
     sums = row_sums(products)
     # 0 ln 0 came out as NaN; mending it only where there is a zero spares the others a pass.
-    odd = bool(sums.isnan().any())
+    odd = bool(sums.max().isnan())
     return -(row_sums(products.nan_to_num_(nan=0.0)) if odd else sums), odd
 
 
@@ -121,7 +130,8 @@ def checked_entropies(
         result, odd = _entropies(values)
         # The logarithm of a negative number is NaN: only where there was one need all be looked at.
         positive = not odd or bool(values.min() >= 0)
-        good = positive and bool(row_sums(values).sub_(1).abs_().max() <= tolerance)
+        low, high = (float(bound) for bound in row_sums(values).aminmax())
+        good = positive and low >= 1 - tolerance and high <= 1 + tolerance
     if not good:
         _raise_first_bad(values, tolerance, first=first, where=where, multilabel=multilabel)
     return result

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from headrace.ensembles._probabilities import winners
+from headrace.ensembles._probabilities import equal, winners
 
 _COUNT_DTYPES = (torch.uint8, torch.int16, torch.int32)
 _EMPTY = -1
@@ -33,7 +33,7 @@ def one_hot_votes(probabilities: Float[Tensor, "batch classes"]) -> Bool[Tensor,
 
     Comparing with the maximum is the fastest way for few classes; ties are rare and mended.
     """
-    votes = probabilities == probabilities.amax(1, keepdim=True)
+    votes = equal(probabilities, probabilities.amax(1, keepdim=True).expand_as(probabilities).contiguous())
     if int(votes.count_nonzero()) > len(votes):
         votes = torch.zeros_like(votes).scatter_(1, winners(probabilities)[:, None], value=True)
     return votes

@@ -3,11 +3,15 @@
 On the host a history's arithmetic runs in NumPy on the tensors' memory while a batch is small, since
 a NumPy call costs a third of torch's; large batches, and all on a device, run in torch. The two
 libraries agree on operators, on indexing by arrays, and on the functions that are used here.
+
+After a training step the caches hold the step's, so a small batch costs what its code costs to fetch, five
+times what it costs again and again. Here and where these are used, NumPy is therefore entered by few
+functions, the ones written in C: `ufunc.reduce` and not `sum`, which goes through Python.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -34,11 +38,33 @@ def alike(array: Array, *tensors: torch.Tensor | None) -> tuple[Array, ...]:
     return tuple(None if tensor is None else tensor.numpy() for tensor in tensors)
 
 
-def positions(array: Array) -> Array:
-    """0, 1, .. for each row of an array, as int64, where the array lives."""
+def positions(array: Array, dtype: Literal["int32", "int64"] = "int64") -> Array:
+    """0, 1, .. for each row of an array, where the array lives."""
     if isinstance(array, np.ndarray):
-        return np.arange(len(array))
-    return torch.arange(len(array), device=array.device)
+        return np.arange(len(array), dtype=dtype)
+    return torch.arange(len(array), dtype=getattr(torch, dtype), device=array.device)
+
+
+def highest(rows: Array) -> Array:
+    """The largest of each column."""
+    return np.maximum.reduce(rows, 0) if isinstance(rows, np.ndarray) else rows.amax(0)
+
+
+def total(rows: Array) -> Array:
+    """The sum of each column."""
+    return np.add.reduce(rows, 0) if isinstance(rows, np.ndarray) else rows.sum(0)
+
+
+def stacked(rows: tuple[Array, ...]) -> Array:
+    """Rows of one length as one array, in the type of the first."""
+    if isinstance(rows[0], np.ndarray):
+        return np.array(rows, rows[0].dtype)
+    return torch.stack([row.to(rows[0].dtype) for row in rows])
+
+
+def differ(first: Array, second: Array) -> bool:
+    """Whether two NumPy arrays of one type and shape hold different bytes."""
+    return first.tobytes() != second.tobytes()
 
 
 def upright(rows: Array) -> Array:
@@ -48,7 +74,7 @@ def upright(rows: Array) -> Array:
     or of a handful of columns, costs far more than one as long as the batch.
     """
     if isinstance(rows, np.ndarray) and rows.shape[1] <= FEW:
-        return np.ascontiguousarray(rows.T)
+        return rows.T.copy()
     return rows.T
 
 

@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from headrace.examples._base import SPARE
-from headrace.examples.arrays import Array, alike, gathered, summed
+from headrace.examples.arrays import Array, alike, differ, gathered, summed
 from headrace.examples.moments import Layout, advanced, increments, merged, slots
 from headrace.examples.observations import Quantity
 from headrace.examples.parts import united
@@ -56,7 +56,7 @@ class GrowingTable:
         slot, position = slots(scratch, index)
         terms, last = increments(rows, values, self.layout), values[self.layout.last]
         # Looking for duplicates is free on the host; a device would be waited for, so there all are summed.
-        if not isinstance(slot, np.ndarray) or (slot != position).any():
+        if not isinstance(slot, np.ndarray) or differ(slot, position):
             terms, last = summed(slot, terms), last[:, slot]
         table[index] = advanced(rows, terms, last, fading, self.layout).T
 

@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from headrace.errors import InputError
-from headrace.examples.arrays import SMALL, Array
+from headrace.examples.arrays import SMALL, Array, highest
 
 _INTEGERS = (torch.int64, torch.int32, torch.int16, torch.uint8, torch.int8)
 
@@ -130,7 +130,7 @@ class Guard:
 
 def _within(name: str, given: Int[np.ndarray, " batch"], end: int) -> None:
     """Raise unless all lie in 0 .. end - 1; one pass, since negative numbers are large without their sign."""
-    if len(given) and given.view(np.uint64).max() >= end:
+    if len(given) and highest(given.view(np.uint64)) >= end:
         raise InputError(
             f"out of range, {end} are known",
             where=name,

@@ -14,6 +14,7 @@ an example fades that example's past once, then adds its occurrences with weight
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -41,7 +42,7 @@ class Layout:
         """Whether predictions are kept, not only losses."""
         return "correct" in self.quantities
 
-    @property
+    @cached_property
     def sizes(self) -> tuple[int, int, int, int]:
         """The widths of the four blocks: sums, second moments, means, last values."""
         return (4, 2, len(self.quantities), 2) if self.predictions else (3, 1, 1, 1)
@@ -51,7 +52,7 @@ class Layout:
         """How many float32 numbers a row holds."""
         return sum(self.sizes)
 
-    @property
+    @cached_property
     def last(self) -> slice:
         """Which quantities' last values are kept: loss and correct, or loss."""
         return slice(1, 3) if self.predictions else slice(0, 1)
@@ -62,6 +63,7 @@ class Layout:
         kept = [decay, decay * decay, 1.0, decay][:sums] + [decay] * seconds
         return np.array(kept, dtype=np.float32)[:, None]
 
+    @cached_property
     def means(self) -> slice:
         """The columns of the means."""
         start = self.sizes[0] + self.sizes[1]
@@ -76,11 +78,11 @@ def increments(
     A transition is counted where the example was correct the last time before this batch and is
     wrong here; so several occurrences in one batch are each compared with the state before it.
     """
-    xp = namespace(values)
-    deviations = values - rows[layout.means()]
+    deviations = values - rows[layout.means]
     varying = deviations[: layout.sizes[1]]
+    ones = rows[:3] > -1.0
     lost = [rows[-1:] > values[2:3]] if layout.predictions else []
-    return xp.concatenate([xp.ones_like(rows[:3]), *lost, varying * varying, deviations])
+    return namespace(values).concatenate([ones, *lost, varying * varying, deviations])
 
 
 def advanced(
@@ -105,7 +107,7 @@ def advanced(
     new = terms[:head] + (old if fading is None else old * fading)
     step = deviations / new[0]
     new[sums:] -= deviations[:seconds] * step[:seconds]
-    return namespace(rows).concatenate([new, rows[layout.means()] + step, last])
+    return namespace(rows).concatenate([new, rows[layout.means] + step, last])
 
 
 def merged(
@@ -120,11 +122,11 @@ def merged(
     varying = slice(sums, sums + seconds)
     total = first[:sums] + second[:sums]
     share = second[0] / xp.where(total[0] > 0, total[0], 1.0)
-    difference = second[layout.means()] - first[layout.means()]
+    difference = second[layout.means] - first[layout.means]
     between = difference[:seconds] * difference[:seconds] * (first[0] * share)
     last = xp.where(second[2] > 0, second[-lasts:], first[-lasts:])
     spread = first[varying] + second[varying] + between
-    return xp.concatenate([total, spread, first[layout.means()] + difference * share, last])
+    return xp.concatenate([total, spread, first[layout.means] + difference * share, last])
 
 
 def slots(
@@ -139,10 +141,10 @@ def slots(
     Returns:
         The slots, and the plain positions: they are equal where no example occurs twice.
     """
-    position = positions(index)
+    position = positions(index, "int32")
     if isinstance(scratch, np.ndarray):
         scratch[index] = position
     else:
         # Which of several assignments stays is left open on a device; the largest position is the last.
-        scratch.scatter_reduce_(0, index, position.int(), "amax", include_self=False)
+        scratch.scatter_reduce_(0, index, position, "amax", include_self=False)
     return scratch[index], position

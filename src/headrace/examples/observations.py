@@ -15,7 +15,7 @@ from typing import Literal, get_args
 
 from jaxtyping import Float, Int
 
-from headrace.examples.arrays import Array, namespace, positions, upright
+from headrace.examples.arrays import Array, highest, namespace, positions, stacked, total, upright
 
 Quantity = Literal["probability", "loss", "correct", "margin", "el2n"]
 """What is observed of an example; the order of the rows of `observe`."""
@@ -41,16 +41,15 @@ def observe(
     """
     xp, place = namespace(logits), positions(logits)
     by_class = upright(logits)
-    shifted = by_class - xp.amax(by_class, 0)
+    shifted = by_class - highest(by_class)
     residual = xp.exp(shifted)
-    total = residual.sum(0)
-    residual /= total
+    sums = total(residual)
+    residual /= sums
     own, probability = shifted[targets, place], residual[targets, place]
     # One of the two is the highest logit, which was shifted to 0: so the difference is rounded once.
     shifted[targets, place] = -xp.inf
-    margin = own - xp.amax(shifted, 0)
+    margin = own - highest(shifted)
     # Subtracted before it is squared: near certainty the squares alone would cancel.
     residual[targets, place] = probability - 1.0
-    el2n = xp.sqrt((residual * residual).sum(0))
-    rows = (probability, xp.log(total) - own, margin > 0, margin, el2n)
-    return xp.concatenate([row[None] for row in rows])
+    el2n = xp.sqrt(total(residual * residual))
+    return stacked((probability, xp.log(sums) - own, margin > 0, margin, el2n))

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ValidationError
 
 from headrace.errors import InputError
+from headrace.experiments.checkpoints import shares
 from headrace.experiments.policy_checks import policy_errors
 from headrace.experiments.space import INTEGERS, Choices, Entry, Range
 from headrace.experiments.subsets.names import is_built_in, is_file
@@ -177,6 +179,9 @@ def _domain_errors(where: str, name: str, entry: Entry) -> Iterator[InputError]:
 
 def _training_errors(experiment: Experiment) -> Iterator[InputError]:
     search, limit = experiment.search, experiment.search.limit
+    taken = experiment.training.checkpoints
+    if taken is not None and any(a >= b for a, b in pairwise(shares(taken))):
+        yield InputError("must rise", where="training.checkpoints", got=list(shares(taken)))
     if limit < search.trials:
         yield InputError(f"must be at least trials = {search.trials}", where="search.max_trials", got=limit)
     microbatch = experiment.training.microbatch

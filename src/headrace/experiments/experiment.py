@@ -13,6 +13,7 @@ from pydantic import ConfigDict, Field, ValidationError, field_validator, model_
 from headrace.errors import InputErrors
 from headrace.experiments import toml
 from headrace.experiments.bound import interval_rank
+from headrace.experiments.checkpoints import Schedule
 from headrace.experiments.checks import cross_checks, input_errors
 from headrace.experiments.records import FULL, Configuration, Hyperparameters, Record, StudyKey
 from headrace.experiments.space import INTEGERS, POLICY, AnyEntry, Choices, Entry, Range, Setting, draw
@@ -141,6 +142,8 @@ class Training(Table):
         microbatch: The most examples in one forward pass; larger batches are accumulated. None: no limit.
         stop: "bound" stops a trial that can no longer change the result, "budget" trains on.
         device: "auto", "cpu", "cuda" or "mps".
+        checkpoints: When a trial's weights are kept: so many times, spread over the second half of the
+            budget, or after these shares of it; and where it ends at the goal. None: never.
     """
 
     schedule: Literal["constant", "linear", "cosine"] = "constant"
@@ -149,6 +152,7 @@ class Training(Table):
     microbatch: int | None = Field(default=None, ge=1)
     stop: Literal["bound", "budget"] = "bound"
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    checkpoints: Schedule | None = None
 
 
 class ReportTable(Table):
@@ -173,6 +177,7 @@ class Experiment(Table):
         training: How each is trained.
         subsets: Name of a subset in the grid -> its file. A path in the grid is its own name. Where the files
             lie is no part of what the experiment is: the workload's facts hold their checksums.
+        report: What the report shall show; no part of what the experiment is either.
 
     Raises:
         InputErrors: The tables do not go together (from any constructor).

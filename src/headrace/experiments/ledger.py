@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from headrace.experiments import checkpoints
 from headrace.experiments.engines.messages import Report, Row
 from headrace.experiments.records import TrialRecord
 from headrace.experiments.store import schema, write_trials
@@ -42,6 +43,8 @@ class Ledger:
     def note(self, report: Report) -> None:
         """Take in what a task has brought; store it where the trial is settled, or much is at risk."""
         record = report.record
+        for step, content in report.checkpoints:
+            checkpoints.write(self._directory, record.study, record.trial, step, content)
         key = (record.study, record.trial)
         entry = self._open.setdefault(key, Entry(record=record))
         before = entry.record.seconds if report.start else 0.0

@@ -6,8 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from headrace.experiments import lock, store
-from headrace.experiments.engines.local import LocalEngine, cores
+from headrace.experiments.engines import torchrun
+from headrace.experiments.engines.local import LocalEngine
 from headrace.experiments.engines.messages import Inspection, Report
+from headrace.experiments.engines.processes import cores
+from headrace.experiments.engines.torchrun import TorchrunEngine
 from headrace.experiments.experiment import Experiment
 from headrace.experiments.ledger import Ledger
 from headrace.experiments.portraits.store import missing, write_portrait
@@ -29,6 +32,8 @@ def run(
     progress: Progress | None = None,
 ) -> StoredExperiment:
     """Run an experiment, or go on with it, until every study is decided and the portraits are made.
+
+    Under torchrun this is called in rank 0, and `engines.torchrun.follow` in the others.
 
     What is stored depends on no interruption and on no number of processes, but for trials that were
     trained a little further than was needed, which analysis leaves out.
@@ -55,6 +60,8 @@ def run(
             check_files(experiment, stored.facts)
         if stored.facts is None or not Schedule(_races(stored)).finished or missing(stored):
             _train(stored, processes, progress)
+        elif torchrun.active():
+            TorchrunEngine(experiment).close()
         return store.load(directory)
 
 
@@ -77,8 +84,11 @@ def _train(stored: StoredExperiment, processes: int | None, progress: Progress |
             write_portrait(stored.directory, portrait, table)
 
 
-def _start(experiment: Experiment, processes: int | None) -> tuple[LocalEngine, Inspection]:
+def _start(experiment: Experiment, processes: int | None) -> tuple[LocalEngine | TorchrunEngine, Inspection]:
     """Start the workers; on GPUs, where so many would not fit, start again with fewer."""
+    if torchrun.active():
+        together = TorchrunEngine(experiment)
+        return together, together.inspect()
     engine = LocalEngine(experiment, processes or cores())
     try:
         inspection = engine.inspect()
@@ -115,7 +125,7 @@ class _Run:
     """One run: tasks go out to idle workers, reports come in, until nothing is left to train."""
 
     schedule: Schedule
-    engine: LocalEngine
+    engine: LocalEngine | TorchrunEngine
     ledger: Ledger
     watch: Watch
     metric: str

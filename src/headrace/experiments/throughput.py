@@ -85,7 +85,7 @@ def machine_workers(device: str) -> tuple[int, ...]:
     """
     import torch
 
-    from headrace.experiments.engines.local import cores
+    from headrace.experiments.engines.processes import cores
 
     gpu = device == "cuda" or (device == "auto" and torch.cuda.is_available())
     most = torch.cuda.device_count() if gpu else 1 if device == "mps" else cores()

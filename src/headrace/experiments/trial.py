@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from headrace import random
+from headrace.experiments import checkpoints
 from headrace.experiments.experiment import Experiment
 from headrace.experiments.feeding import Feed, feed
 from headrace.experiments.holdout import Holdout, holdout_losses
@@ -25,7 +26,7 @@ from headrace.training.divergence import diverged
 from headrace.training.evaluation import Evaluator, evaluator
 from headrace.training.gradients import Record
 from headrace.training.loop import Measurement, train
-from headrace.training.parallel import VirtualWorld, worker_stream
+from headrace.training.parallel import ProcessWorld, VirtualWorld, World, worker_stream
 from headrace.training.recipe import Recipe
 from headrace.training.stream import TorchStream
 from headrace.workloads import Workload
@@ -52,6 +53,7 @@ class Setting:
         goal: The validation metric to get strictly below.
         device: Where models are trained.
         weights: What a subset's examples' losses are multiplied by, mean 1, on `device` [part]; None: all 1.
+        together: Whether the workers are the processes of `torch.distributed`, and not played by this one.
     """
 
     experiment: Experiment
@@ -59,6 +61,7 @@ class Setting:
     goal: float
     device: torch.device
     weights: Tensor | None = None
+    together: bool = False
     _parts: dict[str, Setting] = field(default_factory=dict, repr=False, compare=False)
 
     def on(self, subset: str) -> Setting:
@@ -93,6 +96,16 @@ class Setting:
             worker_stream(seed, *path, "training", worker=worker, workers=workers, device=self.device)
             for worker in range(workers)
         ]
+
+    def world(self, streams: list[TorchStream]) -> World | None:
+        """The workers of these streams, or None for one."""
+        if len(streams) == 1:
+            return None
+        if not self.together:
+            return VirtualWorld(len(streams), streams)
+        import torch.distributed as dist
+
+        return ProcessWorld(streams[dist.get_rank()])
 
     @cached_property
     def holdout(self) -> Holdout:
@@ -152,7 +165,7 @@ def begin(
         evaluate=evaluate,
         microbatch=experiment.training.microbatch,
         stream=streams[0] if len(streams) == 1 else None,
-        world=VirtualWorld(len(streams), streams) if len(streams) > 1 else None,
+        world=setting.world(streams),
     )
 
 
@@ -164,12 +177,18 @@ class RunningTrial:
         setting: What it shares with other trials.
         study: Its study.
         trial: Its index.
+
+    Attributes:
+        rows: Its measurements.
+        checkpoints: (step, content of a safetensors file); whoever stores them may take them away.
+        settled: Whether there is nothing left to train.
     """
 
     setting: Setting
     study: StudyKey
     trial: int
     rows: list[Row] = field(default_factory=list)
+    checkpoints: list[tuple[int, bytes]] = field(default_factory=list)
     settled: bool = False
     _reached: int | None = None
     _diverged: int | None = None
@@ -183,6 +202,8 @@ class RunningTrial:
         self._budget = experiment.budget_steps(self.study, len(self.setting.workload.train))
         self._steps = experiment.evaluation_steps(self._budget)
         self._hyperparameters = experiment.hyperparameters(self.study, self.trial)
+        schedule = experiment.training.checkpoints
+        self._kept = None if schedule is None else checkpoints.steps(schedule, self._steps)
         self._feed: Feed | None = None
         self._measurements: Iterator[Measurement] | None = None
         self._model: nn.Module | None = None
@@ -271,6 +292,8 @@ class RunningTrial:
             self.settled = True
             if self.setting.stops_at_goal and self._model is not None:
                 row |= self.setting.evaluator("test")(self._model) if workload.test is not None else {}
+        if self._kept is not None and (measurement.step in self._kept or self.settled) and self._model:
+            self.checkpoints.append((measurement.step, checkpoints.packed(self._model)))
 
     def _taken(self, measurement: Measurement) -> Row:
         """The examples that it took up to a measurement, with those that prepared the policy."""

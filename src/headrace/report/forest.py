@@ -10,7 +10,7 @@ from headrace.analysis.comparison import Comparison, GroupResult, Verdict
 from headrace.errors import InputError
 from headrace.experiments.files import write_whole
 from headrace.report.canvas import Canvas
-from headrace.report.render import FORMATS, saved
+from headrace.report.render import FORMATS, Format, saved
 from headrace.report.style import FAINT, INK, Mark, styled
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def write_forest(path: Path, comparison: Comparison, metric: str) -> None:
     Raises:
         InputError: Another suffix, or a folder that does not exist.
     """
-    form = next((form for form in FORMATS if path.suffix == f".{form}"), None)
+    form: Format | None = next((form for form in FORMATS if path.suffix == f".{form}"), None)
     if form is None:
         raise InputError(
             f"a figure's name ends in {', '.join(f'.{form}' for form in FORMATS)}",

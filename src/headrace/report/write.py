@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from headrace.experiments.files import write_whole
 from headrace.report.figures import Absent, Picture, figures, portrait_figures
 from headrace.report.frame import Provenance, Shown
+from headrace.report.noise_course import noise_course
 from headrace.report.numbers import whole
 from headrace.report.page import page, portrait_part
 from headrace.report.recommended import recommended
@@ -46,7 +47,12 @@ def write_report(
     metric = str(analysis.results.get("goal_metric", "validation/error")).removeprefix("validation/")
     found = curves(analysis)
     advice = recommended(directory)
-    drawable = [*([advice.figure] if advice else []), *figures(analysis, found, metric=metric)]
+    noise = noise_course(directory, analysis.results)
+    drawable = [
+        *([advice.figure] if advice else []),
+        *figures(analysis, found, metric=metric),
+        *([noise] if noise else []),
+    ]
     shown = draw_all(drawable, directory, formats)
     first = 1 + sum(isinstance(figure, Shown) for figure in shown)
     about = draw_all(portrait_figures(analysis.portraits), directory, formats, first=first)
@@ -70,6 +76,21 @@ def draw_all(
         else:
             shown.append(figure)
     return shown
+
+
+def write_figure(figure: Picture, directory: Path, *, formats: Sequence[Format] = ("svg", "png")) -> Path:
+    """Write one figure as `figures/NAME` in these formats and as CSV, without the page.
+
+    Args:
+        figure: What is drawn.
+        directory: The folder of the run.
+        formats: The formats.
+
+    Returns:
+        The path of the first format's file.
+    """
+    _drawn(figure, 1, directory, formats)
+    return directory / "figures" / f"{figure.name}.{formats[0]}"
 
 
 def _drawn(figure: Picture, number: int, directory: Path, formats: Sequence[Format]) -> Shown:

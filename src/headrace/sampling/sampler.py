@@ -15,9 +15,10 @@ from torch.utils.data import Sampler
 from headrace.errors import InputError
 from headrace.sampling.batches import Batch
 from headrace.sampling.choosing import Choosing
+from headrace.sampling.given import per_example, source
 from headrace.sampling.pieces import Piece, joined
 from headrace.sampling.plan import Chosen, Known, Plan, Planner
-from headrace.sampling.planning import Draw, EveryExample, GivenWeights, Planning, WeightSource
+from headrace.sampling.planning import Draw, Planning, WeightSource
 from headrace.sampling.split import Last, check_dealing, check_split, cut
 from headrace.sampling.walks import Batches, Singles
 
@@ -77,14 +78,14 @@ class ExampleSampler(Sampler[Any]):
         labels: npt.ArrayLike | None = None,
         label_window: Any = None,
     ) -> None:
-        self.num_examples, self.policy = _source(examples, policy, draw)
+        self.num_examples, self.policy = source(examples, policy, draw)
         known = Known(
             num_examples=self.num_examples,
             history=history,
             label_window=label_window,
-            holdout_losses=_per_example(holdout_losses, self.num_examples, "holdout_losses", np.float64),
+            holdout_losses=per_example(holdout_losses, self.num_examples, "holdout_losses", np.float64),
         )
-        classes = _per_example(labels, self.num_examples, "labels", np.int64)
+        classes = per_example(labels, self.num_examples, "labels", np.int64)
         self.workers = world_size if workers is None else workers
         self._planning = Planning(
             self.policy,
@@ -380,32 +381,3 @@ class ExampleSampler(Sampler[Any]):
             raise InputError("must be 'short', 'drop' or 'even'", where="last", got=self.last)
         length = self._planning.length(0)
         check_split(length, self.batch_size, self.last, self.world_size)
-
-
-def _source(examples: int | WeightSource, policy: Planner | None, draw: Draw) -> tuple[int, Planner]:
-    """The number of examples and what plans, from a number or a source of weights."""
-    if isinstance(examples, int | np.integer):
-        if examples < 1:
-            raise InputError("there must be at least one example", where="examples", got=int(examples))
-        if draw != "independent":
-            raise InputError("has no effect without weights", where="draw", got=draw)
-        return int(examples), EveryExample() if policy is None else policy
-    if policy is not None:
-        raise InputError(
-            "weights and a policy were given, but only one can decide",
-            where="ExampleSampler",
-            fix="Give the number of examples and the policy, or the weights alone.",
-        )
-    given = GivenWeights(examples, draw)
-    return len(given.weights()), given
-
-
-def _per_example(given: npt.ArrayLike | None, count: int, where: str, kind: type) -> np.ndarray | None:
-    if given is None:
-        return None
-    values = np.asarray(given, dtype=kind)
-    if values.shape != (count,):
-        raise InputError(f"must be one number for each of {count} examples", where=where, got=values.shape)
-    if not np.isfinite(values).all():
-        raise InputError("must be finite", where=where, got=float(values[~np.isfinite(values)][0]))
-    return values

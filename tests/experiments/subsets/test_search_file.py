@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from headrace.ensembles.acquisition import FUNCTIONS
-from headrace.errors import InputErrors
-from headrace.experiments.subsets.rounds import Facts, check_ready, plan
+from headrace.errors import InputError, InputErrors
+from headrace.experiments.subsets.readiness import check_memory, check_ready
+from headrace.experiments.subsets.rounds import Facts, plan
 from headrace.experiments.subsets.search import SubsetSearch
 from headrace.experiments.subsets.search_checks import ACQUISITIONS
 
@@ -107,3 +108,18 @@ def test_the_cost_is_reckoned_from_the_file(table: Callable[..., dict[str, Any]]
     assert (first.size, first.examples_trained, first.examples_scored) == (30, 2 * 15 * 8, 4 * 240)
     assert (second.size, second.examples_trained, second.examples_scored) == (60, 2 * 30 * 8, 4 * 240)
     assert (last.size, last.examples_trained, last.examples_scored) == (120, 0, 0)
+
+
+def test_what_does_not_fit_into_memory_is_refused_with_what_would(
+    table: Callable[..., dict[str, Any]],
+) -> None:
+    spec = SubsetSearch.from_dict(table({"search.select": {"name": "k_center"}}))
+    facts = FACTS.model_copy(update={"examples": 1_000_000, "features": 1000, "scoring_bytes": 10})
+    # Two float32 copies of the features and four float64 numbers for each two classes.
+    needed = 1_000_000 * (8 * 1000 + 16 * 3)
+    check_memory(spec, facts, 4, 4 * needed)
+    with pytest.raises(
+        InputError, match=r"up to 8.05 GB in each of 4 processes, .* Run with --processes 3\."
+    ):
+        check_memory(spec, facts, 4, 4 * needed - 1)
+    check_memory(spec, FACTS.model_copy(update={"scoring_bytes": 10}), 4, 40_000)

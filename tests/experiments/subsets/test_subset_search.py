@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 from headrace.analysis.subset_search import write
 from headrace.ensembles import EnsembleStatistics, acquisition
 from headrace.errors import InputError, InputErrors
-from headrace.experiments.subsets import Subset, SubsetSearch, jobs, search_subset
+from headrace.experiments.subsets import Subset, SubsetSearch, scoring, search_subset
 from headrace.experiments.subsets.jobs import RunJob, Workshop, checkpoint_path
 from headrace.experiments.subsets.outcome import Outcome
 from headrace.random import torch_stream
@@ -95,7 +95,7 @@ def test_a_killed_search_goes_on_to_the_same_subset(spec: Spec, tmp_path: Path, 
 def test_a_scoring_goes_on_with_the_members_that_are_missing(
     spec: Spec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(jobs, "MEMBERS_AT_ONCE", 1)
+    monkeypatch.setattr(scoring, "MEMBERS_AT_ONCE", 1)
     asked = spec({"search.sizes": [0.25, 0.5]})
     write(run(asked, tmp_path / "undisturbed"))
     save, added = EnsembleStatistics.save, EnsembleStatistics.add_member

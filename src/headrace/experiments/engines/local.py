@@ -1,41 +1,22 @@
 """The local engine: one process per core, one thread each, on the standard library's process pools.
 
 Each worker is a pool of one process, so that a suspended trial can be resumed by the worker that keeps it.
-Workers are started afresh (spawn), for torch and CUDA do not survive a fork. They hold one end of a pipe;
-when this process ends, however it ends, the pipe closes and so do they.
 """
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import signal
-import threading
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, FIRST_EXCEPTION, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from ctypes import c_int64
 from types import TracebackType
 from typing import Any, Self
 
-from headrace.errors import HeadraceError
 from headrace.experiments.engines import worker
 from headrace.experiments.engines.messages import Inspection, Report, Task
+from headrace.experiments.engines.processes import Lifeline, result_of, worker_environment
 from headrace.experiments.experiment import Experiment
 from headrace.experiments.portraits.choice import Sitting
 from headrace.experiments.portraits.records import Portrait
-
-ONE_THREAD = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
-
-
-class WorkerDied(HeadraceError):
-    """A worker process ended without having been asked to."""
-
-
-def cores() -> int:
-    """The cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class LocalEngine:
@@ -48,17 +29,11 @@ class LocalEngine:
 
     def __init__(self, experiment: Experiment, processes: int) -> None:
         self.processes = processes
-        context = multiprocessing.get_context("spawn")
-        self._reader, self._writer = context.Pipe(duplex=False)
-        self._bounds = context.RawArray(c_int64, len(experiment.studies()))
+        self._lifeline = Lifeline()
+        self._bounds = self._lifeline.context.RawArray(c_int64, len(experiment.studies()))
         text = experiment.model_dump_json()
         self._pools = [
-            ProcessPoolExecutor(
-                max_workers=1,
-                mp_context=context,
-                initializer=worker.start,
-                initargs=(text, rank, processes, self._bounds, self._reader),
-            )
+            self._lifeline.workers(1, worker.start, text, rank, processes, self._bounds)
             for rank in range(processes)
         ]
         self._running: dict[Future[Report], int] = {}
@@ -73,8 +48,7 @@ class LocalEngine:
 
     def close(self) -> None:
         """End the workers at once, whatever they do."""
-        self._writer.close()
-        self._reader.close()
+        self._lifeline.cut()
         for pool in self._pools:
             pool.shutdown(wait=True, cancel_futures=True)
 
@@ -85,7 +59,7 @@ class LocalEngine:
             InputError: The workload cannot be loaded, or the device is not there.
             WorkerDied: The worker process died.
         """
-        with _worker_environment():
+        with worker_environment():
             started = [pool.submit(worker.call, "inspect") for pool in self._pools]
         return self._result(started[0])
 
@@ -100,7 +74,7 @@ class LocalEngine:
             InputError: A worker raised it; the others may still wait, so the engine is to be closed.
             WorkerDied: A worker process died.
         """
-        with _worker_environment():
+        with worker_environment():
             running = [pool.submit(worker.call, "apply", function, *arguments) for pool in self._pools]
         done, _ = wait(running, return_when=FIRST_EXCEPTION)
         for future in done:
@@ -150,30 +124,9 @@ class LocalEngine:
         return [(self._running.pop(future), self._result(future)) for future in done]
 
     def _result(self, future: Future[Any]) -> Any:
-        try:
-            return future.result()
-        except BrokenProcessPool:
-            raise WorkerDied(
-                "a worker process died, perhaps because the memory ran out (see above for what it said). "
-                "What was measured is safe. Run again, with fewer --processes, or a smaller [training] "
-                'microbatch. In a script, `run` must stand under `if __name__ == "__main__":`.'
-            ) from None
-
-
-@contextmanager
-def _worker_environment() -> Generator[None]:
-    """What worker processes inherit when they are started: one thread each, and no heed of Ctrl-C."""
-    before = {name: os.environ.get(name) for name in ONE_THREAD}
-    os.environ.update(dict.fromkeys(ONE_THREAD, "1"))
-    in_main = threading.current_thread() is threading.main_thread()
-    handler = signal.signal(signal.SIGINT, signal.SIG_IGN) if in_main else None
-    try:
-        yield
-    finally:
-        if in_main:
-            signal.signal(signal.SIGINT, handler)
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
+        return result_of(
+            future,
+            safe="What was measured",
+            fix="with fewer --processes, or a smaller [training] microbatch",
+            call="`run`",
+        )

@@ -39,6 +39,7 @@ class Report:
         start: How many measurements were sent before; where the trial was begun again, 0.
         rows: The measurements since then.
         suspended: Whether the worker keeps the trial, to go on with it.
+        checkpoints: (step, content of a safetensors file), those taken in this task.
     """
 
     task: Task
@@ -46,6 +47,7 @@ class Report:
     start: int
     rows: list[Row] = field(repr=False)
     suspended: bool
+    checkpoints: tuple[tuple[int, bytes], ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import inspect as signatures
-import os
-import signal
-import sys
-import threading
 from collections.abc import Callable, Generator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from headrace.errors import HeadraceError, InputError
 from headrace.experiments.engines.messages import Inspection, Report, Task
+from headrace.experiments.engines.processes import physical_bytes, plainly
 from headrace.experiments.experiment import Experiment
 from headrace.experiments.facts import WorkloadFacts
 from headrace.experiments.subsets.restriction import parts
@@ -39,17 +36,21 @@ class Worker:
         rank: The worker's number.
         workers: How many there are.
         bounds: A shared array: per study, the step beyond which no trial need be trained.
+        together: Whether the workers train every trial together, as processes of `torch.distributed`.
     """
 
-    def __init__(self, experiment: Experiment, rank: int, workers: int, bounds: Any) -> None:
+    def __init__(
+        self, experiment: Experiment, rank: int, workers: int, bounds: Any, *, together: bool = False
+    ) -> None:
         self._experiment = experiment
         self._rank = rank
         self._workers = workers
         self._bounds = bounds
+        self._together = together
         self._setting: Setting | None = None
         self._suspended: dict[tuple[str, int], RunningTrial] = {}
         self._sent: dict[tuple[str, int], int] = {}
-        self._room = 1
+        self.room = 1
 
     @property
     def setting(self) -> Setting:
@@ -106,10 +107,19 @@ class Worker:
             trial = RunningTrial(setting=setting, study=task.study, trial=task.trial)
         start = len(trial.rows)
         trial.advance(task.until, lambda: self._bounds[task.number])
-        keep = not trial.settled and len(self._suspended) < self._room
+        taken = tuple(trial.checkpoints)
+        trial.checkpoints.clear()
+        keep = not trial.settled and len(self._suspended) < self.room
         if keep:
             self._suspended[key] = trial
-        return Report(task=task, record=trial.record(), start=start, rows=trial.rows[start:], suspended=keep)
+        return Report(
+            task=task,
+            record=trial.record(),
+            start=start,
+            rows=trial.rows[start:],
+            suspended=keep,
+            checkpoints=taken,
+        )
 
     def portray(self, sitting: Sitting) -> tuple[Portrait, bytes]:
         """Make a portrait: what is known of it, and the table of all examples as a Parquet file."""
@@ -139,14 +149,18 @@ class Worker:
         device = pick_device(self._experiment.training.device, self._rank)
         goal = workload.goal if table.goal is None else table.goal
         setting = Setting(
-            experiment=self._experiment, workload=_on_device(workload, device), goal=goal, device=device
+            experiment=self._experiment,
+            workload=_on_device(workload, device),
+            goal=goal,
+            device=device,
+            together=self._together,
         )
         with _users_code(table.name):
             model = setting.new_model(self._experiment.studies()[0], 0)
         size = BYTES_PER_PARAMETER * max(1, _parameters(model))
         if set(self._experiment.grid.policy) != {"shuffle"}:
             size += BYTES_PER_EXAMPLE * len(workload.train)
-        self._room = max(1, _spare_bytes(device) // self._workers // size)
+        self.room = max(1, _spare_bytes(device) // self._workers // size)
         return setting
 
 
@@ -202,34 +216,17 @@ def _spare_bytes(device: torch.device) -> int:
 
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[1] * torch.cuda.device_count() // 4
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 4
+    return physical_bytes() // 4
 
 
-def start(experiment: str, rank: int, workers: int, bounds: Any, parent: Any) -> None:
-    """Make this process a worker; it ends when the other end of the pipe `parent` is closed."""
+def start(experiment: str, rank: int, workers: int, bounds: Any) -> None:
+    """Make this process a worker."""
     global _worker  # noqa: PLW0603  (a worker process has one worker)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # What the user's code prints must not mix with the command line's own output.
-    os.dup2(2, 1)
-    sys.stdout = sys.stderr
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     _worker = Worker(Experiment.model_validate_json(experiment), rank, workers, bounds)
 
 
-def _end_with(parent: Any) -> None:
-    """Wait until the pipe is closed, be it by an orderly end or because the parent was killed."""
-    with suppress(EOFError, OSError):
-        parent.recv_bytes()
-    os._exit(1)
-
-
 def call(name: str, *arguments: Any) -> Any:
-    """Call a method of this process's worker; errors of ours are sent as ones that can be pickled."""
+    """Call a method of this process's worker."""
     assert _worker is not None
     method: Callable[..., Any] = getattr(_worker, name)
-    try:
-        return method(*arguments)
-    except InputError as error:
-        raise InputError(str(error)) from None
-    except HeadraceError as error:
-        raise HeadraceError(str(error)) from None
+    return plainly(method, *arguments)

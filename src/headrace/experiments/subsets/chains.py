@@ -122,8 +122,14 @@ class Round:
             random.generator(spec.seed, *self._stream(chain)),
             select=chain.method.select,
             choose_from=spec.search.choose_from,
-            classes=table["predicted"].to_numpy() if self.labels is None else self.labels,
+            classes=self._classes(table),
         )
+
+    def _classes(self, table: pl.DataFrame) -> np.ndarray | None:
+        """What a strategy may balance: true classes where they are known, else the ensemble's."""
+        if self.labels is not None:
+            return self.labels
+        return table["predicted"].to_numpy() if "predicted" in table.columns else None
 
     def _pick(self, chain: Chain, members: Members, table: pl.DataFrame | None) -> Pick:
         whole = chain.method.select.name == "batch_bald"

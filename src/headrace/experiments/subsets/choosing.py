@@ -75,7 +75,7 @@ def choose(
     *,
     select: Select,
     choose_from: Literal["remainder", "pool"],
-    classes: Int64[np.ndarray, " examples"],
+    classes: Int64[np.ndarray, " examples"] | None,
 ) -> Int64[np.ndarray, " chosen"]:
     """The next `count` examples.
 
@@ -87,6 +87,7 @@ def choose(
         select: The strategy.
         choose_from: "remainder": none that was chosen before; "pool": any, each at most once a round.
         classes: True classes where labels are known, else the ensemble's; `class_balanced` shares by them.
+            None where an example has none.
 
     Raises:
         InputError: There are fewer to choose from.

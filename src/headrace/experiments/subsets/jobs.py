@@ -12,30 +12,35 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int64
-from safetensors.torch import load_file, save
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from headrace import random
-from headrace.ensembles import EnsembleStatistics, Member, score_members
-from headrace.ensembles.acquisition import FUNCTIONS
 from headrace.ensembles.features import last_layer
 from headrace.errors import InputError
+from headrace.experiments import checkpoints, store
 from headrace.experiments.engines.worker import pick_device
 from headrace.experiments.files import write_whole
 from headrace.experiments.subsets.chosen import Hanging
 from headrace.experiments.subsets.data import Part, checksum, mean_one, weighted
 from headrace.experiments.subsets.hanging import clean_targets, galleries
 from headrace.experiments.subsets.picking import Picker, PickJob
-from headrace.experiments.subsets.rounds import Facts
-from headrace.experiments.subsets.search import SubsetSearch
-from headrace.experiments.subsets.search_checks import NEEDS_LABELS
+from headrace.experiments.subsets.rounds import Facts, largest_shard
+from headrace.experiments.subsets.scoring import (
+    MEMBERS_AT_ONCE,
+    MEMORY_BYTES,
+    SCORE_BATCH,
+    ScoreJob,
+    Scorer,
+    scoring_bytes,
+)
+from headrace.experiments.subsets.search import MembersTable, SubsetSearch
 from headrace.random import Name
 from headrace.sampling.batches import Batch, shuffled_batches
 from headrace.training.evaluation import evaluator
@@ -44,12 +49,6 @@ from headrace.training.recipe import Recipe
 from headrace.training.stream import TorchStream
 from headrace.workloads import Workload
 from headrace.workloads.registry import find_function, load_workload
-
-MEMBERS_AT_ONCE = 16
-"""Members between two saves of a shard's statistics; part of what makes a resumed sum the same to the bit."""
-SCORE_BATCH = 1_024
-MEMORY_BYTES = 1 << 30
-"""For members and activations: fixed, so that no free memory changes how predictions are grouped."""
 
 
 @dataclass(frozen=True)
@@ -104,23 +103,6 @@ class RunJob:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ScoreJob:
-    """Score the examples start..stop-1 with every member.
-
-    Attributes:
-        path: The Parquet file of the scores.
-        members: Name and checkpoint of each.
-        start: The first example.
-        stop: The example after the last.
-    """
-
-    path: Path
-    members: tuple[tuple[str, Path], ...]
-    start: int
-    stop: int
-
-
-@dataclass(frozen=True, kw_only=True)
 class HangJob:
     """Hang examples for the report."""
 
@@ -162,7 +144,7 @@ class Workshop:
             case RunJob():
                 return self._run(job)
             case ScoreJob():
-                return self._score(job)
+                return self._scorer.score(job)
             case PickJob():
                 return self._picker.pick(job)
 
@@ -196,6 +178,23 @@ class Workshop:
         return self._workload.build_model if own is None or own.build is None else find_function(own.build)
 
     @cached_property
+    def _scorer(self) -> Scorer:
+        return Scorer(
+            data=self._workload.train,
+            build=self._build_member,
+            classes=self._num_classes(),
+            device=self._device,
+            labelled=self._spec.search.labels == "known",
+            multilabel=self._multilabel,
+        )
+
+    @cached_property
+    def _multilabel(self) -> bool:
+        """Whether a target says yes or no to each class."""
+        _, targets = self._workload.train.fetch(torch.zeros(1, dtype=torch.int64))
+        return targets.ndim == 2
+
+    @cached_property
     def _picker(self) -> Picker:
         return Picker(
             data=self._workload.train,
@@ -222,10 +221,19 @@ class Workshop:
             num_classes=classes,
             classes=names,
             metric=f"{split}/{workload.metric_name}",
-            members=own_checkpoints(own.checkpoints) if own else (),
+            members=_given(own) if own and not self._trains_only else (),
             gpus=torch.cuda.device_count() if self._device.type == "cuda" else 0,
             features=self._features(),
+            multilabel=self._multilabel,
+            scoring_bytes=self._scoring_bytes(classes),
         )
+
+    def _scoring_bytes(self, classes: int) -> int:
+        model, inputs = self._fresh()
+        own, training = self._spec.members, self._spec.training
+        members = training.runs * len(training.checkpoint_shares) if training and not own else MEMBERS_AT_ONCE
+        shard = largest_shard(len(self._workload.train))
+        return scoring_bytes(model, inputs, members=members, shard=shard, classes=classes)
 
     def _features(self) -> int | None:
         """The width of the features, where a method asks for them."""
@@ -327,47 +335,12 @@ class Workshop:
         )
         return measure(model)
 
-    def _score(self, job: ScoreJob) -> None:
-        import polars as pl
 
-        began = time.perf_counter()
-        labelled = self._spec.search.labels == "known"
-        unfinished = job.path.with_suffix(".safetensors")
-        statistics = self._begun(job, unfinished)
-        shard = Part(self._workload.train, torch.arange(job.start, job.stop, device=self._device))
-        members = [Member(name=name, checkpoint=path, build=self._build_member) for name, path in job.members]
-        groups = [members[i : i + MEMBERS_AT_ONCE] for i in range(0, len(members), MEMBERS_AT_ONCE)]
-        for number, group in enumerate(groups, start=1):
-            if not any(statistics.missing(member.name) for member in group):
-                continue
-            score_members(
-                group,
-                shard,
-                statistics,
-                labelled=labelled,
-                batch_size=SCORE_BATCH,
-                device=self._device,
-                memory_bytes=MEMORY_BYTES,
-            )
-            if number < len(groups):
-                statistics.save(unfinished)
-        columns = {
-            name: FUNCTIONS[name](statistics) for name in FUNCTIONS if labelled or name not in NEEDS_LABELS
-        }
-        columns["predicted"] = np.concatenate(
-            [mean.argmax(1).cpu().numpy() for _, mean in statistics.mean_blocks()]
-        )
-        buffer = BytesIO()
-        seconds = {"seconds": str(time.perf_counter() - began)}
-        pl.DataFrame(columns).write_parquet(buffer, metadata=seconds)
-        write_whole(job.path, buffer.getvalue())
-        unfinished.unlink(missing_ok=True)
-
-    def _begun(self, job: ScoreJob, unfinished: Path) -> EnsembleStatistics:
-        """The statistics of an interrupted scoring, or empty ones."""
-        if unfinished.is_file():
-            return EnsembleStatistics.load(unfinished)
-        return EnsembleStatistics(job.stop - job.start, self._num_classes(), precision="float64")
+def _given(own: MembersTable) -> tuple[str, ...]:
+    """The paths of members that there are already."""
+    if own.experiment is None:
+        return own_checkpoints(own.checkpoints or ())
+    return tuple(map(str, checkpoints.members(store.load(own.experiment), best=own.best)))
 
 
 def own_checkpoints(patterns: Sequence[str]) -> tuple[str, ...]:
@@ -392,9 +365,7 @@ def own_checkpoints(patterns: Sequence[str]) -> tuple[str, ...]:
 
 
 def _save(model: nn.Module, path: Path) -> None:
-    # Clones, since safetensors refuses tensors that share memory (tied weights).
-    state = {name: value.detach().cpu().clone().contiguous() for name, value in model.state_dict().items()}
-    write_whole(path, save(state))
+    write_whole(path, checkpoints.packed(model))
 
 
 def _pieces(indices: np.ndarray) -> list[np.ndarray]:

@@ -1,24 +1,12 @@
-"""A search's jobs on the cores of this machine: in this process where one is enough, else in several.
-
-Workers are started afresh (spawn), for torch and CUDA do not survive a fork, with one thread each. They end
-when this process ends, however it ends: they hold one end of a pipe, which then closes.
-"""
+"""A search's jobs on the cores of this machine: in this process where one is enough, else in several."""
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import signal
-import sys
-import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from typing import TYPE_CHECKING, Any, Protocol
 
-from headrace.errors import HeadraceError, InputError
-from headrace.experiments.engines.local import WorkerDied
+from headrace.experiments.engines.processes import Lifeline, plainly, result_of, worker_environment
 from headrace.experiments.subsets.search import SubsetSearch
 
 if TYPE_CHECKING:
@@ -30,6 +18,26 @@ Tell = Callable[[int, int], None]
 _workshop: Workshop | None = None
 
 
+class Doer(Protocol):
+    """Who does the jobs of a search.
+
+    Attributes:
+        processes: How many jobs are done side by side.
+        outcome: What the search has come to, for those who helped; set before `close`.
+    """
+
+    processes: int
+    outcome: Any
+
+    def do(self, jobs: Sequence[Job], tell: Tell | None = None) -> list[Any]:
+        """Do all jobs; their results in the order of the jobs."""
+        ...
+
+    def close(self) -> None:
+        """End whatever was started."""
+        ...
+
+
 class Pool:
     """Workers; started at the first job, ended by `close`.
 
@@ -38,18 +46,18 @@ class Pool:
         processes: How many; with 1 the jobs are done in this process.
     """
 
+    outcome: Any = None
+
     def __init__(self, spec: SubsetSearch, processes: int) -> None:
         self._spec = spec
         self.processes = processes
-        self._context = multiprocessing.get_context("spawn")
-        self._reader, self._writer = self._context.Pipe(duplex=False)
+        self._lifeline = Lifeline()
         self._here: Workshop | None = None
         self._executor: ProcessPoolExecutor | None = None
 
     def close(self) -> None:
         """End the workers at once: a job in progress leaves whole files only, so it may be cut off."""
-        self._writer.close()
-        self._reader.close()
+        self._lifeline.cut()
         if self._executor is not None:
             self._executor.shutdown(wait=True, cancel_futures=True)
 
@@ -63,22 +71,16 @@ class Pool:
         if self.processes == 1:
             return self._do_here(jobs, tell)
         executor = self._executor = self._executor or self._start()
-        futures = [executor.submit(_do, job) for job in jobs]
+        with worker_environment():
+            futures = [executor.submit(_do, job) for job in jobs]
         pending = set(futures)
-        try:
-            while pending:
-                done, pending = wait(pending, return_when=FIRST_COMPLETED)
-                for future in done:
-                    future.result()
-                if tell:
-                    tell(len(futures) - len(pending), len(futures))
-            return [future.result() for future in futures]
-        except BrokenProcessPool:
-            raise WorkerDied(
-                "a worker process died, perhaps because the memory ran out (see above for what it said). "
-                "What was finished is safe. Run again, with fewer --processes. In a script, the search must "
-                'stand under `if __name__ == "__main__":`.'
-            ) from None
+        while pending:
+            done, pending = wait(pending, return_when=FIRST_COMPLETED)
+            for future in done:
+                _result(future)
+            if tell:
+                tell(len(futures) - len(pending), len(futures))
+        return [_result(future) for future in futures]
 
     def _do_here(self, jobs: Sequence[Job], tell: Tell | None) -> list[Any]:
         import torch
@@ -101,25 +103,19 @@ class Pool:
         return results
 
     def _start(self) -> ProcessPoolExecutor:
-        ranks = self._context.SimpleQueue()
+        ranks = self._lifeline.context.SimpleQueue()
         for rank in range(self.processes):
             ranks.put(rank)
-        return ProcessPoolExecutor(
-            max_workers=self.processes,
-            mp_context=self._context,
-            initializer=_begin,
-            initargs=(self._spec.model_dump_json(), ranks, self._reader),
-        )
+        return self._lifeline.workers(self.processes, _begin, self._spec.model_dump_json(), ranks)
 
 
-def _begin(spec: str, ranks: Any, parent: Any) -> None:
+def _result(future: Future[Any]) -> Any:
+    return result_of(future, safe="What was finished", fix="with fewer --processes", call="the search")
+
+
+def _begin(spec: str, ranks: Any) -> None:
     """Make this process a worker."""
     global _workshop  # noqa: PLW0603  (a worker process has one workshop)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # What the user's code prints must not mix with the command line's own output.
-    os.dup2(2, 1)
-    sys.stdout = sys.stderr
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     import torch
 
     from headrace.experiments.subsets.jobs import Workshop
@@ -128,19 +124,7 @@ def _begin(spec: str, ranks: Any, parent: Any) -> None:
     _workshop = Workshop(SubsetSearch.model_validate_json(spec), ranks.get())
 
 
-def _end_with(parent: Any) -> None:
-    """Wait until the pipe is closed, be it by an orderly end or because the parent was killed."""
-    with suppress(EOFError, OSError):
-        parent.recv_bytes()
-    os._exit(1)
-
-
 def _do(job: Job) -> Any:
-    """Do a job in this worker; errors of ours are sent as ones that can be pickled."""
+    """Do a job in this worker."""
     assert _workshop is not None
-    try:
-        return _workshop.do(job)
-    except InputError as error:
-        raise InputError(str(error)) from None
-    except HeadraceError as error:
-        raise HeadraceError(str(error)) from None
+    return plainly(_workshop.do, job)

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
-from headrace.errors import InputError, InputErrors
 from headrace.experiments.records import Record
 from headrace.experiments.subsets.methods import Method, Select
 from headrace.experiments.subsets.search import SubsetSearch, TrainingTable
 from headrace.training import budget
 
+SHARD = 8_192
+"""Examples in one scoring job, or more, so that there are at most `SHARDS` of them."""
+SHARDS = 64
 COMPARISON = "comparison"
 """The stage at which every subset and baseline is trained on."""
-SECONDS_PER_TERM = 1e-8
-"""BatchBALD's time for one example, chosen example, class and configuration, roughly, on one core."""
-LONGEST_HOURS = 24
-"""A BatchBALD choice that would take longer is refused."""
 
 
 class Facts(Record):
@@ -32,6 +30,8 @@ class Facts(Record):
         members: Paths of the user's own checkpoints, in order.
         gpus: How many GPUs there are; 0 where runs are trained on the CPU.
         features: Inputs of the model's last linear layer; None where no method asks for them.
+        multilabel: Whether every class is a yes or no of its own.
+        scoring_bytes: At most what a scoring holds beside the data.
     """
 
     examples: int
@@ -42,6 +42,8 @@ class Facts(Record):
     members: tuple[str, ...] = ()
     gpus: int = 0
     features: int | None = None
+    multilabel: bool = False
+    scoring_bytes: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +74,26 @@ def counts(spec: SubsetSearch, examples: int) -> tuple[int, ...]:
     return tuple(round(share * examples) for share in spec.search.sizes)
 
 
+def largest_shard(examples: int) -> int:
+    """Examples in a scoring job; the last one may have fewer."""
+    return max(SHARD, -(-examples // SHARDS))
+
+
+def process_bytes(spec: SubsetSearch, facts: Facts) -> int:
+    """At most what scoring and choosing hold in one process, beside the data and beside training."""
+    chosen = [0]
+    sizes = counts(spec, facts.examples)
+    most = max(b - a for a, b in pairwise((0, *sizes)))
+    for select in (method.select for method in spec.methods):
+        if select.takes_features:
+            # float32 features, their centred copy, and float64 probabilities with their errors.
+            chosen.append(facts.examples * (8 * (facts.features or 0) + 16 * facts.num_classes))
+        elif select.name == "batch_bald":
+            rows = shortlisted(select, most, facts.examples) * members_of(spec, facts)
+            chosen.append(rows * facts.num_classes * (8 + 4))
+    return max(facts.scoring_bytes, *chosen)
+
+
 def run_steps(training: TrainingTable, examples: int) -> int:
     """The steps of a run on `examples` different examples."""
     asked = training.budget
@@ -81,78 +103,6 @@ def run_steps(training: TrainingTable, examples: int) -> int:
 def checkpoint_steps(training: TrainingTable, steps: int) -> tuple[int, ...]:
     """The steps after which a member is taken."""
     return tuple(max(1, round(share * steps)) for share in training.checkpoint_shares)
-
-
-def check_ready(spec: SubsetSearch, facts: Facts) -> None:
-    """Check that the file and the workload go together.
-
-    Raises:
-        InputErrors: All that does not.
-    """
-    sizes = counts(spec, facts.examples)
-    errors: list[InputError] = []
-    if sizes[0] < 1 or len(set(sizes)) < len(sizes):
-        errors.append(
-            InputError(
-                f"the sizes must be different numbers of the {facts.examples} examples, and not 0",
-                where="search.sizes",
-                got=list(sizes),
-            )
-        )
-    else:
-        errors += _joint_errors(spec, facts)
-        errors += [] if spec.training is None else _training_errors(spec.training, sizes[0])
-    if errors:
-        raise InputErrors(errors, where=f"the search on {spec.workload.name}")
-
-
-def check_transfer(spec: SubsetSearch, number: int, facts: Facts, other: Facts) -> None:
-    """Check that a transfer trains on the data that are searched, and can.
-
-    Args:
-        spec: The search.
-        number: Which transfer.
-        facts: Of the search's workload.
-        other: Of the transfer's.
-
-    Raises:
-        InputErrors: All that does not fit.
-    """
-    errors: list[InputError] = []
-    if other.checksum != facts.checksum:
-        errors.append(
-            InputError(
-                "its training set is another one, so the subsets mean nothing there",
-                where=f"transfer[{number}].workload",
-                got=spec.transfer[number].workload.name,
-                fix="Give a workload with the same examples, in the same order and with the same transforms.",
-            )
-        )
-    training = spec.transferred(number).training
-    assert training is not None
-    errors += _training_errors(training, counts(spec, facts.examples)[0])
-    if errors:
-        raise InputErrors(errors, where=f"transfer to {spec.transfer[number].label}")
-
-
-def _training_errors(training: TrainingTable, smallest: int) -> list[InputError]:
-    if training.batch_size > smallest:
-        what = f"a batch cannot be larger than the smallest subset of {smallest} examples"
-        return [InputError(what, where="training.batch_size", got=training.batch_size)]
-    try:
-        taken = checkpoint_steps(training, run_steps(training, smallest))
-    except InputError as error:
-        return [error]
-    if len(set(taken)) < len(taken):
-        return [
-            InputError(
-                "two checkpoints of a run would be at the same step",
-                where="training.checkpoints",
-                got=list(taken),
-                fix="Take fewer, or give a larger budget.",
-            )
-        ]
-    return []
 
 
 def plan(spec: SubsetSearch, facts: Facts) -> tuple[Cost, ...]:
@@ -243,24 +193,6 @@ def scored(spec: SubsetSearch, facts: Facts, method: Method, place: int) -> int:
 def shortlisted(select: Select, count: int, candidates: int) -> int:
     """How many of the candidates `batch_bald` chooses `count` from."""
     return min(math.ceil(select.settings["shortlist"] * count), candidates)
-
-
-def _joint_errors(spec: SubsetSearch, facts: Facts) -> Iterator[InputError]:
-    """Batches that BatchBALD would not choose within a day."""
-    sizes = counts(spec, facts.examples)
-    grown = range(spec.first_acquired, len(sizes))
-    for method in (m for m in spec.methods if m.select.name == "batch_bald"):
-        number = max(sizes[place] - (sizes[place - 1] if place else 0) for place in grown)
-        most = shortlisted(method.select, number, facts.examples)
-        terms = number * most * facts.num_classes * int(method.select.settings["configurations"])
-        hours = terms * SECONDS_PER_TERM / 3600
-        if hours > LONGEST_HOURS:
-            yield InputError(
-                f"choosing {number:,} of {most:,} examples would take about {hours:,.0f} hours, "
-                f"more than {LONGEST_HOURS}",
-                where="batch_bald",
-                fix="Give smaller steps of sizes, a smaller shortlist or fewer configurations.",
-            )
 
 
 def trained(spec: SubsetSearch, examples: int) -> int:

@@ -5,6 +5,7 @@ Chitta et al. (2019, arXiv 1905.12737), with choosing from the whole pool after 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -16,23 +17,23 @@ import numpy as np
 from headrace import __version__, random
 from headrace.errors import InputError
 from headrace.experiments import lock
-from headrace.experiments.engines.local import cores
+from headrace.experiments.engines.processes import physical_bytes
 from headrace.experiments.files import write_whole
 from headrace.experiments.subsets.chains import Acquired, Chain, Round
 from headrace.experiments.subsets.choosing import add, empty
 from headrace.experiments.subsets.chosen import Chosen, look
+from headrace.experiments.subsets.opening import Opened, join
 from headrace.experiments.subsets.oracle import Book, Show, Waiting, ask, take_answers
 from headrace.experiments.subsets.outcome import Measured, Outcome, Transferred
-from headrace.experiments.subsets.pool import Pool
+from headrace.experiments.subsets.readiness import check_memory, check_ready, check_transfer
 from headrace.experiments.subsets.rounds import (
     COMPARISON,
     Cost,
     Facts,
-    check_ready,
-    check_transfer,
     compared,
     counts,
     plan,
+    process_bytes,
     transfer_to,
 )
 from headrace.experiments.subsets.search import SubsetSearch
@@ -42,7 +43,6 @@ from headrace.experiments.subsets.work import Material, Members, Progress, Works
 if TYPE_CHECKING:
     from headrace.experiments.subsets.jobs import RunJob
 
-PROCESSES_PER_GPU = 4
 _Stage = tuple[int, str, str, int]
 """Seed, group, stage, size."""
 
@@ -53,7 +53,7 @@ def search_subset(
     *,
     processes: int | None = None,
     answers: str | Path | None = None,
-    announce: Callable[[tuple[Cost, ...]], None] | None = None,
+    announce: Callable[[tuple[Cost, ...], int], None] | None = None,
     progress: Progress | None = None,
 ) -> Outcome:
     """Search for a subset, or go on with it.
@@ -66,8 +66,12 @@ def search_subset(
         directory: The folder; made where it is not there.
         processes: How many runs are trained side by side; None for one a core, or on GPUs a few each.
         answers: A file with labels that people gave, taken before anything else is done.
-        announce: Called with what every stage will cost, before anything is trained.
+        announce: Called with what every stage will cost, before anything is trained, and with the bytes that
+            scoring and choosing take at most in each process.
         progress: Called from this thread after every job.
+
+    Under torchrun every process calls this, with the same arguments and the same folder: the first one
+    searches, all of them train, score and choose, and all return the same.
 
     Returns:
         The finished search, or one that waits for labels.
@@ -80,10 +84,14 @@ def search_subset(
         StorageError: The folder cannot be written.
     """
     directory = Path(directory)
-    with lock.exclusive(directory), _Opened(spec, processes) as opened:
+    joined = join(spec, processes) if "RANK" in os.environ else None
+    if joined is not None and joined.rank > 0:
+        return joined.serve()
+    with Opened(spec, processes, joined) as opened, lock.exclusive(directory):
         check_ready(spec, opened.facts)
         for number, other in enumerate(opened.others):
             check_transfer(spec, number, opened.facts, other)
+        check_memory(spec, opened.facts, opened.pool.processes, physical_bytes())
         costs = plan(spec, opened.facts)
         works = Works(directory=directory, spec=spec, facts=opened.facts, pool=opened.pool, tell=progress)
         write_whole(directory / "search.toml", spec.to_toml().encode())
@@ -91,39 +99,9 @@ def search_subset(
         if answers is not None:
             running.take(answers)
         if announce is not None:
-            announce(costs)
-        return running.to_the_end()
-
-
-class _Opened:
-    """A pool and what it found out; on GPUs, opened again with fewer workers where so many would not fit."""
-
-    def __init__(self, spec: SubsetSearch, processes: int | None) -> None:
-        self._spec = spec
-        self._processes = processes
-
-    def __enter__(self) -> _Opened:
-        self.pool = Pool(self._spec, self._processes or cores())
-        try:
-            self.facts, *self.others = self._inspect()
-            most = PROCESSES_PER_GPU * self.facts.gpus or self.pool.processes
-            if self._processes is None and self.pool.processes > most:
-                self.pool.close()
-                self.pool = Pool(self._spec, most)
-        except BaseException:
-            self.pool.close()
-            raise
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.pool.close()
-
-    def _inspect(self) -> list[Facts]:
-        """Of the search's workload, then of those that it is transferred to."""
-        from headrace.experiments.subsets.jobs import InspectJob
-
-        others = [InspectJob(transfer=number) for number in range(len(self._spec.transfer))]
-        return self.pool.do([InspectJob(), *others])
+            announce(costs, process_bytes(spec, opened.facts))
+        opened.pool.outcome = running.to_the_end()
+        return opened.pool.outcome
 
 
 @dataclass(kw_only=True)

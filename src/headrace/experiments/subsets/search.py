@@ -10,13 +10,12 @@ from pydantic import Field, ValidationError, model_validator
 
 from headrace.errors import InputErrors
 from headrace.experiments import toml
+from headrace.experiments.checkpoints import Schedule, Shares, shares
 from headrace.experiments.checks import input_errors
 from headrace.experiments.experiment import Budget, Table, WorkloadTable
 from headrace.experiments.subsets.methods import Label, Method, Select
 from headrace.experiments.subsets.search_checks import cross_checks
 
-Share = Annotated[float, Field(gt=0, le=1)]
-Shares = Annotated[tuple[Share, ...], Field(strict=False, min_length=1)]
 Names = Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
 
 
@@ -76,7 +75,7 @@ class TrainingTable(Table):
     """
 
     runs: int = Field(default=2, ge=1)
-    checkpoints: Annotated[int, Field(ge=1)] | Shares = 5
+    checkpoints: Schedule = 5
     batch_size: int = Field(ge=1)
     optimizer: str = "momentum"
     hyperparameters: dict[str, float | int]
@@ -88,20 +87,22 @@ class TrainingTable(Table):
     @property
     def checkpoint_shares(self) -> tuple[float, ...]:
         """The shares of a run after which a member is taken; the last is always the end."""
-        if isinstance(self.checkpoints, int):
-            return tuple(0.5 + 0.5 * (i + 1) / self.checkpoints for i in range(self.checkpoints))
-        return self.checkpoints
+        return shares(self.checkpoints)
 
 
 class MembersTable(Table):
-    """`[members]`: an ensemble of the user's own, instead of runs of the search.
+    """`[members]`: an ensemble that there is already, instead of runs of the search.
 
     Attributes:
         checkpoints: Safetensors files, or patterns such as "models/*.safetensors".
+        experiment: The folder of an experiment on the same workload that kept checkpoints, instead.
+        best: Of the experiment's studies only so many trials each, those that reached the goal first.
         build: `module:function` that builds the model they belong to; None for the workload's model.
     """
 
-    checkpoints: Names
+    checkpoints: Names | None = None
+    experiment: str | None = None
+    best: int | None = Field(default=None, ge=1)
     build: str | None = None
 
 

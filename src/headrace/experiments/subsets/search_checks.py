@@ -27,6 +27,10 @@ ACQUISITIONS = (
 NEEDS_LABELS = frozenset({"error_count"})
 NEEDS_SEVERAL = frozenset({"mutual_information", "variation_ratio"})
 """With one member these give every example the same score."""
+MULTILABEL = frozenset({"entropy", "mutual_information"})
+"""Those that have a form for classes that are each a yes or no of its own."""
+ONE_CLASS = frozenset({"class_balanced", "badge", "batch_bald"})
+"""Strategies that need one class an example."""
 BASELINES = ("random", "full", "rs2")
 _OUT = "Leave it out."
 
@@ -176,6 +180,10 @@ def _member_errors(spec: SubsetSearch) -> Iterator[InputError]:
         if spec.training is None:
             yield InputError("is missing", where="training", fix="Add it, or [members] with checkpoints.")
         return
+    if (spec.members.checkpoints is None) == (spec.members.experiment is None):
+        yield InputError("give either checkpoints or experiment", where="members")
+    if spec.members.best is not None and spec.members.experiment is None:
+        yield InputError("has no effect without experiment", where="members.best", fix=_OUT)
     if spec.training is not None and spec.comparison is None:
         yield InputError(
             "has no effect: the members are given and nothing is compared",

@@ -18,8 +18,8 @@ import numpy as np
 
 from headrace.errors import DamagedError
 from headrace.experiments.subsets.methods import Select
-from headrace.experiments.subsets.pool import Pool, Tell
-from headrace.experiments.subsets.rounds import Facts, checkpoint_steps, run_steps
+from headrace.experiments.subsets.pool import Doer, Tell
+from headrace.experiments.subsets.rounds import Facts, checkpoint_steps, largest_shard, run_steps
 from headrace.experiments.subsets.search import SubsetSearch, TrainingTable
 from headrace.random import Name
 
@@ -29,9 +29,6 @@ if TYPE_CHECKING:
     from headrace.experiments.subsets.jobs import RunJob
     from headrace.experiments.subsets.picking import PickJob
 
-SHARD = 8_192
-"""Examples in one scoring job, or more, so that there are at most `SHARDS` of them."""
-SHARDS = 64
 RUN_KEYS = {"runs", "checkpoints", "device"}
 """Keys of `[training]` that do not change what a run comes to."""
 
@@ -98,7 +95,7 @@ class Works:
     directory: Path
     spec: SubsetSearch
     facts: Facts
-    pool: Pool
+    pool: Doer
     tell: Progress | None = None
     transfer: int | None = None
     records: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -181,7 +178,7 @@ class Works:
 
     def score(self, ensembles: Sequence[Members]) -> list[pl.DataFrame]:
         """The scores of all examples by each ensemble: a column for each function, and `predicted`."""
-        from headrace.experiments.subsets.jobs import ScoreJob
+        from headrace.experiments.subsets.scoring import ScoreJob
 
         shards = _shards(self.facts.examples)
         jobs: dict[Path, ScoreJob] = {}
@@ -288,7 +285,7 @@ def _damaged(path: Path, what: str) -> DamagedError:
 
 
 def _shards(examples: int) -> list[tuple[int, int]]:
-    size = max(SHARD, -(-examples // SHARDS))
+    size = largest_shard(examples)
     return [(start, min(start + size, examples)) for start in range(0, examples, size)]
 
 

@@ -28,7 +28,8 @@ _DASHES = (0, (4, 3))
 
 def draw(curves: Sequence[Curve], layout: Layout) -> Figure:
     """S(B)/S(B0) against B; where there are fits, S/Smin against B/Bcrit with the one curve 1 + 1/x."""
-    fitted = [curve for curve in curves if curve.fit and curve.fit.steps(1) is not None]
+    # A fit that puts the critical batch size at 0 (every batch size is too large) has no scale to divide by.
+    fitted = any(c.fit and c.fit.steps(1) is not None and c.fit.critical_batch_size for c in curves)
     handles = [*common.curve_handles(curves), common.line_handle("perfect scaling", linestyle=_DASHES)]
     handles += [common.line_handle("the fitted law")] if fitted else []
     head = legend_height(handles, layout.width)

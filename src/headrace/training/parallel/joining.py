@@ -9,6 +9,10 @@ import torch
 import torch.distributed as dist
 
 from headrace.errors import InputError
+from headrace.training.parallel.watch import Watch, shared_store
+
+_WATCHES: list[Watch] = []
+"""The watch of this process's group."""
 
 
 def under_torchrun() -> bool:
@@ -23,7 +27,7 @@ def join(device: str = "auto", *, timeout_seconds: float = 600.0) -> torch.devic
 
     Args:
         device: "auto", "cpu" or "cuda"; on GPUs each process of a machine has one of its own.
-        timeout_seconds: How long an exchange waits for other processes.
+        timeout_seconds: How long a process may stand still before it is named and the run ends.
 
     Raises:
         InputError: The process was not started by torchrun, or there are fewer GPUs than processes.
@@ -40,12 +44,16 @@ def join(device: str = "auto", *, timeout_seconds: float = 600.0) -> torch.devic
     if not dist.is_initialized():
         # On GPUs gloo serves beside NCCL, for the few numbers that lie on the host.
         backend = "cpu:gloo,cuda:nccl" if mine.type == "cuda" else "gloo"
-        dist.init_process_group(backend, timeout=timedelta(seconds=timeout_seconds))
+        # The watch knows who hangs, so it is to speak before the exchange gives up.
+        dist.init_process_group(backend, timeout=timedelta(seconds=2 * timeout_seconds))
+        _WATCHES.append(Watch(shared_store(), dist.get_rank(), dist.get_world_size(), timeout_seconds))
     return mine
 
 
 def leave() -> None:
     """Leave the process group; the last thing that a process does with it."""
+    while _WATCHES:
+        _WATCHES.pop().close()
     if dist.is_initialized():
         dist.destroy_process_group()
 

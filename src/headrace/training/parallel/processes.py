@@ -13,6 +13,7 @@ from torch.nn.parallel import DistributedDataParallel
 from headrace.errors import InputError
 from headrace.sampling.batches import Batch
 from headrace.training.parallel._base import Measured, Share
+from headrace.training.parallel.watch import PULSE
 
 
 class ProcessWorld:
@@ -48,6 +49,7 @@ class ProcessWorld:
         self._find_unused = find_unused_parameters
         self._device = torch.device("cpu")
         self._buffers: list[Tensor] = []
+        self._last = False
         self._wrapped: DistributedDataParallel | None = None
 
     def attach(self, model: nn.Module) -> nn.Module:
@@ -59,7 +61,14 @@ class ProcessWorld:
             device_ids=[self._device] if self._device.type == "cuda" else None,
             find_unused_parameters=self._find_unused,
         )
+        self._wrapped.register_forward_hook(self._forwarded)
+        PULSE.step = 0
         return self._wrapped
+
+    def _forwarded(self, *_: object) -> None:
+        """After the forward pass whose backward pass exchanges gradients."""
+        if self._last:
+            PULSE.exchanges += 1
 
     def shares(self, batch: Batch) -> Sequence[Share]:
         """This rank with its part."""
@@ -71,6 +80,8 @@ class ProcessWorld:
 
     def exchanging(self, last: bool) -> AbstractContextManager[object]:
         """Gradients are exchanged in the last micro-batch only."""
+        self._last = last
+        PULSE.step += last
         return nullcontext() if last or self._wrapped is None else self._wrapped.no_sync()
 
     def settle(self) -> None:
@@ -80,6 +91,7 @@ class ProcessWorld:
             by_type.setdefault(buffer.dtype, []).append(buffer)
         for buffers in by_type.values():
             flat = torch.cat([buffer.flatten() for buffer in buffers])
+            PULSE.exchanges += 1
             dist.broadcast(flat, src=0)
             pieces = flat.split([buffer.numel() for buffer in buffers])
             for buffer, piece in zip(buffers, pieces, strict=True):
@@ -92,12 +104,14 @@ class ProcessWorld:
         padded = mine.new_zeros((max(sizes), *mine.shape[1:]))
         padded[: len(mine)] = mine
         gathered = [torch.empty_like(padded) for _ in sizes]
+        PULSE.exchanges += 1
         dist.all_gather(gathered, padded)
         return torch.cat([part[:size] for part, size in zip(gathered, sizes, strict=True)])
 
     def total(self, value: Tensor) -> Tensor:
         """The sum over the ranks."""
         value = value.clone()
+        PULSE.exchanges += 1
         dist.all_reduce(value)
         return value
 
@@ -109,6 +123,7 @@ class ProcessWorld:
     def told(self, value: Measured | None) -> Measured:
         """What rank 0 says: its `value` in every process."""
         box = [value]
+        PULSE.exchanges += 1
         dist.broadcast_object_list(box, src=0, device=self._device if self._device.type == "cuda" else None)
         said = box[0]
         assert said is not None

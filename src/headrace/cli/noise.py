@@ -1,0 +1,79 @@
+"""`noise`: the gradient noise scale over training, beside the measured critical batch size."""
+
+from __future__ import annotations
+
+import json as json_text
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from headrace.cli._common import Json, counting, print_json, print_table
+from headrace.errors import InputError
+
+
+def noise(
+    directory: Path,
+    *,
+    batch_size: Annotated[list[int] | None, Parameter(negative="")] = None,
+    examples: int = 1024,
+    points: int = 12,
+    json: Json = False,
+) -> int:
+    """Measure the gradient noise scale along the best trials of a run, into DIRECTORY/noise_scale.json.
+
+    Each curve's best trial is trained again up to the goal. The figure lies in DIRECTORY/figures, and
+    headrace report shows it from then on, beside the measured critical batch size.
+
+    Example: headrace noise runs/first --batch-size 64 --batch-size 1024
+
+    Args:
+        directory: The folder of a run, with its experiment.toml and results.json.
+        batch_size: The best trials at these batch sizes. Default: the one nearest the critical batch size.
+        examples: From how many examples' gradients each point is estimated.
+        points: At how many steps of a trial.
+    """
+    from headrace.analysis.noise_course import WARNING, best_trials, compare
+    from headrace.analysis.results import rounded
+    from headrace.experiments import Experiment
+    from headrace.experiments.engines.worker import Worker
+    from headrace.experiments.noise_course import NoiseCourses, measure_course, write
+    from headrace.report.noise_course import figure
+    from headrace.report.write import draw_all
+
+    results = _results(directory)
+    experiment = Experiment.from_toml(directory / "experiment.toml")
+    best = best_trials(results, batch_size)
+    setting = Worker(experiment, 0, 1, None).setting
+    with counting(len(best) * points) as say:
+        courses = [
+            measure_course(
+                setting.on(one.study.configuration.subset), one.study, one.trial, one.steps,
+                points=points, examples=examples, progress=say,
+            )
+            for one in best
+        ]  # fmt: skip
+    measured = NoiseCourses(courses=tuple(courses))
+    path = write(directory, measured)
+    draw_all([figure(measured, results)], directory, ("svg", "png"))
+    found = [compare(course, results) for course in courses]
+    sentences = [comparison.words for comparison in found]
+    if json:
+        told = [{**vars(one), "scales": [vars(scale) for scale in one.scales]} for one in found]
+        print_json(rounded({"format": 1, "courses": told, "words": sentences, "warning": WARNING}))
+        return 0
+    rows = [
+        (one.curve, one.batch_size, s.step, s.noise_scale, s.low, s.high) for one in found for s in one.scales
+    ]
+    print_table(("curve", "batch size", "step", "noise scale", "low", "high"), rows)
+    for sentence in [*sentences, WARNING]:
+        print(f"- {sentence}")
+    print(f"\nMeasured: {path}; the figure: {directory / 'figures' / 'noise-scale.svg'}")
+    return 0
+
+
+def _results(directory: Path) -> dict[str, object]:
+    path = directory / "results.json"
+    if not path.exists():
+        raise InputError("there is no such file", where=str(path), fix=f"Run: headrace report {directory}")
+    return json_text.loads(path.read_text(encoding="utf-8"))

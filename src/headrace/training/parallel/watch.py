@@ -1,0 +1,139 @@
+"""Which process hangs: each counts the exchanges that it has come to, and a thread looks at all counts.
+
+When a process stands still, the others wait for it within an exchange, so it is the one that has come to
+fewer. The counts are told through the store of `torch.distributed`, which torchrun keeps outside of the
+processes: so a process that was stopped altogether is found too.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+
+from torch.distributed.distributed_c10d import PrefixStore, Store, TCPStore
+
+INTERVAL_SECONDS = 1.0
+"""How often the counts are told."""
+
+
+@dataclass
+class Pulse:
+    """How far this process has come.
+
+    Attributes:
+        step: Steps begun in the training that runs.
+        exchanges: Exchanges come to, of all trainings; the same in every process that waits for the same.
+    """
+
+    step: int = 0
+    exchanges: int = 0
+
+
+PULSE = Pulse()
+"""This process's; there is one, as there is one process group."""
+
+
+def behind(exchanges: Mapping[int, int]) -> list[int]:
+    """The ranks that the others wait for: those that have come to the fewest exchanges, if some have more.
+
+    Args:
+        exchanges: Rank -> the exchanges that it has come to.
+    """
+    least = min(exchanges.values())
+    late = sorted(rank for rank, count in exchanges.items() if count == least)
+    return late if len(late) < len(exchanges) else []
+
+
+def verdict(pulses: Mapping[int, Pulse], seconds: float) -> str:
+    """One sentence for the user.
+
+    Args:
+        pulses: Rank -> how far it has come.
+        seconds: How long nothing went on.
+    """
+    late = behind({rank: pulse.exchanges for rank, pulse in pulses.items()})
+    if not late:
+        step = max(pulse.step for pulse in pulses.values())
+        return f"nothing went on for {seconds:.0f} s: all ranks wait at step {step}; the network may be down"
+    names = " and ".join(f"rank {rank}" for rank in late)
+    step = pulses[late[0]].step
+    hang = "hangs" if len(late) == 1 else "hang"
+    return f"{names} {hang} at step {step}: for {seconds:.0f} s the other ranks have waited for it"
+
+
+class Watch:
+    """A thread that tells this process's pulse, and ends the process when nothing goes on any more.
+
+    Args:
+        store: Shared by the processes.
+        rank: This process.
+        ranks: How many there are.
+        timeout_seconds: How long a process may stand still.
+    """
+
+    def __init__(self, store: Store, rank: int, ranks: int, timeout_seconds: float) -> None:
+        self._store = store
+        self._rank = rank
+        self._ranks = ranks
+        self._timeout = timeout_seconds
+        self._ended = threading.Event()
+        threading.Thread(target=self._look, daemon=True).start()
+
+    def close(self) -> None:
+        """Look no more."""
+        self._ended.set()
+
+    def _look(self) -> None:
+        seen, since = -1, time.monotonic()
+        while not self._ended.wait(INTERVAL_SECONDS):
+            told = json.dumps({"step": PULSE.step, "exchanges": PULSE.exchanges})
+            try:
+                self._store.set(f"pulse/{self._rank}", told)
+            except RuntimeError:
+                # The store has gone, and with it the run.
+                return
+            if seen != PULSE.exchanges:
+                seen, since = PULSE.exchanges, time.monotonic()
+            elif time.monotonic() - since > self._timeout:
+                self._end(time.monotonic() - since)
+
+    def _end(self, seconds: float) -> None:
+        """Tell who hangs, once, and end the process: torchrun then ends or restarts the others."""
+        pulses = {rank: self._pulse(rank) for rank in range(self._ranks)}
+        late = behind({rank: pulse.exchanges for rank, pulse in pulses.items()})
+        speaker = min(rank for rank in pulses if rank not in late)
+        if self._rank == speaker:
+            sys.stderr.write(f"headrace: {verdict(pulses, seconds)}\n")
+            sys.stderr.flush()
+        else:
+            # The speaker goes first, so that its words are out before torchrun ends everybody.
+            self._ended.wait(5 * INTERVAL_SECONDS)
+        os._exit(1)
+
+    def _pulse(self, rank: int) -> Pulse:
+        key = f"pulse/{rank}"
+        if not self._store.check([key]):
+            return Pulse()
+        return Pulse(**json.loads(self._store.get(key)))
+
+
+def shared_store(seconds: float = 60.0) -> Store:
+    """A connection of its own to the store through which the processes found each other.
+
+    Args:
+        seconds: How long a value is waited for.
+    """
+    store = TCPStore(
+        os.environ["MASTER_ADDR"],
+        int(os.environ["MASTER_PORT"]),
+        is_master=False,
+        timeout=timedelta(seconds=seconds),
+    )
+    # A restart begins anew, on the same store.
+    return PrefixStore(f"headrace/{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", store)
