@@ -103,3 +103,13 @@ def test_policies_are_tuned_alike_and_trained_with_fresh_seeds(compared, tmp_pat
 def test_its_experiment_file_is_accepted() -> None:
     made = Experiment.from_toml(ROOT / "examples" / "compare_policies.toml")
     assert len(made.grid.policy) == 23
+
+
+def test_the_page_of_results_shows_what_its_tables_say() -> None:
+    made = runpy.run_path(str(ROOT / "docs" / "results" / "policies" / "tables.py"))
+    page = (ROOT / "docs" / "results" / "policies" / "README.md").read_text()
+    there = [name for name in made["DATA"] if (made["HERE"] / name / "runs.csv").exists()]
+    assert "mnist-noisy" in there
+    for metric in made["METRICS"]:
+        compared = {name: made["comparison"](name, metric) for name in there}
+        assert made["table"](metric, compared) in page

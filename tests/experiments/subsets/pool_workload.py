@@ -98,3 +98,51 @@ def several_pool() -> Workload:
     plain = pool()
     splits = {name: told(getattr(plain, name)) for name in ("train", "validation", "test")}
     return replace(plain, **splits, loss=_yes_or_no, metric=_wrong)
+
+
+class _NotANumber(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(6, 3)
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        return self.layer(inputs) * float("nan")
+
+
+def not_a_number() -> nn.Module:
+    return _NotANumber()
+
+
+class _Moody(nn.Module):
+    """The number of classes is in its weights."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(6, 3)
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        outputs = self.layer(inputs)
+        return torch.cat([outputs, outputs], 1) if float(self.layer.bias[0].detach()) > 5 else outputs
+
+
+def moody() -> nn.Module:
+    return _Moody()
+
+
+def no_module() -> int:
+    return 3
+
+
+def raising() -> nn.Module:
+    raise ValueError("no weights today")
+
+
+def untrainable_pool() -> Workload:
+    """The loss raises while a model is trained."""
+
+    def loss(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        if outputs.requires_grad:
+            raise ArithmeticError("no loss today")
+        return outputs.sum(1) + targets
+
+    return replace(pool(), loss=loss)

@@ -102,6 +102,8 @@ def test_annotators_that_disagree_are_told(tmp_path: Path) -> None:
         ("a.csv", "index,colour\n3,red\n", "there is no 'label' or 'choice'"),
         ("a.json", "[{", "this is not JSON"),
         ("a.json", "[3]", "an answer must be a JSON object"),
+        ("a.json", '[{"data": {"index": 3}, "annotations": [5]}]', "not as Label Studio exports them"),
+        ("a.json", '[{"data": {"index": 3}, "annotations": null}]', "not as Label Studio exports them"),
         ("a.txt", "3 red", r"answers are .csv, .json or .jsonl files"),
     ],
 )

@@ -90,6 +90,10 @@ def test_a_file_written_out_is_the_same_search(table: Callable[..., dict[str, An
     [
         ({"training.batch_size": 31}, "a batch cannot be larger than the smallest subset of 30 examples"),
         ({"training.checkpoints": 25}, "two checkpoints of a run would be at the same step"),
+        (
+            {"search.sizes": [0.5, 1.0], "search.select": {"name": "stratified"}},
+            "120 examples are to be added, and 96 are left after dropping the hardest; got 1.0",
+        ),
         ({"search.sizes": [0.001, 0.5]}, "the sizes must be different numbers of the 240 examples"),
         ({"training.budget": {"epochs": 0.1}}, "the budget allows no step"),
     ],
@@ -122,4 +126,4 @@ def test_what_does_not_fit_into_memory_is_refused_with_what_would(
         InputError, match=r"up to 8.05 GB in each of 4 processes, .* Run with --processes 3\."
     ):
         check_memory(spec, facts, 4, 4 * needed - 1)
-    check_memory(spec, FACTS.model_copy(update={"scoring_bytes": 10}), 4, 40_000)
+    check_memory(spec, FACTS.model_copy(update={"scoring_bytes": 20_000}), 4, 80_000)

@@ -80,8 +80,8 @@ class Chosen(Record):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Hanging:
-    """What a worker is asked to hang: method -> wall -> the examples and the scores for which they hang.
+class HangJob:
+    """Hang examples for the report: method -> wall -> the examples and the scores for which they hang.
 
     Attributes:
         classes: The classes' names.
@@ -275,8 +275,6 @@ def _table(works: Works, chain: Chain, labels: np.ndarray | None) -> dict[str, n
 
 
 def _galleries(works: Works, tables: Mapping[str, Mapping[str, np.ndarray]]) -> dict[str, Gallery]:
-    from headrace.experiments.subsets.jobs import HangJob
-
     walls = {
         group: walls_of(table, random.generator(works.spec.seed, "subset search", "gallery", group))
         for group, table in tables.items()
@@ -290,8 +288,8 @@ def _galleries(works: Works, tables: Mapping[str, Mapping[str, np.ndarray]]) -> 
             predicted[group] = {example: int(table["predicted"][example]) for example in shown}
         if "label" in table:
             labels |= {e: int(table["label"][e]) for e in shown if table["label"][e] >= 0}
-    hanging = Hanging(classes=works.facts.classes, walls=walls, labels=labels, predicted=predicted)
-    return works.pool.do([HangJob(hanging=hanging)])[0]
+    job = HangJob(classes=works.facts.classes, walls=walls, labels=labels, predicted=predicted)
+    return works.pool.do([job])[0]
 
 
 def _parquet(columns: Mapping[str, np.ndarray]) -> bytes:

@@ -7,7 +7,7 @@ from jaxtyping import Int64
 
 from headrace.experiments.portraits.gallery import Labels, hang
 from headrace.experiments.portraits.records import Gallery
-from headrace.experiments.subsets.chosen import Hanging
+from headrace.experiments.subsets.chosen import HangJob
 from headrace.workloads import Workload
 from headrace.workloads.showing import shower
 
@@ -20,15 +20,15 @@ def clean_targets(
     return None if clean is None else clean.cpu().numpy()[indices]
 
 
-def galleries(workload: Workload, hanging: Hanging, *, hidden: bool) -> dict[str, Gallery]:
+def galleries(workload: Workload, job: HangJob, *, hidden: bool) -> dict[str, Gallery]:
     """The gallery of each method.
 
     Args:
         workload: Shows its examples.
-        hanging: What hangs where.
+        job: What hangs where.
         hidden: Whether labels are hidden: then the right ones are not told either.
     """
-    clean, classes = None if hidden else workload.clean_targets, hanging.classes
+    clean, classes = None if hidden else workload.clean_targets, job.classes
 
     def word(number: int | None) -> str | None:
         return None if number is None or not 0 <= number < len(classes) else classes[number]
@@ -38,10 +38,10 @@ def galleries(workload: Workload, hanging: Hanging, *, hidden: bool) -> dict[str
             walls,
             shower(workload),
             Labels(
-                given=lambda example: word(hanging.labels.get(example)),
-                predicted=lambda example, group=group: word(hanging.predicted.get(group, {}).get(example)),
+                given=lambda example: word(job.labels.get(example)),
+                predicted=lambda example, group=group: word(job.predicted.get(group, {}).get(example)),
                 clean=lambda example: None if clean is None else word(int(clean[example])),
             ),
         )
-        for group, walls in hanging.walls.items()
+        for group, walls in job.walls.items()
     }

@@ -23,11 +23,11 @@ from torch import Tensor, nn
 
 from headrace import random
 from headrace.ensembles.features import last_layer
-from headrace.errors import InputError
+from headrace.errors import HeadraceError, InputError
 from headrace.experiments import checkpoints, store
 from headrace.experiments.engines.worker import pick_device
 from headrace.experiments.files import write_whole
-from headrace.experiments.subsets.chosen import Hanging
+from headrace.experiments.subsets.chosen import HangJob
 from headrace.experiments.subsets.data import Part, checksum, mean_one, weighted
 from headrace.experiments.subsets.hanging import clean_targets, galleries
 from headrace.experiments.subsets.picking import Picker, PickJob
@@ -48,7 +48,7 @@ from headrace.training.loop import Measurement, train
 from headrace.training.recipe import Recipe
 from headrace.training.stream import TorchStream
 from headrace.workloads import Workload
-from headrace.workloads.registry import find_function, load_workload
+from headrace.workloads.registry import describe, find_function, load_workload
 
 
 @dataclass(frozen=True)
@@ -102,14 +102,15 @@ class RunJob:
     transfer: int | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
-class HangJob:
-    """Hang examples for the report."""
-
-    hanging: Hanging
-
-
 Job = InspectJob | LabelJob | RunJob | ScoreJob | PickJob | HangJob
+_DOING: dict[type, str] = {
+    InspectJob: "making an untrained model and calling it",
+    LabelJob: "reading labels",
+    RunJob: "a training run",
+    ScoreJob: "scoring",
+    PickJob: "choosing",
+    HangJob: "showing examples",
+}
 
 
 def checkpoint_path(folder: Path, step: int) -> Path:
@@ -133,7 +134,24 @@ class Workshop:
         self._others: dict[int, Workshop] = {}
 
     def do(self, job: Job) -> Any:
-        """Do a job; what it returns is small and can be pickled."""
+        """Do a job; what it returns is small and can be pickled.
+
+        Raises:
+            HeadraceError: What went wrong; whatever the user's model, loss, metric or data raise is an
+                `InputError` that tells its place.
+        """
+        try:
+            return self._do(job)
+        except HeadraceError:
+            raise
+        except (Exception, SystemExit) as error:
+            raise InputError(
+                f"{_DOING[type(job)]} raised {describe(error)}",
+                where=self._spec.workload.name,
+                fix="Mend the model, the loss, the metric or the data.",
+            ) from error
+
+    def _do(self, job: Job) -> Any:
         if isinstance(job, InspectJob | RunJob) and job.transfer is not None:
             return self._other(job.transfer).do(replace(job, transfer=None))
         match job:
@@ -152,7 +170,7 @@ class Workshop:
         """What is known of some examples."""
         if isinstance(job, HangJob):
             hidden = self._spec.search.labels == "hidden"
-            return galleries(self._workload, job.hanging, hidden=hidden)
+            return galleries(self._workload, job, hidden=hidden)
         return clean_targets(self._workload, job.indices) if job.right else self._labels(job.indices)
 
     def _other(self, transfer: int) -> Workshop:
@@ -246,7 +264,11 @@ class Workshop:
         """An untrained member, and one example."""
         inputs, _ = self._workload.train.fetch(torch.zeros(1, dtype=torch.int64))
         with random.torch_stream(self._spec.seed, "subset search", "inspection"):
-            return self._build_member().to(self._device).eval(), inputs
+            model = self._build_member()
+        if not isinstance(model, nn.Module):  # pyright: ignore[reportUnnecessaryIsInstance]
+            where = self._spec.members.build if self._spec.members else self._spec.workload.name
+            raise InputError("build must return a torch module", where=where or "", got=type(model).__name__)
+        return model.to(self._device).eval(), inputs
 
     def _num_classes(self) -> int:
         model, inputs = self._fresh()

@@ -217,7 +217,7 @@ def _answer(row: Mapping[str, Any], place: str) -> tuple[int, str] | None:
     except (TypeError, ValueError):
         fix = "Keep the column 'index' of the exported tasks."
         raise InputError("there is no example's index", where=place, got=index, fix=fix) from None
-    found = _studio_labels(row) if "annotations" in row else _plain_labels(row, place)
+    found = _studio_labels(row, place) if "annotations" in row else _plain_labels(row, place)
     if len(set(found)) > 1:
         raise InputError(
             f"there are several labels for example {number}", where=place, got=sorted(set(found))
@@ -234,11 +234,20 @@ def _plain_labels(row: Mapping[str, Any], place: str) -> list[str]:
     return [str(value) for value in values[:1] if value is not None and str(value) != ""]
 
 
-def _studio_labels(row: Mapping[str, Any]) -> list[str]:
+def _studio_labels(row: Mapping[str, Any], place: str) -> list[str]:
     """The choices of all annotations of a task in Label Studio's JSON."""
     labels: list[str] = []
-    for annotation in row["annotations"]:
-        if not annotation.get("was_cancelled"):
-            for result in annotation.get("result", ()):
-                labels += [str(choice) for choice in result.get("value", {}).get("choices", ())]
+    try:
+        for annotation in row["annotations"]:
+            if not annotation.get("was_cancelled"):
+                for result in annotation.get("result", ()):
+                    labels += [str(choice) for choice in result.get("value", {}).get("choices", ())]
+    except (TypeError, AttributeError):
+        fix = "Export as JSON, JSON-MIN or CSV."
+        raise InputError(
+            "the annotations are not as Label Studio exports them",
+            where=place,
+            got=row["annotations"],
+            fix=fix,
+        ) from None
     return labels

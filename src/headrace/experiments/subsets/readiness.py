@@ -40,6 +40,7 @@ def check_ready(spec: SubsetSearch, facts: Facts) -> None:
         )
     else:
         errors += _joint_errors(spec, facts)
+        errors += _stratified_errors(spec, facts)
         errors += _multilabel_errors(spec) if facts.multilabel else ()
         errors += [] if spec.training is None else _training_errors(spec.training, sizes[0])
     if errors:
@@ -131,6 +132,25 @@ def _multilabel_errors(spec: SubsetSearch) -> Iterator[InputError]:
             )
     if spec.search.oracle == "people":
         yield InputError("people give one class an example", where="search.oracle", got="people")
+
+
+def _stratified_errors(spec: SubsetSearch, facts: Facts) -> Iterator[InputError]:
+    """Sizes that cannot be reached without what `stratified` drops: the first of each method."""
+    sizes = counts(spec, facts.examples)
+    for method in (m for m in spec.methods if m.select.name == "stratified"):
+        dropped = float(method.select.settings["drop_hardest"])
+        for place in range(spec.first_acquired, len(sizes)):
+            before = sizes[place - 1] if place else 0
+            there = facts.examples - (before if spec.search.choose_from == "remainder" else 0)
+            kept, wanted = there - int(dropped * there), sizes[place] - before
+            if wanted > kept:
+                yield InputError(
+                    f"{wanted} examples are to be added, and {kept} are left after dropping the hardest",
+                    where=method.label,
+                    got=spec.search.sizes[place],
+                    fix="Lower drop_hardest, or the size.",
+                )
+                break
 
 
 def _joint_errors(spec: SubsetSearch, facts: Facts) -> Iterator[InputError]:
