@@ -36,7 +36,7 @@ def test_the_record_holds_what_the_subset_files_hold(spec: Spec, tmp_path: Path)
         indices = Subset.load(path).indices
         labels = train.targets[torch.tensor(indices)]
         assert taken.classes == tuple(np.bincount(labels, minlength=3).tolist())
-        assert taken.wrong == int((labels != pool_workload.TRUE[indices]).sum())
+        assert taken.wrong == int((labels != pool_workload.TRUE[torch.tensor(indices)]).sum())
     assert len(conclude(outcome)["chosen"]) == 6
 
 
