@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from headrace.analysis.chosen import chosen_results, conclude_chosen, holdings, largest
-from headrace.experiments.subsets.chosen import Chosen, Taken, count_taken, walls_of
+from headrace.experiments.subsets.chosen import Chosen, Taken, classes_of, count_taken, walls_of
 from headrace.random import generator
 
 
@@ -84,3 +84,14 @@ def test_walls_hold_what_the_last_round_chose_and_what_was_left() -> None:
     plain = walls_of({name: table[name] for name in ("times", "round")}, generator(0, "walls"))
     assert set(plain) == {"typical", "often"}
     assert np.isnan(plain["typical"][1]).all()
+
+
+def test_with_several_labels_at_once_each_counts_for_its_class() -> None:
+    labels = np.array([[1, 0, 1], [0, 0, 0], [1, 1, 0]])
+    clean = np.array([[1, 0, 1], [0, 0, 1], [0, 1, 1]])
+    one = count_taken((0, "entropy", 3), np.arange(3), labels, clean, 3)
+    assert (one.classes, one.wrong) == ((2, 1, 1), 2)
+    assert [classes_of(row) for row in labels] == [(0, 2), (), (0, 1)]
+    assert classes_of(np.int64(2)) == (2,)
+    several = CHOSEN.model_copy(update={"whole": (80, 60, 0), "examples": 100})
+    assert holdings(several)[0].ratios[0][:2] == pytest.approx([0.2 / 0.8, 0.8 / 0.6])

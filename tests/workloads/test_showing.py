@@ -50,15 +50,12 @@ BYTES = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)
         (np.array([[7.0, 7.0]]), np.array([[0, 0]])),
         (np.array([[np.nan, 1.0]]), np.array([[0, 255]])),
     ],
-    ids=str,
 )
 def test_pictures_keep_their_pixels(value: object, expected: np.ndarray) -> None:
     assert np.array_equal(decoded(shown(value).png), expected)
 
 
-@pytest.mark.parametrize(
-    "value", [np.zeros(5), np.zeros((2, 5, 5)), np.zeros((0, 5)), 7, None, [1.0]], ids=str
-)
+@pytest.mark.parametrize("value", [np.zeros(5), np.zeros((2, 5, 5)), np.zeros((0, 5)), 7, None, [1.0]])
 def test_what_is_no_picture_and_no_text_is_not_shown(value: object) -> None:
     assert (shown(value).png, shown(value).text) == (None, None)
 

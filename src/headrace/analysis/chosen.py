@@ -63,7 +63,7 @@ def _ratios(chosen: Chosen, some: Sequence[Taken]) -> np.ndarray | None:
         return None
     whole = np.array(chosen.whole, dtype=np.float64)
     shares = np.array(counts, dtype=np.float64) / np.array([[taken.different] for taken in some])
-    return np.divide(shares, whole / whole.sum(), out=np.full_like(shares, np.nan), where=whole > 0)
+    return np.divide(shares, whole / chosen.examples, out=np.full_like(shares, np.nan), where=whole > 0)
 
 
 def largest(found: Sequence[Holding]) -> list[Holding]:

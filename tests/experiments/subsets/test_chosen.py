@@ -36,7 +36,7 @@ def test_the_record_holds_what_the_subset_files_hold(spec: Spec, tmp_path: Path)
         indices = Subset.load(path).indices
         labels = train.targets[torch.tensor(indices)]
         assert taken.classes == tuple(np.bincount(labels, minlength=3).tolist())
-        assert taken.wrong == int((labels != pool_workload.TRUE[indices]).sum())
+        assert taken.wrong == int((labels != pool_workload.TRUE[torch.tensor(indices)]).sum())
     assert len(conclude(outcome)["chosen"]) == 6
 
 
@@ -86,7 +86,7 @@ def test_hidden_labels_stay_hidden(spec: Spec, tmp_path: Path, monkeypatch: pyte
     assert (first.whole, first.wrong) == (None, None)
     bought = Subset.load(tmp_path / "true" / "subset.parquet").indices
     lies = torch.full((240,), 2)
-    lies[bought] = pool_workload.TRUE[bought]
+    lies[torch.tensor(bought)] = pool_workload.TRUE[torch.tensor(bought)]
     monkeypatch.setattr(pool_workload, "TARGETS", lies)
     assert search_subset(asked, tmp_path / "lies", processes=1).chosen == first
     by_label = {

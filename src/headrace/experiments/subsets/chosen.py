@@ -80,27 +80,27 @@ class Chosen(Record):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Hanging:
-    """What a worker is asked to hang: method -> wall -> the examples and the scores for which they hang.
+class HangJob:
+    """Hang examples for the report: method -> wall -> the examples and the scores for which they hang.
 
     Attributes:
         classes: The classes' names.
         walls: The examples.
-        labels: Example -> its class, of the examples whose labels may be told.
+        labels: Example -> its classes, of the examples whose labels may be told.
         predicted: Method -> example -> the class that its last ensemble predicted.
     """
 
     classes: tuple[str, ...]
     walls: Mapping[str, Mapping[str, tuple[np.ndarray, np.ndarray]]]
-    labels: Mapping[int, int]
+    labels: Mapping[int, tuple[int, ...]]
     predicted: Mapping[str, Mapping[int, int]]
 
 
 def count_taken(
     where: tuple[int, str, int],
     indices: Int64[np.ndarray, " chosen"],
-    labels: Int64[np.ndarray, " chosen"] | None,
-    clean: Int64[np.ndarray, " chosen"] | None,
+    labels: np.ndarray | None,
+    clean: np.ndarray | None,
     classes: int,
 ) -> Taken:
     """What a subset of different examples holds.
@@ -108,14 +108,32 @@ def count_taken(
     Args:
         where: Seed, group, size.
         indices: The examples.
-        labels: Their labels, or None.
+        labels: Their labels [chosen], or yes and no of each class [chosen classes], or None.
         clean: Their right labels, or None.
         classes: How many classes there are.
     """
     seed, group, size = where
-    counts = None if labels is None else tuple(np.bincount(labels, minlength=classes).tolist())
-    wrong = None if labels is None or clean is None else int((labels != clean).sum())
+    counts = None if labels is None else of_each_class(labels, classes)
+    wrong = None if labels is None or clean is None else wrong_among(labels, clean)
     return Taken(seed=seed, group=group, size=size, different=len(indices), classes=counts, wrong=wrong)
+
+
+def of_each_class(labels: np.ndarray, classes: int) -> tuple[int, ...]:
+    """Examples of each class; of several at once where labels are yes or no for every class.
+
+    Args:
+        labels: Class numbers [examples], or 0 and 1 [examples classes].
+        classes: How many classes there are.
+    """
+    if labels.ndim == 2:
+        return tuple((labels > 0).sum(axis=0).tolist())
+    return tuple(np.bincount(labels, minlength=classes).tolist())
+
+
+def wrong_among(labels: np.ndarray, clean: np.ndarray) -> int:
+    """How many examples have a label that is not the right one."""
+    differs = labels != clean
+    return int((differs.any(axis=1) if differs.ndim == 2 else differs).sum())
 
 
 def walls_of(
@@ -165,8 +183,8 @@ def look(works: Works, chains: Sequence[Chain], others: Mapping[tuple[int, str, 
     made = Chosen(
         key=key,
         classes=facts.classes,
-        whole=None if labels is None else tuple(np.bincount(labels, minlength=facts.num_classes).tolist()),
-        wrong=None if labels is None or clean is None else int((labels != clean).sum()),
+        whole=None if labels is None else of_each_class(labels, facts.num_classes),
+        wrong=None if labels is None or clean is None else wrong_among(labels, clean),
         examples=facts.examples,
         taken=tuple(_taken(works, chains, others, labels, clean)),
         galleries=_galleries(works, tables),
@@ -264,24 +282,24 @@ def _table(works: Works, chain: Chain, labels: np.ndarray | None) -> dict[str, n
     if name is not None and asked:
         members = works.own_members() if works.spec.members else works.members(chain.keys)
         scored = works.score([members])[0]
-        columns |= {"score": scored[name].to_numpy(), "predicted": scored["predicted"].to_numpy()}
+        # With several labels at once there is no one class that is predicted.
+        there = [("score", name), ("predicted", "predicted")]
+        columns |= {own: scored[theirs].to_numpy() for own, theirs in there if theirs in scored.columns}
     if labels is not None:
         return columns | {"label": labels}
     if chain.labels is None:
         return columns
-    known = np.full(len(growing.times), -1, dtype=np.int64)
+    known = np.full((len(growing.times), *chain.labels.shape[1:]), -1, dtype=np.int64)
     known[growing.indices] = chain.labels
     return columns | {"label": known}
 
 
 def _galleries(works: Works, tables: Mapping[str, Mapping[str, np.ndarray]]) -> dict[str, Gallery]:
-    from headrace.experiments.subsets.jobs import HangJob
-
     walls = {
         group: walls_of(table, random.generator(works.spec.seed, "subset search", "gallery", group))
         for group, table in tables.items()
     }
-    labels: dict[int, int] = {}
+    labels: dict[int, tuple[int, ...]] = {}
     predicted: dict[str, dict[int, int]] = {}
     for group, some in walls.items():
         shown = sorted({int(example) for chosen, _ in some.values() for example in chosen})
@@ -289,9 +307,15 @@ def _galleries(works: Works, tables: Mapping[str, Mapping[str, np.ndarray]]) -> 
         if "predicted" in table:
             predicted[group] = {example: int(table["predicted"][example]) for example in shown}
         if "label" in table:
-            labels |= {e: int(table["label"][e]) for e in shown if table["label"][e] >= 0}
-    hanging = Hanging(classes=works.facts.classes, walls=walls, labels=labels, predicted=predicted)
-    return works.pool.do([HangJob(hanging=hanging)])[0]
+            told = {example: table["label"][example] for example in shown}
+            labels |= {example: classes_of(label) for example, label in told.items() if np.min(label) >= 0}
+    job = HangJob(classes=works.facts.classes, walls=walls, labels=labels, predicted=predicted)
+    return works.pool.do([job])[0]
+
+
+def classes_of(label: np.ndarray) -> tuple[int, ...]:
+    """The classes of one example: the one of a class number, or all of a row of yes and no."""
+    return tuple(np.flatnonzero(label).tolist()) if np.ndim(label) else (int(label),)
 
 
 def _parquet(columns: Mapping[str, np.ndarray]) -> bytes:

@@ -27,7 +27,7 @@ from headrace.errors import HeadraceError, InputError
 from headrace.experiments import checkpoints, store
 from headrace.experiments.engines.worker import pick_device
 from headrace.experiments.files import write_whole
-from headrace.experiments.subsets.chosen import Hanging
+from headrace.experiments.subsets.chosen import HangJob
 from headrace.experiments.subsets.data import Part, checksum, mean_one, weighted
 from headrace.experiments.subsets.hanging import clean_targets, galleries
 from headrace.experiments.subsets.picking import Picker, PickJob
@@ -102,14 +102,15 @@ class RunJob:
     transfer: int | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
-class HangJob:
-    """Hang examples for the report."""
-
-    hanging: Hanging
-
-
 Job = InspectJob | LabelJob | RunJob | ScoreJob | PickJob | HangJob
+_DOING: dict[type, str] = {
+    InspectJob: "making an untrained model and calling it",
+    LabelJob: "reading labels",
+    RunJob: "a training run",
+    ScoreJob: "scoring",
+    PickJob: "choosing",
+    HangJob: "showing examples",
+}
 
 
 def checkpoint_path(folder: Path, step: int) -> Path:
@@ -169,7 +170,7 @@ class Workshop:
         """What is known of some examples."""
         if isinstance(job, HangJob):
             hidden = self._spec.search.labels == "hidden"
-            return galleries(self._workload, job.hanging, hidden=hidden)
+            return galleries(self._workload, job, hidden=hidden)
         return clean_targets(self._workload, job.indices) if job.right else self._labels(job.indices)
 
     def _other(self, transfer: int) -> Workshop:
