@@ -30,10 +30,10 @@ import numpy as np
 import torch
 from rich.progress import track
 from scipy.special import stdtrit
-from scipy.stats import rankdata
 from torch.nn.functional import cross_entropy
 
 from headrace import History, random
+from headrace.analysis.roc import area_under_roc
 from headrace.examples import SCORES
 from headrace.report.style import INK, TEXT, styled
 from headrace.workloads import Workload
@@ -53,7 +53,12 @@ def main() -> None:
         epochs = train(workload, seed, asked.epochs, asked.batch_size, asked.learning_rate)
         for epoch, history in enumerate(epochs, start=1):
             for score, ranked in suspicion(history).items():
-                row = {"score": score, "seed": seed, "epoch": epoch, "area": area(ranked, flipped)}
+                row = {
+                    "score": score,
+                    "seed": seed,
+                    "epoch": epoch,
+                    "area": area_under_roc(ranked, flipped).area,
+                }
                 rows.append(row | {"found": found(ranked, flipped)})
     last = [row for row in rows if row["epoch"] == asked.epochs]
     summary = summarised(last)
@@ -90,13 +95,6 @@ def train(
 def suspicion(history: History) -> dict[str, np.ndarray]:
     """Each score, turned so that higher is harder [examples]."""
     return {name: score.hardness(history).numpy() for name, score in SCORES.items()}
-
-
-def area(suspicious: np.ndarray, flipped: np.ndarray) -> float:
-    """The area under the ROC curve: P(a flipped example's value > an unflipped one's), ties count half."""
-    positive, negative = flipped.sum(), (~flipped).sum()
-    ranks = rankdata(suspicious)[flipped].sum()
-    return float((ranks - positive * (positive + 1) / 2) / (positive * negative))
 
 
 def found(suspicious: np.ndarray, flipped: np.ndarray) -> float:
