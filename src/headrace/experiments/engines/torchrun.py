@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -29,6 +30,9 @@ TIMEOUT = "HEADRACE_TIMEOUT_SECONDS"
 
 GRACE_SECONDS = 20.0
 """How long at most after an error the other processes may take to raise it too."""
+
+WAIT_SECONDS = 0.5
+"""How long the store is waited for at a time."""
 
 Message = tuple[str, Any]
 """What rank 0 tells the others: the name of a method of `_Process`, and its argument."""
@@ -129,11 +133,12 @@ class _Process:
         from datetime import timedelta
 
         keys = [f"error/{self._tasks}/{other}" for other in range(world_size())]
-        try:
-            self._store.wait(keys, timedelta(seconds=self._grace))
-        except (RuntimeError, ValueError):
-            return False
-        return all(self._store.get(key) for key in keys)
+        # In short waits: while the store waits, no word of torchrun's that it is to end reaches the process.
+        for _ in range(max(1, round(self._grace / WAIT_SECONDS))):
+            with suppress(RuntimeError, ValueError):
+                self._store.wait(keys, timedelta(seconds=WAIT_SECONDS))
+                return all(self._store.get(key) for key in keys)
+        return False
 
 
 class TorchrunEngine:

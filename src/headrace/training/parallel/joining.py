@@ -8,9 +8,11 @@ from datetime import timedelta
 
 import torch
 import torch.distributed as dist
+from torch.distributed.distributed_c10d import PrefixStore
+from torch.distributed.rendezvous import rendezvous
 
 from headrace.errors import InputError
-from headrace.training.parallel.watch import Watch, shared_store
+from headrace.training.parallel.watch import Watch, restart, shared_store
 
 _WATCHES: list[Watch] = []
 """The watch of this process's group."""
@@ -46,10 +48,20 @@ def join(device: str = "auto", *, timeout_seconds: float = 600.0) -> torch.devic
         # On GPUs gloo serves beside NCCL, for the few numbers that lie on the host.
         backend = "cpu:gloo,cuda:nccl" if mine.type == "cuda" else "gloo"
         # The watch knows who hangs, so it is to speak before the exchange gives up.
-        dist.init_process_group(backend, timeout=timedelta(seconds=2 * timeout_seconds))
+        _meet(backend, timedelta(seconds=2 * timeout_seconds))
         atexit.register(leave)
         _WATCHES.append(Watch(shared_store(), dist.get_rank(), dist.get_world_size(), timeout_seconds))
     return mine
+
+
+def _meet(backend: str, timeout: timedelta) -> None:
+    """Make the default group, its addresses under the number of the restart.
+
+    After a restart torchrun keeps the store of the run that broke, with addresses of dead processes in it.
+    """
+    store, rank, ranks = next(rendezvous("env://", timeout=timeout))
+    fresh = PrefixStore(f"headrace/group/{restart()}", store)
+    dist.init_process_group(backend, store=fresh, rank=rank, world_size=ranks, timeout=timeout)
 
 
 def leave() -> None:

@@ -129,6 +129,11 @@ class Watch:
         return Pulse(**json.loads(self._store.get(key)))
 
 
+def restart() -> str:
+    """How often torchrun has started this process anew: what the store holds from before is stale."""
+    return os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+
+
 def shared_store(seconds: float = 60.0) -> Store:
     """A connection of its own to the store through which the processes found each other.
 
@@ -142,4 +147,4 @@ def shared_store(seconds: float = 60.0) -> Store:
         timeout=timedelta(seconds=seconds),
     )
     # A restart begins anew, on the same store.
-    return PrefixStore(f"headrace/{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", store)
+    return PrefixStore(f"headrace/{restart()}", store)
