@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 
 from headrace.ensembles.members import Member, check_names
-from headrace.ensembles.memory import InferencePlan, make_plan
+from headrace.ensembles.memory import InferencePlan, keep_freed_memory, make_plan
 from headrace.errors import InputError
 
 _log = logging.getLogger("headrace")
@@ -105,6 +105,7 @@ def predict_members(
     Raises:
         InputError: A checkpoint does not fit, or members have different numbers of classes.
     """
+    keep_freed_memory()
     plan = plan_inference(members, data, batch_size=batch_size, device=device, memory_bytes=memory_bytes)
     end = len(data) if stop is None else stop
     for first in range(0, len(members), plan.members_at_once):
