@@ -12,7 +12,7 @@ from headrace.selection._base import Indices, check_features, check_indices, che
 
 _BLOCK = 1 << 20
 _CENTRES_AT_ONCE = 256
-_LEAST_BLOCK = 128
+_LEAST_BLOCK = 512
 _MOST_BLOCKS = 512
 
 
@@ -75,9 +75,10 @@ def score_distance(
 class _Farthest:
     """Finds the pool's best position: farthest from its nearest centre, or of the largest weight x distance.
 
-    Two devices save work and change nothing. Distances can only shrink as centres are added, so a block of
+    Three devices save work and change nothing. Distances can only shrink as centres are added, so a block of
     examples whose largest value was too small at its last update need not be updated again; it catches up
-    with all the centres it missed at once. And the distances |x|^2 + |c|^2 - 2 x.c are taken in float32, off
+    with all the centres it missed at once. Positions run from the outermost example to the innermost, so that
+    the inner blocks seldom need an update. And the distances |x|^2 + |c|^2 - 2 x.c are taken in float32, off
     by at most `error`; whatever could be the maximum within that is computed exactly, against each centre
     once.
     """
@@ -89,10 +90,12 @@ class _Farthest:
         weights: Float[np.ndarray, " pool"] | None,
         initial: Int[np.ndarray, " centres"],
     ) -> None:
-        self.rows, self.pool, self.weights = rows, pool, weights
+        self.rows = rows
         self.mean = rows.mean(axis=0, dtype=np.float64) if len(rows) else np.zeros(rows.shape[1])
         self.scale = float(max(rows.max(initial=0), -rows.min(initial=0))) or 1.0
-        self.near = self._centred(pool)
+        order = self._from_outermost(pool, weights)
+        self.pool, self.weights = pool[order], None if weights is None else weights[order]
+        self.near = self._centred(self.pool)
         self.norms = np.einsum("ij,ij->i", self.near, self.near)
         self.approximate = np.full(len(pool), np.inf, dtype=np.float32)
         self.exact = np.full(len(pool), np.inf)
@@ -125,17 +128,21 @@ class _Farthest:
         return chosen
 
     def _first(self) -> int:
-        return 0 if self.weights is None else int(np.argmax(self.weights))
+        values = np.zeros(len(self.pool)) if self.weights is None else self.weights
+        return self._smallest_index(np.flatnonzero(values == values.max()))
 
     def _best(self) -> int:
         contenders = self._contenders()
         self._make_exact(contenders)
         exact = self.exact[contenders]
         values = exact if self.weights is None else self.weights[contenders] * np.sqrt(exact)
-        return int(contenders[np.argmax(values)])
+        return self._smallest_index(contenders[values == values.max()])
+
+    def _smallest_index(self, positions: Int[np.ndarray, " ties"]) -> int:
+        return int(positions[np.argmin(self.pool[positions])])
 
     def _contenders(self) -> Int[np.ndarray, " contenders"]:
-        """All free positions that could be the best, in rising order."""
+        """All free positions that could be the best."""
         total = len(self.centres)
         while True:
             current = self.block_seen == total
@@ -182,6 +189,16 @@ class _Farthest:
                 distances = ((rows[:, None, :] - centres[None]) ** 2).sum(axis=2).min(axis=1, initial=np.inf)
                 self.exact[group[part]] = np.minimum(self.exact[group[part]], distances)
         self.seen[positions] = total
+
+    def _from_outermost(
+        self, pool: Int[np.ndarray, " pool"], weights: Float[np.ndarray, " pool"] | None
+    ) -> Int[np.ndarray, " pool"]:
+        """The order of falling distance to the mean, times the weight: roughly that of the values to come."""
+        with np.errstate(over="ignore", invalid="ignore"):  # any order is right
+            mean = self.mean.astype(self.rows.dtype)
+            away = np.einsum("ij,ij->i", self.rows, self.rows) - 2 * (self.rows @ mean) + mean @ mean
+            away = away[pool]
+            return np.argsort(-away if weights is None else -away * weights**2, kind="stable")
 
     def _centred(self, indices: Int[np.ndarray, " rows"]) -> Float[np.ndarray, "rows features"]:
         """(x - mean) / scale in float32, block by block: near 0 float32 loses least."""
