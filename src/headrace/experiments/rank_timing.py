@@ -6,6 +6,7 @@ data-parallel training (`headrace.training.parallel`), over gloo on the CPU and 
 
 from __future__ import annotations
 
+import atexit
 import math
 import time
 from collections.abc import Callable
@@ -18,6 +19,7 @@ import torch.distributed as dist
 
 from headrace.experiments.throughput import BLOCK_SECONDS, BLOCKS, WARM_UP, Timing, timing
 from headrace.training.parallel import ProcessWorld
+from headrace.training.parallel.joining import end
 
 if TYPE_CHECKING:
     from headrace.experiments.records import StudyKey
@@ -41,6 +43,7 @@ def join(setting: Setting, rank: int, workers: int, store: str) -> None:
         world_size=workers,
         timeout=PATIENCE,
     )
+    atexit.register(end)
 
 
 def steps(setting: Setting, rank: int, workers: int, study: StudyKey, seconds: float) -> Timing:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import time
 from datetime import timedelta
 
 import torch
@@ -16,6 +17,8 @@ from headrace.training.parallel.watch import Watch, restart, shared_store
 
 _WATCHES: list[Watch] = []
 """The watch of this process's group."""
+REST_SECONDS = 0.1
+"""How long a process that has left its group rests before it ends."""
 
 
 def under_torchrun() -> bool:
@@ -49,7 +52,7 @@ def join(device: str = "auto", *, timeout_seconds: float = 600.0) -> torch.devic
         backend = "cpu:gloo,cuda:nccl" if mine.type == "cuda" else "gloo"
         # The watch knows who hangs, so it is to speak before the exchange gives up.
         _meet(backend, timedelta(seconds=2 * timeout_seconds))
-        atexit.register(leave)
+        atexit.register(end)
         _WATCHES.append(Watch(shared_store(), dist.get_rank(), dist.get_world_size(), timeout_seconds))
     return mine
 
@@ -70,6 +73,16 @@ def leave() -> None:
         _WATCHES.pop().close()
     if dist.is_initialized():
         dist.destroy_process_group()
+
+
+def end() -> None:
+    """Leave, and let torch's threads put down what was exchanged.
+
+    They do so a moment after the exchange has returned, and need the interpreter for it. One that waits for the
+    interpreter while that shuts down aborts the process: all was trained, and torchrun calls it a failure.
+    """
+    leave()
+    time.sleep(REST_SECONDS)
 
 
 def _device(wanted: str, local_rank: int) -> torch.device:
