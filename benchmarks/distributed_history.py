@@ -17,6 +17,7 @@ from benchmarks._timing import interleaved
 from benchmarks.loop_overhead import narrow_cnn
 from headrace.examples import History, SharedHistory
 from headrace.random import torch_generator, torch_stream
+from headrace.training.parallel.joining import end
 
 DESCRIPTION = "merging the histories of 2 real ranks, 1.28M examples; at most 0.5 s and 1 % of an epoch"
 
@@ -62,7 +63,7 @@ def rank_main(rank: int, folder: str, examples: int, rounds: int, shared_example
             if turn:
                 times[name].append(seconds)
     (Path(folder) / f"{rank}.json").write_text(json.dumps(times))
-    dist.destroy_process_group()
+    end()
 
 
 def merging(examples: int, rounds: int, shared_examples: int) -> tuple[list[float], list[float]]:

@@ -13,6 +13,7 @@ from torch import multiprocessing
 
 from headrace.errors import InputError
 from headrace.examples import History, LossHistory, SharedHistory
+from headrace.training.parallel.joining import end
 
 from .brute import Batch, Stored, batches, record
 from .test_history import as_on_a_device, expect
@@ -150,7 +151,7 @@ def rank_of_two(rank: int, folder: str) -> None:
             attempt(rank)
         said.append(str(error.value))
     np.savez(Path(folder) / f"{rank}.npz", *tables, said=np.array(said))
-    torch.distributed.destroy_process_group()
+    end()
 
 
 def differing(rank: int) -> None:

@@ -78,8 +78,8 @@ def leave() -> None:
 def end() -> None:
     """Leave, and let torch's threads put down what was exchanged.
 
-    They do so a moment after the exchange has returned, and need the interpreter for it. One that waits for the
-    interpreter while that shuts down aborts the process: all was trained, and torchrun calls it a failure.
+    They do so a moment after the exchange has returned, and need the interpreter for it. One that waits for
+    it while it shuts down aborts the process: all was trained, and torchrun calls it a failure.
     """
     leave()
     time.sleep(REST_SECONDS)
