@@ -54,17 +54,28 @@ def outcome(entropy: float, random: float, seeds: int = 5) -> Outcome:
 
 
 def test_a_better_subset_is_worth_a_look() -> None:
-    found = conclude(outcome(entropy=0.08, random=0.12))["conclusions"]
-    assert found[0].startswith("Worth a look: in 5 seeds")
-    assert "entropy at 200 examples (25.0%) against a random subset: better than a random subset" in found[1]
-    assert "against everything: better than everything" in found[2]
+    found = conclude(outcome(entropy=0.08, random=0.12))
+    assert found["conclusions"][0] == (
+        "Worth a look: in 5 seeds entropy did better than a random subset as large, "
+        "and entropy better than everything."
+    )
+    random, full = found["verdicts"]
+    assert random.startswith(
+        "200 examples (25.0%) against a random subset (test error 0.12): better: entropy -0.04 ["
+    )
+    assert full.startswith(
+        "200 examples (25.0%) against everything (test error 0.1): better: entropy -0.02 ["
+    )
 
 
-@pytest.mark.parametrize(("entropy", "word"), [(0.12, "no difference shown"), (0.15, "worse than a random")])
+@pytest.mark.parametrize(
+    ("entropy", "word"), [(0.12, "no difference shown: entropy"), (0.15, "worse: entropy")]
+)
 def test_another_is_not_worth_it(entropy: float, word: str) -> None:
-    found = conclude(outcome(entropy=entropy, random=0.12))["conclusions"]
-    assert found[0].startswith("Not worth it here, as far as 5 seeds can show")
-    assert word in found[1]
+    found = conclude(outcome(entropy=entropy, random=0.12))
+    assert found["conclusions"][0].startswith("Not worth it here, as far as 5 seeds can show")
+    assert word in found["verdicts"][0]
+    assert ("would have shown" in found["verdicts"][0]) == ("no difference" in word)
 
 
 def test_the_random_start_is_not_compared() -> None:

@@ -18,11 +18,12 @@ from headrace.cli.app import execute
 from headrace.errors import DamagedError, InputError
 from headrace.experiments.parts import sealed
 from headrace.experiments.portraits.records import Exhibit, Gallery, Wall
+from headrace.experiments.subsets.outcome import Transferred
 from headrace.random import generator
 from headrace.report import write_search_report
 from headrace.report.canvas import NARROW, WIDE, Layout
 from headrace.report.figures import Absent, Picture
-from headrace.report.search_report import briefly, cost_rows, figures, verdict_rows
+from headrace.report.search_report import cost_rows, figures, verdict_rows
 from headrace.report.searches import MOST_CLASSES, TAKEN, WHOLE, class_shares, lines, taken_scores
 
 from .made_search import CHOSEN, outcome
@@ -49,7 +50,9 @@ def table() -> pl.DataFrame:
 
 
 def results() -> dict[str, Any]:
-    found = conclude(replace(outcome(entropy=0.12, random=0.12), chosen=CHOSEN))
+    own, other = outcome(entropy=0.12, random=0.12), outcome(entropy=0.08, random=0.12)
+    wider = Transferred(name="wider", facts=other.facts, measured=other.measured)
+    found = conclude(replace(own, chosen=CHOSEN, transfers=(wider,)))
     return json.loads(json.dumps({**found, "workload": SCRIPT}))
 
 
@@ -77,6 +80,15 @@ def test_the_page_opens_with_the_verdict_and_that_may_be_no(text: str) -> None:
     assert text.index("Did the search pay?") < text.index("<svg")
 
 
+def test_what_another_training_came_to_on_the_same_subsets_is_told_beside(text: str) -> None:
+    assert "With wider trained on the same subsets" in text
+    assert "Worth a look" in text
+    verdicts = text[text.index("Did the search pay?") : text.index("<svg")]
+    own, wider = verdicts.split("<h3>Trained on the same subsets: wider</h3>")
+    assert "better" not in own.split("<p>")[0]
+    assert "better" in wider.split("<p>")[0]
+
+
 def test_no_text_becomes_markup_and_nothing_is_fetched(folder: Path, text: str) -> None:
     page = Page(text)
     assert page.open == []
@@ -86,7 +98,7 @@ def test_no_text_becomes_markup_and_nothing_is_fetched(folder: Path, text: str) 
     allowed = ("#", "data:text/csv", "data:image/png", "figures/")
     assert all(link.startswith(allowed) for link in page.links)
     files = [link for link in page.links if link.startswith("figures/")]
-    assert len(files) == 3
+    assert len(files) == 4
     assert all((folder / link).is_file() and (folder / link).with_suffix(".csv").is_file() for link in files)
 
 
@@ -109,10 +121,8 @@ def test_the_command_writes_the_same_page_again(folder: Path, text: str, capsys)
 
 def test_single_verdicts_are_told_in_their_table_alone() -> None:
     found = results()
-    said = briefly(found)
-    assert said[0].startswith("Not worth it here")
-    assert not any(text.startswith("entropy at 200 examples (") for text in said)
-    assert len(said) < len(found["conclusions"])
+    assert found["conclusions"][0].startswith("Not worth it here")
+    assert not any("entropy +" in text for text in found["conclusions"])
     header, *rows = verdict_rows(found)
     assert {(row[0], row[1], row[3]) for row in rows} == {
         ("entropy at 200", "random", "no difference shown"), ("entropy at 200", "full", "worse")
@@ -180,7 +190,7 @@ def test_text_is_at_least_12_px(place: int, layout: Layout) -> None:
 
 
 def test_what_is_not_known_is_said_and_not_drawn(tmp_path: Path) -> None:
-    bare = figures({**results(), "table": []}, tmp_path, None)
+    bare = figures({**results(), "table": [], "transfers": []}, tmp_path, None)
     assert all(isinstance(figure, Absent) for figure in bare)
     with pytest.raises(InputError, match="no results yet"):
         write_search_report(tmp_path)

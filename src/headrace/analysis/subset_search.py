@@ -6,7 +6,6 @@ import json
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
-from itertools import islice
 from typing import Any
 
 from headrace.analysis.chosen import chosen_results, conclude_chosen
@@ -19,10 +18,12 @@ from headrace.experiments.subsets.outcome import Measured, Outcome, Transferred
 LEVEL = 0.95
 FORWARD = 1 / 3
 """What scoring an example costs beside training on it: the forward pass without the backward one [D]."""
+NAMED = 4
+"""How many methods a sentence names; more are counted."""
 
 
 def conclude(outcome: Outcome) -> dict[str, Any]:
-    """The results of a search as plain data; the sentences under `conclusions` come first.
+    """The results of a search as plain data; the sentences under `conclusions` come first, then `verdicts`.
 
     Nothing in it depends on how long anything took or on how often the search was interrupted.
     """
@@ -30,11 +31,12 @@ def conclude(outcome: Outcome) -> dict[str, Any]:
     return {
         "format": 1,
         "conclusions": [
-            *_verdicts(outcome, comparisons),
-            *(sentence for other in outcome.transfers for sentence in _transfer_verdicts(outcome, other)),
+            _headline(outcome, comparisons),
+            *(_transfer_headline(outcome, other) for other in outcome.transfers),
             *_cost_sentences(outcome),
             *(conclude_chosen(outcome.chosen) if outcome.chosen else []),
         ],
+        "verdicts": list(_verdicts(outcome, comparisons)),
         "workload": outcome.spec.workload.name,
         "metric": outcome.facts.metric,
         "examples": outcome.facts.examples,
@@ -67,20 +69,20 @@ def _as_if(outcome: Outcome, other: Transferred) -> Outcome:
 
 def _transferred(outcome: Outcome, other: Transferred) -> dict[str, Any]:
     alike = _as_if(outcome, other)
+    comparisons = _comparisons(alike)
     return {
         "name": other.name,
         "metric": other.facts.metric,
-        "conclusions": list(_verdicts(alike, _comparisons(alike))),
+        "conclusions": [_headline(alike, comparisons)],
+        "verdicts": list(_verdicts(alike, comparisons)),
         "table": table(alike),
-        "comparisons": _plain(_comparisons(alike)),
+        "comparisons": _plain(comparisons),
     }
 
 
-def _transfer_verdicts(outcome: Outcome, other: Transferred) -> Iterator[str]:
-    """Only the first sentence of each: the others stand under `transfers`."""
+def _transfer_headline(outcome: Outcome, other: Transferred) -> str:
     alike = _as_if(outcome, other)
-    for sentence in islice(_verdicts(alike, _comparisons(alike)), 1):
-        yield f"With {other.name} trained on the same subsets: {sentence}"
+    return f"With {other.name} trained on the same subsets: {_headline(alike, _comparisons(alike))}"
 
 
 def _method(method: Method) -> dict[str, Any]:
@@ -131,14 +133,14 @@ def table(outcome: Outcome) -> list[dict[str, Any]]:
 def markdown(results: dict[str, Any]) -> str:
     """The results as a page of Markdown: the conclusions, then the tables."""
     lines = [f"# Subset search on {results['workload']}", ""]
-    lines += [f"- {sentence}" for sentence in results["conclusions"]]
+    lines += [f"- {sentence}" for sentence in results["conclusions"] + results["verdicts"]]
     if results["table"]:
         lines += ["", f"## {results['metric']} against the size of the subset", ""]
         lines += ["| group | examples | share | mean | 95 % interval | seeds |", "|---|---|---|---|---|---|"]
         lines += [f"| {' | '.join(row)} |" for row in table_rows(results)]
     for other in results["transfers"]:
         lines += ["", f"## Trained on the same subsets: {other['name']}", ""]
-        lines += [f"- {sentence}" for sentence in other["conclusions"]]
+        lines += [f"- {sentence}" for sentence in other["conclusions"] + other["verdicts"]]
         lines += [
             "",
             "| group | examples | share | mean | 95 % interval | seeds |",
@@ -216,55 +218,81 @@ def _comparisons(outcome: Outcome) -> dict[tuple[int, str], Comparison]:
     return found
 
 
-def _verdicts(outcome: Outcome, comparisons: dict[tuple[int, str], Comparison]) -> Iterator[str]:
+def _headline(outcome: Outcome, comparisons: dict[tuple[int, str], Comparison]) -> str:
+    """The verdict on the search as a whole."""
     if outcome.waiting is not None:
         files = listed([str(path) for path in outcome.waiting.tasks])
-        yield f"{outcome.waiting.missing:,} labels are missing; the questions are in {files}."
-        return
+        return f"{outcome.waiting.missing:,} labels are missing; the questions are in {files}."
     if outcome.spec.comparison is None:
-        yield "Nothing was compared, so whether this subset is better than a random one is not known."
-        return
+        return "Nothing was compared, so whether this subset is better than a random one is not known."
     if not comparisons:
-        yield "One seed tells no effect from chance: ask for at least two in [comparison], better five."
-        return
-    names = outcome.spec.groups
-    against_random = [
-        (size, comparison, group)
-        for (size, baseline), comparison in comparisons.items()
-        if baseline == "random"
-        for group in comparison.groups
-        if group.group in names
-    ]
-    seeds = len(outcome.spec.repeats)
-    if any(group.verdict == "better" for _, _, group in against_random):
-        yield f"Worth a look: in {seeds} seeds a searched subset did better than a random one as large."
-    else:
-        yield (
+        return "One seed tells no effect from chance: ask for at least two in [comparison], better five."
+    seeds, better = len(outcome.spec.repeats), _better(outcome, comparisons, "random")
+    if not better:
+        return (
             f"Not worth it here, as far as {seeds} seeds can show: no searched subset did better than a "
-            "random one as large."
+            f"random one as large{_beside_everything(outcome, comparisons)}."
         )
-    for size, comparison, group in against_random:
-        yield _against(outcome, size, comparison, group, "a random subset")
-    for (size, baseline), comparison in comparisons.items():
-        if baseline == "full":
-            for group in comparison.groups:
-                if group.group in names:
-                    yield _against(outcome, size, comparison, group, "everything")
-
-
-def _against(outcome: Outcome, size: int, comparison: Comparison, group: GroupResult, other: str) -> str:
-    low, high = group.interval
-    metric = outcome.facts.metric.replace("/", " ")
-    verdict = group.verdict if group.verdict == "no difference shown" else f"{group.verdict} than {other}"
-    share = f"{size / outcome.facts.examples:.1%}"
-    sentence = (
-        f"{group.group} at {size:,} examples ({share}) against {other}: {verdict}; "
-        f"{metric} {number(group.mean)} against {number(comparison.baseline_mean)}, "
-        f"difference {group.difference:+.3g} [{low:+.3g}, {high:+.3g}]"
+    return (
+        f"Worth a look: in {seeds} seeds {_some(outcome, better)} did better than a random subset as large"
+        f"{_beside_everything(outcome, comparisons)}."
     )
-    if group.verdict == "no difference shown":
-        return f"{sentence}; these seeds would have shown one of {number(group.detectable_difference)}."
-    return f"{sentence}."
+
+
+def _beside_everything(outcome: Outcome, comparisons: dict[tuple[int, str], Comparison]) -> str:
+    if not any(baseline == "full" for _, baseline in comparisons):
+        return ""
+    better = _better(outcome, comparisons, "full")
+    return (
+        f", and {_some(outcome, better)} better than everything"
+        if better
+        else ", none better than everything"
+    )
+
+
+def _better(outcome: Outcome, comparisons: dict[tuple[int, str], Comparison], baseline: str) -> list[str]:
+    """The methods that were better than a baseline at any size."""
+    found = [
+        group.group
+        for (_, against), comparison in comparisons.items()
+        if against == baseline
+        for group in comparison.groups
+        if group.verdict == "better"
+    ]
+    return [name for name in outcome.spec.groups if name in found]
+
+
+def _some(outcome: Outcome, names: Sequence[str]) -> str:
+    return listed(names) if len(names) <= NAMED else f"{len(names)} of {len(outcome.spec.groups)} methods"
+
+
+def _verdicts(outcome: Outcome, comparisons: dict[tuple[int, str], Comparison]) -> Iterator[str]:
+    """One sentence for each baseline and size, the baseline's own value first."""
+    metric = outcome.facts.metric.replace("/", " ")
+    for baseline, words in (("random", "a random subset"), ("full", "everything")):
+        for (size, against), comparison in comparisons.items():
+            if against == baseline:
+                share = f"{size / outcome.facts.examples:.1%}"
+                mean = f"{metric} {number(comparison.baseline_mean)}"
+                said = "; ".join(_by_verdict(outcome, comparison))
+                yield f"{size:,} examples ({share}) against {words} ({mean}): {said}."
+
+
+def _by_verdict(outcome: Outcome, comparison: Comparison) -> Iterator[str]:
+    """The methods that came to the same verdict, the best first."""
+    methods = [group for group in comparison.groups if group.group in outcome.spec.groups]
+    for verdict in ("better", "no difference shown", "worse"):
+        alike = sorted((g for g in methods if g.verdict == verdict), key=lambda group: group.difference)
+        if alike:
+            yield f"{verdict}: {', '.join(map(_difference, alike))}"
+
+
+def _difference(group: GroupResult) -> str:
+    low, high = group.interval
+    said = f"{group.group} {group.difference:+.3g} [{low:+.3g}, {high:+.3g}]"
+    if group.verdict != "no difference shown":
+        return said
+    return f"{said} (these seeds would have shown {number(group.detectable_difference)})"
 
 
 def _cost_sentences(outcome: Outcome) -> Iterator[str]:

@@ -87,7 +87,7 @@ def _print(outcome: Outcome, results: dict[str, Any], page: Path) -> None:
     from headrace.analysis.subset_search import table_rows
 
     console = Console(highlight=False)
-    for sentence in results["conclusions"]:
+    for sentence in results["conclusions"] + results["verdicts"]:
         console.print(f"- {sentence}", markup=False)
     if results["table"]:
         console.print()

@@ -68,7 +68,7 @@ def page(
     provenance: Provenance,
 ) -> str:
     """The whole page as HTML; one file that fetches nothing."""
-    first, *others = briefly(results)
+    first, *others = results["conclusions"]
     return render(
         "subset.html",
         results=results,
@@ -81,7 +81,7 @@ def page(
         held=held_rows(chosen),
         rooms=rooms(chosen.galleries, WALLS) if chosen else [],
         means=mean_rows(results),
-        transfers=[(other["name"], mean_rows(other)) for other in results["transfers"]],
+        transfers=[_transfer(results, other) for other in results["transfers"]],
         costs=cost_rows(results),
         facts=_facts(results),
         provenance=provenance,
@@ -89,14 +89,8 @@ def page(
     )
 
 
-def briefly(results: Mapping[str, Any]) -> list[str]:
-    """The conclusions without the single verdicts, which stand in a table of their own right below."""
-    single = tuple(
-        f"{group['group']} at {one['size']:,} examples ("
-        for one in results["comparisons"]
-        for group in one["groups"]
-    )
-    return [text for text in results["conclusions"] if not (single and text.startswith(single))]
+def _transfer(results: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
+    return {"name": other["name"], "verdicts": verdict_rows({**results, **other}), "means": mean_rows(other)}
 
 
 def figures(results: Mapping[str, Any], directory: Path, chosen: Chosen | None) -> list[Picture | Absent]:
