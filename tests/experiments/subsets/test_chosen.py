@@ -26,7 +26,7 @@ def test_the_record_holds_what_the_subset_files_hold(spec: Spec, tmp_path: Path)
     assert chosen == read_chosen(tmp_path)
     assert (chosen.whole, chosen.wrong) == (tuple(np.bincount(train.targets).tolist()), 24)
     assert {(t.seed, t.group) for t in chosen.taken} == {
-        (seed, group) for seed in (0, 1) for group in ("mutual_information", "random")
+        (seed, group) for seed in (0, 1) for group in ("margin", "random")
     }
     for taken in chosen.taken:
         if taken.group == "random":
@@ -45,11 +45,11 @@ def test_the_gallery_shows_the_first_seeds_last_round(spec: Spec, tmp_path: Path
 
     chosen = search_subset(spec({"search.sizes": [0.25, 0.5]}), tmp_path, processes=1).chosen
     assert chosen is not None
-    subset, table = Subset.load(tmp_path / "subset.parquet"), read_table(tmp_path, "mutual_information")
+    subset, table = Subset.load(tmp_path / "subset.parquet"), read_table(tmp_path, "margin")
     assert table is not None
     assert np.array_equal(np.flatnonzero(table["times"]), subset.indices)
     last = set(subset.indices[subset.rounds == 1].tolist())
-    walls = {wall.name: wall.exhibits for wall in chosen.galleries["mutual_information"].walls}
+    walls = {wall.name: wall.exhibits for wall in chosen.galleries["margin"].walls}
     assert set(walls) == {"wanted", "typical", "left"}
     scores = dict(zip(subset.indices.tolist(), subset.scores.tolist(), strict=True))
     assert [one.score for one in walls["wanted"]] == sorted((scores[i] for i in last), reverse=True)[:12]
@@ -89,11 +89,7 @@ def test_hidden_labels_stay_hidden(spec: Spec, tmp_path: Path, monkeypatch: pyte
     lies[torch.tensor(bought)] = pool_workload.TRUE[torch.tensor(bought)]
     monkeypatch.setattr(pool_workload, "TARGETS", lies)
     assert search_subset(asked, tmp_path / "lies", processes=1).chosen == first
-    by_label = {
-        one.example: one.label
-        for wall in first.galleries["mutual_information"].walls
-        for one in wall.exhibits
-    }
+    by_label = {one.example: one.label for wall in first.galleries["margin"].walls for one in wall.exhibits}
     assert all(
         (label is not None) == (example in set(bought.tolist())) for example, label in by_label.items()
     )

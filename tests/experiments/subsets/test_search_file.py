@@ -44,7 +44,15 @@ def test_the_names_of_the_acquisition_functions_are_those_that_there_are() -> No
         ({"search.show": "a:b"}, "search.show", "with oracle = 'people' only"),
         ({**PEOPLE, "comparison": {}}, "comparison", "the other labels are not known"),
         ({**PEOPLE, "search.acquisition": ["entropy", "margin"]}, "search.acquisition", "one acquisition"),
-        ({"training.runs": 1, "training.checkpoints": 1}, "search.acquisition", "where there is one member"),
+        (
+            {
+                "training.runs": 1,
+                "training.checkpoints": 1,
+                "search.acquisition": ["mutual_information"],
+            },
+            "search.acquisition",
+            "where there is one member",
+        ),
         ({"search.select": {"name": "top_k", "exponent": 2.0}}, "search.select.exponent", "has no effect"),
         ({"training": None}, "training", "is missing"),
         ({"members": {"checkpoints": ["a"]}}, "training", "has no effect: the members are given"),

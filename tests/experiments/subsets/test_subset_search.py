@@ -42,8 +42,7 @@ def files(folder: Path) -> dict[str, bytes]:
 def test_it_grows_to_the_sizes_asked_and_holds_what_was_there(spec: Spec, tmp_path: Path) -> None:
     outcome = run(spec(), tmp_path)
     parts = [
-        Subset.load(tmp_path / "subsets" / "seed-0" / f"mutual_information-{size}.parquet")
-        for size in (30, 60, 120)
+        Subset.load(tmp_path / "subsets" / "seed-0" / f"margin-{size}.parquet") for size in (30, 60, 120)
     ]
     assert [len(part) for part in parts] == [30, 60, 120]
     assert set(parts[0].indices) < set(parts[1].indices) < set(parts[2].indices)
@@ -66,7 +65,7 @@ def test_a_round_takes_the_highest_scores_of_its_members(spec: Spec, tmp_path: P
         model.load_state_dict(load_file(tmp_path / "runs" / f"{name}.safetensors"))
         with torch.no_grad():
             statistics.add_member(0, model(inputs).softmax(1))
-    scores = acquisition.mutual_information(statistics)
+    scores = acquisition.margin(statistics)
     start = subset.indices[subset.rounds == 0]
     rest = np.setdiff1d(np.arange(240), start)
     best = rest[np.argsort(-scores[rest], kind="stable")[:60]]
@@ -123,7 +122,7 @@ def test_what_is_done_is_not_done_again(spec: Spec, tmp_path: Path) -> None:
     run(spec(), tmp_path)
     done: list[str] = []
     run(
-        spec({"search.acquisition": ["mutual_information", "entropy"]}),
+        spec({"search.acquisition": ["margin", "entropy"]}),
         tmp_path,
         progress=lambda *a: done.append(a[0]),
     )
@@ -305,7 +304,7 @@ def test_a_users_own_checkpoints_choose_without_training(
         with torch.no_grad():
             statistics.add_member(0, model(pool_workload.pool().train.inputs).softmax(1))
     outcome = run(asked, tmp_path / "out")
-    best = np.argsort(-acquisition.mutual_information(statistics), kind="stable")
+    best = np.argsort(-acquisition.margin(statistics), kind="stable")
     subset = Subset.load(tmp_path / "out" / "subset.parquet")
     assert set(subset.indices) == set(best[:120])
     assert set(subset.indices[subset.rounds == 0]) == set(best[:60])

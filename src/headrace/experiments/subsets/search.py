@@ -25,7 +25,7 @@ class SearchTable(Table):
     Attributes:
         sizes: Shares of the training set, rising. The first is drawn at random, the others are acquired.
         acquisition: The acquisition functions; each has a search of its own, from the same start. None for
-            mutual information, where the strategy takes one.
+            margin, where the strategy takes one.
         select: From scores to examples, the same for all of them; None for the highest scores.
         methods: Instead of both: pairs of an acquisition function and a strategy, one search each.
         choose_from: "remainder": examples that are not in the subset yet; "pool": all, and an example that is
@@ -54,7 +54,7 @@ class SearchTable(Table):
         select = self.select or Select()
         if not select.takes_scores:
             return (Method(select=select),)
-        names = self.acquisition or ("mutual_information",)
+        names = self.acquisition or ("margin",)
         return tuple(Method(name=name, acquisition=name, select=select) for name in names)
 
 
