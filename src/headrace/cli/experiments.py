@@ -64,7 +64,14 @@ def status(directory: Path, *, json: Json = False) -> int:
     """
     from headrace.experiments.progress import progress_of
     from headrace.experiments.store import load
+    from headrace.report import is_search
 
+    if is_search(directory):
+        raise InputError(
+            "this is a subset search, and status is for experiments",
+            where=str(directory),
+            fix="The same headrace subset command goes on with it; headrace report shows what there is.",
+        )
     with working("reading the trials"):
         state = progress_of(directory)
     if json:

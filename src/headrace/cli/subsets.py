@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import os
 import sys
+import time
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from headrace.cli._common import Json, print_json, print_table, working
+from headrace.errors import InputError, InputErrors
+
+LOG_SECONDS = 30.0
+"""How often a plain line is written where standard error is no terminal."""
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
     from headrace.experiments.subsets.outcome import Outcome
     from headrace.experiments.subsets.rounds import Cost
 
@@ -36,10 +44,12 @@ def subset(
     from headrace.experiments.subsets.runner import search_subset
     from headrace.experiments.subsets.search import SubsetSearch
 
+    if processes is not None and processes < 1:
+        raise InputError("must be at least 1", where="--processes", got=processes)
     folder = out if out is not None else Path("runs") / search.stem
     first = os.environ.get("RANK", "0") == "0"
     spec = SubsetSearch.from_toml(search)
-    with _Line(shown=first) as line:
+    with _named(search, spec.workload.name), _Line(shown=first) as line:
         outcome = search_subset(
             spec, folder, processes=processes, answers=answers, announce=_announce, progress=line
         )
@@ -55,6 +65,17 @@ def subset(
     else:
         _print(outcome, results, page)
     return 0
+
+
+@contextmanager
+def _named(file: Path, workload: str) -> Generator[None]:
+    """What is found wrong with a search once its workload is known carries the file's name."""
+    try:
+        yield
+    except InputErrors as errors:
+        if errors.where and errors.where.endswith(f" {workload}"):
+            raise InputErrors(errors.errors, where=str(file)) from None
+        raise
 
 
 def report_search(directory: Path, *, json: bool) -> int:
@@ -101,17 +122,18 @@ def _print(outcome: Outcome, results: dict[str, Any], page: Path) -> None:
 
 
 class _Line:
-    """What is being done and how far it is, on standard error, where that is a terminal."""
+    """What is being done and how far it is, on standard error; in a log a plain line now and then."""
 
     def __init__(self, *, shown: bool) -> None:
         from rich.console import Console
         from rich.progress import Progress
 
         console = Console(file=sys.stderr)
-        self._progress = Progress(
-            console=console, transient=True, disable=not (shown and sys.stderr.isatty())
-        )
+        terminal = sys.stderr.isatty()
+        self._progress = Progress(console=console, transient=True, disable=not (shown and terminal))
         self._tasks: dict[str, Any] = {}
+        self._plain = shown and not terminal
+        self._next_line = time.monotonic() + LOG_SECONDS
 
     def __enter__(self) -> _Line:
         self._progress.start()
@@ -122,6 +144,9 @@ class _Line:
 
     def __call__(self, what: str, done: int, there: int) -> None:
         """Show that `done` of `there` jobs are done; called again with the same words for the same line."""
+        if self._plain and time.monotonic() >= self._next_line:
+            self._next_line = time.monotonic() + LOG_SECONDS
+            print(f"{what}: {done:,} of {there:,} jobs done", file=sys.stderr, flush=True)
         if what not in self._tasks:
             self._tasks[what] = self._progress.add_task(what, total=there)
         self._progress.update(self._tasks[what], completed=done, total=there)

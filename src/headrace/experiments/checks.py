@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from pydantic import BaseModel, ValidationError
 
@@ -64,20 +64,29 @@ def _dotted(path: Iterable[int | str]) -> str:
 
 def _unknown_key(path: list[int | str], model: type[BaseModel]) -> InputError:
     key, known = str(path[-1]), _known_keys(path[:-1], model)
-    return InputError(f"there is no key {key!r} here", where=_dotted(path), fix=did_you_mean(key, known))
+    fix = did_you_mean(key, known) if known else "Leave it out."
+    return InputError(f"there is no key {key!r} here", where=_dotted(path), fix=fix)
 
 
 def _known_keys(path: list[int | str], model: type[BaseModel]) -> list[str]:
-    if path[:1] == ["search"] and len(path) > 2:
+    """The keys of the table at `path`; empty where any may stand."""
+    if path[:2] in (["search", "space"], ["search", "policy"]) and len(path) > 2:
         return [*Range.model_fields, *Choices.model_fields]
-    for key in path:
-        field = model.model_fields.get(str(key))
-        if field is None or not (
-            isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
-        ):
+    for key in (key for key in path if isinstance(key, str)):
+        field = model.model_fields.get(key)
+        tables = [] if field is None else list(_tables(field.annotation))
+        if not tables:
             return []
-        model = field.annotation
+        model = tables[0]
     return list(model.model_fields)
+
+
+def _tables(annotation: object) -> Iterator[type[BaseModel]]:
+    """The tables within an annotation such as `Table | None` or a list of tables."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for inner in get_args(annotation):
+        yield from _tables(inner)
 
 
 def did_you_mean(got: str, known: Iterable[str]) -> str:

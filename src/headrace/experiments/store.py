@@ -144,6 +144,10 @@ def create(directory: str | Path, experiment: Experiment) -> None:
         StorageError: The folder cannot be written.
     """
     path = Path(directory) / EXPERIMENT
+    if (Path(directory) / "search.toml").is_file():
+        raise InputError(
+            "this is the folder of a subset search", where=str(directory), fix="Choose another folder."
+        )
     begun = (Path(directory) / FACTS).exists() or (Path(directory) / STUDIES).exists()
     if not path.exists() or not begun:
         write_whole(path, experiment.to_toml().encode())

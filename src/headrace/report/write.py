@@ -11,6 +11,7 @@ from pathlib import Path
 from platform import python_version
 from typing import TYPE_CHECKING, Any
 
+from headrace.errors import DamagedError
 from headrace.experiments.files import write_whole
 from headrace.report.figures import Absent, Picture, figures, portrait_figures
 from headrace.report.frame import Provenance, Shown
@@ -155,5 +156,13 @@ def _facts_in_words(facts: Mapping[str, Any]) -> dict[str, str]:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """The object in a JSON file; empty where there is no such file."""
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    """The object in a JSON file; empty where there is no such file.
+
+    Raises:
+        DamagedError: It is truncated or was altered.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    except ValueError as error:
+        fix = "Delete it and give the command that made it again."
+        raise DamagedError(f"this is not JSON ({error})", where=str(path), fix=fix) from None

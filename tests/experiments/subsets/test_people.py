@@ -84,6 +84,22 @@ def test_a_wrong_answer_is_refused_with_its_line_and_nothing_is_taken(
         take_answers(BOOK, answers(tmp_path, "a.csv", f"index,label\n{row}\n5,green\n"), CLASSES)
 
 
+def test_what_was_shown_may_be_long_and_an_index_may_come_from_a_spreadsheet(tmp_path: Path) -> None:
+    text = f"index,image,label\n3.0,{'x' * 200_000},red\n"
+    assert take_answers(BOOK, answers(tmp_path, "a.csv", text), CLASSES).labels == {3: 0, 8: 1}
+
+
+def test_labels_of_one_training_set_are_not_taken_for_another(tmp_path: Path) -> None:
+    path = tmp_path / "labels.json"
+    BOOK.model_copy(update={"checksum": "a", "classes": CLASSES}).save(path)
+    book = Book.load(path)
+    assert book.of_data("a", CLASSES, path) == book
+    for checksum, classes in (("b", CLASSES), ("a", CLASSES[::-1])):
+        with pytest.raises(InputError, match="given for another training set"):
+            book.of_data(checksum, classes, path)
+    assert Book().of_data("b", CLASSES, path).checksum == "b"
+
+
 def test_every_wrong_answer_is_told(tmp_path: Path) -> None:
     with pytest.raises(InputErrors) as caught:
         take_answers(BOOK, answers(tmp_path, "a.csv", "index,label\n4,red\n3,rot\n5,green\n"), CLASSES)
@@ -102,6 +118,14 @@ def test_annotators_that_disagree_are_told(tmp_path: Path) -> None:
         ("a.csv", "index,colour\n3,red\n", "there is no 'label' or 'choice'"),
         ("a.json", "[{", "this is not JSON"),
         ("a.json", "[3]", "an answer must be a JSON object"),
+        ("a.json", "[" * 100_000, "this is not JSON"),
+        ("a.json", "[]", "there are no answers in this file"),
+        ("a.csv", "", "there are no answers in this file"),
+        ("a.csv", "index;label\n3;red\n", "there is no column 'index'; got 'index;label'"),
+        *(
+            ("a.json", f'[{{"index": {index}, "label": "red"}}]', "there is no example's index")
+            for index in ("Infinity", "NaN", "2.7", "true", "null", "[3]")
+        ),
         ("a.json", '[{"data": {"index": 3}, "annotations": [5]}]', "not as Label Studio exports them"),
         ("a.json", '[{"data": {"index": 3}, "annotations": null}]', "not as Label Studio exports them"),
         ("a.txt", "3 red", r"answers are .csv, .json or .jsonl files"),

@@ -63,6 +63,24 @@ def test_a_truncated_file_is_refused(tmp_path: Path) -> None:
         Subset.load(path)
 
 
+def test_no_flipped_bit_is_taken_for_a_subset(tmp_path: Path) -> None:
+    path = tmp_path / "s.parquet"
+    subset = made()
+    subset.save(path)
+    whole, rng = path.read_bytes(), np.random.default_rng(0)
+    for place, bit in zip(rng.integers(0, len(whole), 300), rng.integers(0, 8, 300), strict=True):
+        altered = bytearray(whole)
+        altered[place] ^= 1 << bit
+        path.write_bytes(altered)
+        try:
+            found = Subset.load(path)
+        except (DamagedError, InputError):
+            continue
+        # Some bits mean nothing: then everything is as it was.
+        np.testing.assert_array_equal(found.indices, subset.indices)
+        np.testing.assert_array_equal(found.weights, subset.weights)
+
+
 def test_an_altered_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "s.parquet"
     made().save(path)
@@ -86,6 +104,14 @@ def test_applied_it_gives_the_chosen_examples_and_weights_of_mean_one() -> None:
     assert [int(part[i][0][0]) for i in range(3)] == [4, 10, 22]
     assert weights.tolist() == [0.5, 1.0, 1.5]
     assert len(torch.utils.data.DataLoader(part, batch_size=3)) == 1
+
+
+def test_applied_it_gives_the_labels_that_people_gave() -> None:
+    dataset = torch.utils.data.TensorDataset(INPUTS, TARGETS)
+    part, _ = made("hidden", labels=np.array([7, 8, 9])).apply(dataset)
+    inputs, labels = next(iter(torch.utils.data.DataLoader(part, batch_size=3, num_workers=1)))
+    assert labels.tolist() == [7, 8, 9]
+    assert inputs[:, 0].tolist() == [4, 10, 22]
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ from headrace.experiments.parts import sealed, unsealed
 from headrace.experiments.portraits.gallery import EXHIBITS, extremes
 from headrace.experiments.portraits.records import Gallery
 from headrace.experiments.records import Record
+from headrace.experiments.subsets.tables import parquet
 
 if TYPE_CHECKING:
     import polars as pl
@@ -210,11 +211,14 @@ def read_chosen(directory: Path) -> Chosen | None:
 
 
 def read_table(directory: Path, group: str) -> pl.DataFrame | None:
-    """Every example as the first seed's last round of a method saw it, or None."""
-    import polars as pl
+    """Every example as the first seed's last round of a method saw it, or None.
 
+    Raises:
+        DamagedError: The file is truncated or was altered.
+    """
     path = directory / CHOSEN / f"{group}.parquet"
-    return pl.read_parquet(path) if path.is_file() else None
+    fix = "Delete the folder chosen and give headrace subset again."
+    return parquet(path, "what was chosen", fix)[0] if path.is_file() else None
 
 
 def _key(works: Works, chains: Sequence[Chain]) -> str:

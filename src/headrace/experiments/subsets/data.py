@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -53,6 +53,28 @@ class Part:
     def to(self, device: Device) -> Self:
         """The same part, fetched to `device`."""
         return type(self)(self.data.to(device), self.indices.to(device), self.labels)
+
+
+class Labelled:
+    """A map-style data set of pairs (input, target) with other targets for some of its examples.
+
+    Args:
+        dataset: The data set.
+        labels: Example -> its target in place of the data set's.
+    """
+
+    def __init__(self, dataset: Any, labels: Mapping[int, int]) -> None:
+        self.dataset = dataset
+        self.labels = labels
+
+    def __len__(self) -> int:
+        """The number of examples."""
+        return len(self.dataset)
+
+    def __getitem__(self, index: int) -> tuple[Any, Any]:
+        """Input and target of one example."""
+        example, target = self.dataset[index]
+        return example, self.labels.get(index, target)
 
 
 def checksum(data: ExampleData, *, targets: bool = True) -> str:

@@ -32,11 +32,15 @@ class Book(Record):
     """What was asked and answered.
 
     Attributes:
+        checksum: Of the training set; empty in a book that holds nothing yet.
+        classes: The classes' names, in the order of their numbers.
         asked: Every example that people were ever asked for.
         labels: Example -> class number.
     """
 
     format: int = 1
+    checksum: str = ""
+    classes: tuple[str, ...] = ()
     asked: tuple[int, ...] = ()
     labels: dict[int, int] = Field(default_factory=dict)
 
@@ -52,7 +56,31 @@ class Book(Record):
         try:
             return cls.model_validate_json(path.read_bytes())
         except ValidationError as error:
-            raise DamagedError(f"no book of labels ({error.errors()[0]['msg']})", where=str(path)) from None
+            raise DamagedError(
+                f"no book of labels ({error.errors()[0]['msg']})",
+                where=str(path),
+                fix="Put back a copy; or move it away, run once, and give every answers file again.",
+            ) from None
+
+    def of_data(self, checksum: str, classes: Sequence[str], path: Path) -> Book:
+        """This book, if its labels are of this training set.
+
+        Args:
+            checksum: Of the training set.
+            classes: The classes' names.
+            path: The book's, for the message.
+
+        Raises:
+            InputError: They are of another.
+        """
+        mine, given = (self.checksum, self.classes), (checksum, tuple(classes))
+        if self.asked and mine != given:
+            raise InputError(
+                "these labels were given for another training set, or for other classes",
+                where=str(path),
+                fix="Give another folder with --out, or the workload that was labelled.",
+            )
+        return self.model_copy(update={"checksum": checksum, "classes": tuple(classes)})
 
     def save(self, path: Path) -> None:
         """Write it, whole."""
@@ -141,7 +169,8 @@ def take_answers(book: Book, path: str | Path, classes: Sequence[str]) -> Book:
     where, numbers = str(path), {name: number for number, name in enumerate(classes)}
     asked, labels = frozenset(book.asked), dict(book.labels)
     errors: list[InputError] = []
-    for place, row in _rows(Path(path)):
+    rows = list(_rows(Path(path)))
+    for place, row in rows:
         try:
             answer = _answer(row, place)
             if answer is None:
@@ -154,11 +183,18 @@ def take_answers(book: Book, path: str | Path, classes: Sequence[str]) -> Book:
         if labels.setdefault(index, numbers[label]) != numbers[label]:
             before = classes[labels[index]]
             errors.append(
-                InputError(f"example {index} was labelled {before!r} before", where=place, got=label)
+                InputError(
+                    f"example {index} was labelled {before!r} before",
+                    where=place,
+                    got=label,
+                    fix=f'To correct it, take "{index}" out of labels.json: what rests on it is done again.',
+                )
             )
     if errors:
         raise InputErrors(errors[:_MOST_ERRORS], where=where)
-    return Book(asked=book.asked, labels=labels)
+    if not rows:
+        raise InputError("there are no answers in this file", where=where, fix="Export them again.")
+    return book.model_copy(update={"labels": labels})
 
 
 def _check(index: int, label: str, place: str, asked: frozenset[int], classes: Sequence[str]) -> None:
@@ -181,8 +217,7 @@ def _rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
         raise InputError(f"the file cannot be read ({error})", where=str(path)) from None
     match path.suffix.lower():
         case ".csv":
-            reader = csv.DictReader(StringIO(text, newline=""))
-            yield from ((f"line {reader.line_num}", row) for row in reader)
+            yield from _table(text, path)
         case ".jsonl":
             lines = [(f"line {n}", line) for n, line in enumerate(text.splitlines(), 1) if line.strip()]
             yield from ((place, _object(_json(line, path, place), path, place)) for place, line in lines)
@@ -194,10 +229,28 @@ def _rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
             raise InputError("answers are .csv, .json or .jsonl files", where=str(path), got=path.suffix)
 
 
+def _table(text: str, path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """The lines of a CSV file."""
+    # What people were shown may stand in it, such as whole pictures.
+    csv.field_size_limit(max(csv.field_size_limit(), len(text)))
+    reader = csv.DictReader(StringIO(text, newline=""))
+    if reader.fieldnames is not None and "index" not in reader.fieldnames:
+        raise InputError(
+            "there is no column 'index'",
+            where=f"{path}, line 1",
+            got=",".join(reader.fieldnames)[:200],
+            fix="Keep the column 'index' of the exported tasks, with commas between the columns.",
+        )
+    try:
+        yield from ((f"line {reader.line_num}", row) for row in reader)
+    except csv.Error as error:
+        raise InputError(f"this is not CSV ({error})", where=f"{path}, line {reader.line_num}") from None
+
+
 def _json(text: str, path: Path, place: str) -> Any:
     try:
         return json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         where = f"{path}, {place}" if place else str(path)
         raise InputError(f"this is not JSON ({error})", where=where) from None
 
@@ -212,17 +265,27 @@ def _answer(row: Mapping[str, Any], place: str) -> tuple[int, str] | None:
     """(index, label) of one row, or None where it has no label yet."""
     data: Any = row.get("data", row)
     index: Any = data.get("index") if isinstance(data, Mapping) else None
-    try:
-        number = int(index)
-    except (TypeError, ValueError):
+    number = _whole_number(index)
+    if number is None:
         fix = "Keep the column 'index' of the exported tasks."
-        raise InputError("there is no example's index", where=place, got=index, fix=fix) from None
+        raise InputError("there is no example's index", where=place, got=index, fix=fix)
     found = _studio_labels(row, place) if "annotations" in row else _plain_labels(row, place)
     if len(set(found)) > 1:
         raise InputError(
             f"there are several labels for example {number}", where=place, got=sorted(set(found))
         )
     return (number, found[0]) if found else None
+
+
+def _whole_number(value: Any) -> int | None:
+    """An index, also as text or as the `2.0` that spreadsheets make of it; None for anything else."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        number = float(value)
+        return int(number) if number == int(number) else None
+    except (ValueError, OverflowError):
+        return None
 
 
 def _plain_labels(row: Mapping[str, Any], place: str) -> list[str]:

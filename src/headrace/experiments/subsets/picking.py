@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +15,10 @@ from torch import nn
 from headrace import random, selection
 from headrace.ensembles import Member, predict_members
 from headrace.ensembles.features import embed
-from headrace.experiments.files import write_whole
 from headrace.experiments.subsets.data import Part
 from headrace.experiments.subsets.methods import Select
 from headrace.experiments.subsets.rounds import shortlisted
+from headrace.experiments.subsets.tables import write_table
 from headrace.random import Name
 from headrace.training.data import ExampleData
 
@@ -71,14 +70,10 @@ class Picker:
 
     def pick(self, job: PickJob) -> None:
         """Choose, and leave the result in a whole file."""
-        import polars as pl
-
         began = time.perf_counter()
         indices, scored = self._batch_bald(job) if job.select.name == "batch_bald" else self._spread(job)
-        buffer = BytesIO()
         metadata = {"scored": str(scored), "seconds": str(time.perf_counter() - began)}
-        pl.DataFrame({"index": indices}).write_parquet(buffer, metadata=metadata)
-        write_whole(job.path, buffer.getvalue())
+        write_table(job.path, {"index": indices}, metadata)
 
     def _members(self, job: PickJob) -> list[Member]:
         return [Member(name=name, checkpoint=path, build=self.build) for name, path in job.members]

@@ -145,10 +145,11 @@ def _stratified_errors(spec: SubsetSearch, facts: Facts) -> Iterator[InputError]
             kept, wanted = there - int(dropped * there), sizes[place] - before
             if wanted > kept:
                 yield InputError(
-                    f"{wanted} examples are to be added, and {kept} are left after dropping the hardest",
-                    where=method.label,
-                    got=spec.search.sizes[place],
-                    fix="Lower drop_hardest, or the size.",
+                    f"{wanted} examples are to be added for the size {spec.search.sizes[place]:g}, "
+                    f"and {kept} are left after dropping the hardest",
+                    where=f"{method.label}: drop_hardest",
+                    got=dropped,
+                    fix="Lower it, or the size.",
                 )
                 break
 

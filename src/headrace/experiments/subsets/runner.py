@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from headrace import __version__, random
-from headrace.errors import InputError
+from headrace.errors import HeadraceError, InputError
 from headrace.experiments import lock
 from headrace.experiments.engines.processes import physical_bytes
 from headrace.experiments.files import write_whole
@@ -94,6 +94,7 @@ def search_subset(
         check_memory(spec, opened.facts, opened.pool.processes, physical_bytes())
         costs = plan(spec, opened.facts)
         works = Works(directory=directory, spec=spec, facts=opened.facts, pool=opened.pool, tell=progress)
+        _check_folder(directory, spec)
         write_whole(directory / "search.toml", spec.to_toml().encode())
         running = _Search(works=works, plan=costs, others=opened.others)
         if answers is not None:
@@ -102,6 +103,28 @@ def search_subset(
             announce(costs, process_bytes(spec, opened.facts))
         opened.pool.outcome = running.to_the_end()
         return opened.pool.outcome
+
+
+def _check_folder(directory: Path, spec: SubsetSearch) -> None:
+    """Refuse a folder whose results would be written over: an experiment's, or those of other data.
+
+    Raises:
+        InputError: It is one of these.
+    """
+    fix = "Give another folder with --out."
+    if (directory / "experiment.toml").is_file():
+        raise InputError("this is the folder of an experiment", where=str(directory), fix=fix)
+    try:
+        before = SubsetSearch.from_toml(directory / "search.toml").workload
+    except HeadraceError:
+        return
+    if (before.name, before.settings) != (spec.workload.name, spec.workload.settings):
+        raise InputError(
+            "this folder holds a search on another workload",
+            where=str(directory),
+            got=f"{before.name} {before.settings or ''}".rstrip(),
+            fix=fix,
+        )
 
 
 @dataclass(kw_only=True)
@@ -131,7 +154,11 @@ class _Search:
         """Store what people answered."""
         if self.spec.search.oracle != "people":
             raise InputError("answers are taken with search.oracle = 'people' only", where=str(answers))
-        take_answers(Book.load(self._book_path), answers, self.facts.classes).save(self._book_path)
+        take_answers(self._book(), answers, self.facts.classes).save(self._book_path)
+
+    def _book(self) -> Book:
+        book = Book.load(self._book_path)
+        return book.of_data(self.facts.checksum, self.facts.classes, self._book_path)
 
     def to_the_end(self) -> Outcome:
         chains = [
@@ -255,14 +282,14 @@ class _Search:
                 return self._ask(chains[0], place)
 
     def _ask(self, chain: Chain, place: int) -> list[Chain] | Waiting:
-        book = Book.load(self._book_path)
+        book = self._book()
         indices = chain.growing.indices
         missing = book.missing(indices)
         if not missing:
             return [replace(chain, labels=book.of(indices))]
         asked = tuple(sorted({*book.asked, *missing}))
         paths = ask(self.works.directory / "label", f"round-{place}", missing, self._show())
-        Book(asked=asked, labels=book.labels).save(self._book_path)
+        book.model_copy(update={"asked": asked}).save(self._book_path)
         return Waiting(missing=len(missing), tasks=paths)
 
     def _show(self) -> Show | None:

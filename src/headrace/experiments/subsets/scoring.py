@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +14,9 @@ from torch import Tensor, nn
 from headrace.ensembles import EnsembleStatistics, Member, score_members
 from headrace.ensembles.acquisition import FUNCTIONS
 from headrace.ensembles.memory import make_plan
-from headrace.experiments.files import write_whole
 from headrace.experiments.subsets.data import Part
 from headrace.experiments.subsets.search_checks import MULTILABEL, NEEDS_LABELS
+from headrace.experiments.subsets.tables import write_table
 from headrace.training.data import ExampleData
 
 MEMBERS_AT_ONCE = 16
@@ -81,18 +80,13 @@ class Scorer:
 
     def score(self, job: ScoreJob) -> None:
         """Score, and leave the result in a whole file."""
-        import polars as pl
-
         began = time.perf_counter()
         statistics = self._statistics(job)
-        buffer = BytesIO()
         columns = {name: FUNCTIONS[name](statistics) for name in self._names()}
         if not self.multilabel:
             favourites = [mean.argmax(1).cpu().numpy() for _, mean in statistics.mean_blocks()]
             columns["predicted"] = np.concatenate(favourites)
-        metadata = {"seconds": str(time.perf_counter() - began)}
-        pl.DataFrame(columns).write_parquet(buffer, metadata=metadata)
-        write_whole(job.path, buffer.getvalue())
+        write_table(job.path, columns, {"seconds": str(time.perf_counter() - began)})
         _unfinished(job).unlink(missing_ok=True)
 
     def _names(self) -> list[str]:

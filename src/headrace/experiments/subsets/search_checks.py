@@ -10,6 +10,7 @@ from headrace.errors import InputError
 from headrace.experiments.checks import did_you_mean
 from headrace.experiments.subsets.methods import APART
 from headrace.training import recipe
+from headrace.workloads.registry import check_spec
 
 if TYPE_CHECKING:
     from headrace.experiments.subsets.methods import Method
@@ -38,6 +39,7 @@ _OUT = "Leave it out."
 def cross_checks(spec: SubsetSearch) -> list[InputError]:
     """Every error; nothing that has no effect is accepted."""
     return [
+        *_workload_errors(spec),
         *_size_errors(spec),
         *_method_errors(spec),
         *_label_errors(spec),
@@ -46,6 +48,16 @@ def cross_checks(spec: SubsetSearch) -> list[InputError]:
         *(_training_errors(spec.training, "training") if spec.training else ()),
         *_transfer_errors(spec),
     ]
+
+
+def _workload_errors(spec: SubsetSearch) -> Iterator[InputError]:
+    tables = {"workload": spec.workload}
+    tables |= {f"transfer[{number}].workload": table.workload for number, table in enumerate(spec.transfer)}
+    for where, table in tables.items():
+        try:
+            check_spec(table.name)
+        except InputError as error:
+            yield InputError(error.what, where=f"{where}.name", got=table.name, fix=error.fix)
 
 
 def _size_errors(spec: SubsetSearch) -> Iterator[InputError]:

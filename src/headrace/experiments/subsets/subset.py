@@ -6,7 +6,6 @@ where people labelled, `label`. The provenance is JSON in the file's metadata, w
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import dataclass
 from io import BytesIO
@@ -20,11 +19,13 @@ from pydantic import Field, ValidationError
 from headrace.errors import DamagedError, InputError
 from headrace.experiments.files import write_whole
 from headrace.experiments.records import Record
+from headrace.experiments.subsets.tables import digest, parquet
 
 if TYPE_CHECKING:
     import torch
 
 _KEY = "headrace"
+_COLUMNS = ("index", "weight", "round", "score")
 
 
 class Provenance(Record):
@@ -91,7 +92,7 @@ class Subset:
         import polars as pl
 
         columns = self._columns()
-        metadata = {"sha256": _digest(columns), "provenance": self.provenance.model_dump(mode="json")}
+        metadata = {"sha256": digest(columns), "provenance": self.provenance.model_dump(mode="json")}
         table = pl.DataFrame(columns).with_columns(pl.col("score").fill_nan(None))
         buffer = BytesIO()
         table.write_parquet(buffer, metadata={_KEY: json.dumps(metadata, sort_keys=True)})
@@ -115,7 +116,7 @@ class Subset:
             labels=labels,
             provenance=Provenance.model_validate(metadata["provenance"]),
         )
-        if _digest(subset._columns()) != metadata["sha256"]:
+        if digest(subset._columns()) != metadata["sha256"]:
             raise DamagedError("the subset file was altered", where=str(path), fix="Make it again.")
         return subset
 
@@ -159,17 +160,21 @@ class Subset:
 
         Returns:
             `torch.utils.data.Subset(dataset, indices)`, and float32 weights with mean 1 [chosen], to multiply
-            the examples' losses by; all 1 unless examples were chosen again.
+            the examples' losses by; all 1 unless examples were chosen again. Where people labelled, each
+            target is their label, the class's number, and not the data set's.
 
         Raises:
             InputError: It is another data set.
         """
         import torch
 
-        from headrace.experiments.subsets.data import mean_one
+        from headrace.experiments.subsets.data import Labelled, mean_one
 
         if check:
             self.check(dataset)
+        if self.labels is not None:
+            given = zip(self.indices.tolist(), self.labels.tolist(), strict=True)
+            dataset = Labelled(dataset, dict(given))
         weights = torch.from_numpy(mean_one(self.weights)).to(torch.float32)
         return torch.utils.data.Subset(dataset, self.indices.tolist()), weights
 
@@ -183,30 +188,18 @@ class Subset:
         return columns if self.labels is None else columns | {"label": self.labels}
 
 
-def _digest(columns: dict[str, np.ndarray]) -> str:
-    digest = hashlib.sha256()
-    for name, values in columns.items():
-        # One NaN is like another.
-        plain = np.where(np.isnan(values), np.nan, values) if values.dtype.kind == "f" else values
-        digest.update(f"{name}:{values.dtype}:".encode() + np.ascontiguousarray(plain).tobytes())
-    return digest.hexdigest()
-
-
 def _read(path: Path) -> tuple[dict[str, Any], Any]:
-    import polars as pl
-
     if not path.is_file():
         raise InputError("there is no such subset file", where=str(path))
+    table, found = parquet(path, "the subset file", "Make it again: headrace subset.")
     try:
-        text = pl.read_parquet_metadata(path).get(_KEY)
-        table = pl.read_parquet(path)
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise DamagedError(f"the subset file cannot be read ({error})", where=str(path)) from None
-    try:
-        metadata = json.loads(text or "")
+        metadata = json.loads(found.get(_KEY) or "")
         Provenance.model_validate(metadata["provenance"])
+        if not {"sha256", *_COLUMNS} <= {*metadata, *table.columns}:
+            raise KeyError("columns")
     except (ValueError, KeyError, TypeError, ValidationError):
-        raise InputError("this is no subset file of Headrace", where=str(path)) from None
+        fix = "Give one that headrace subset or Subset.save wrote."
+        raise InputError("this is no subset file of Headrace", where=str(path), fix=fix) from None
     return metadata, table
 
 

@@ -10,17 +10,16 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from headrace.errors import DamagedError
 from headrace.experiments.subsets.methods import Select
 from headrace.experiments.subsets.pool import Doer, Tell
 from headrace.experiments.subsets.rounds import Facts, checkpoint_steps, largest_shard, run_steps
 from headrace.experiments.subsets.search import SubsetSearch, TrainingTable
+from headrace.experiments.subsets.tables import damaged, read_table
 from headrace.random import Name
 
 if TYPE_CHECKING:
@@ -216,7 +215,7 @@ class Works:
 
     def _picked(self, key: str) -> Picked:
         path = self.directory / "choices" / f"{key}.parquet"
-        frame, metadata = _whole(path, "the choices")
+        frame, metadata = read_table(path, "the choices")
         picked = Picked(indices=frame["index"].to_numpy(), scored=int(metadata["scored"]))
         self.scorings[key] = picked.scored, float(metadata["seconds"])
         return picked
@@ -229,10 +228,12 @@ class Works:
     def _scores(self, members: Members, shards: Sequence[tuple[int, int]]) -> pl.DataFrame:
         import polars as pl
 
-        read = [(_whole(self._shard(members, start), "the scores"), stop - start) for start, stop in shards]
+        read = [
+            (read_table(self._shard(members, start), "the scores"), stop - start) for start, stop in shards
+        ]
         for (start, _), ((frame, _), height) in zip(shards, read, strict=True):
             if frame.height != height:
-                raise _damaged(self._shard(members, start), "the scores")
+                raise damaged(self._shard(members, start), "the scores")
         seconds = sum(float(metadata["seconds"]) for (_, metadata), _ in read)
         self.scorings[self._scoring(members)] = len(members) * self.facts.examples, seconds
         return pl.concat([frame for (frame, _), _ in read])
@@ -259,29 +260,15 @@ class Works:
         there = path.is_file() and all(
             checkpoint_path(job.folder, step).is_file() for step in job.checkpoints
         )
-        return json.loads(path.read_bytes()) if there else None
+        try:
+            return json.loads(path.read_bytes()) if there else None
+        except ValueError:
+            # Cut off or altered: the run is done again.
+            return None
 
     def _telling(self, what: str) -> Tell | None:
         tell = self.tell
         return None if tell is None else lambda done, there: tell(what, done, there)
-
-
-def _whole(path: Path, what: str) -> tuple[pl.DataFrame, dict[str, str]]:
-    """A file that a job left, and its metadata."""
-    import polars as pl
-
-    content = path.read_bytes()
-    try:
-        metadata = pl.read_parquet_metadata(BytesIO(content))
-        metadata["seconds"]
-        return pl.read_parquet(BytesIO(content)), metadata
-    except (pl.exceptions.PolarsError, KeyError):
-        raise _damaged(path, what) from None
-
-
-def _damaged(path: Path, what: str) -> DamagedError:
-    fix = "Delete it and run again: only what it held is done again."
-    return DamagedError(f"{what} are truncated or were altered", where=str(path), fix=fix)
 
 
 def _shards(examples: int) -> list[tuple[int, int]]:
