@@ -100,7 +100,7 @@ def test_a_course_beside_the_measured_critical_batch_size() -> None:
         assert scale.low < 100 < scale.high
         assert scale.high / scale.low < 1.2
     assert "100 [9" in found.words
-    assert "is 2 at most 4" in found.words
+    assert "is 2 (at most 4" in found.words
     assert "no measured critical batch size" in compare(course(100.0), {"scaling": []}).words
 
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from headrace.analysis.advice import advise
 from headrace.analysis.recommendation import Option, efficient, recommend, to_dict, winners
+from headrace.analysis.throughput import throughput_summary
 from headrace.analysis.words import duration
 from headrace.cli.app import execute
 from headrace.errors import DamagedError, InputError
@@ -170,6 +171,40 @@ def test_the_command(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(DamagedError, match="run headrace throughput again"):
         read(folder)
     assert execute(["recommend", str(folder)]) == 2
+
+
+def test_step_times_that_say_nothing_of_the_run_are_refused(folder: Path) -> None:
+    from headrace.experiments.store import load
+
+    stored, times = load(folder), made_throughput()
+    with pytest.raises(InputError, match="is of another workload than digits-mlp; got 'mnist-fc'"):
+        advise(stored, times.model_copy(update={"workload": "mnist-fc"}))
+    with pytest.raises(InputError, match="another workload"):
+        advise(stored, times.model_copy(update={"settings": {"hidden": [3]}}))
+    other = tuple(timing.model_copy(update={"optimizer": "adamw"}) for timing in times.timings)
+    with pytest.raises(InputError, match="no step time of one worker is known with sgd"):
+        advise(stored, times.model_copy(update={"timings": other}))
+
+
+def test_one_batch_size_does_not_tell_the_step_of_another(folder: Path) -> None:
+    from headrace.experiments.store import load
+
+    times = made_throughput()
+    one = times.model_copy(update={"timings": times.timings[1:2], "exchanges": ()})
+    advice = advise(load(folder), one, workers=[1, 2, 64])
+    assert [(o.batch_size, o.workers) for o in advice.found.options] == [(16, 1)]
+    assert "no other option was measured" in advice.paragraph
+    assert "Left out: 2 and 64 workers, whose steps were not timed" in advice.paragraph
+    assert "does not tell what one of another would" in throughput_summary(one)["words"][0]
+    with pytest.raises(InputError, match=r"Run: headrace throughput .* --workers 1 --workers 2"):
+        advise(load(folder), one, workers=[2])
+
+
+def test_numbers_of_workers_that_cannot_be_are_named(folder: Path) -> None:
+    from headrace.experiments.store import load
+
+    advice = advise(load(folder), made_throughput(), workers=[1, 1000])
+    assert "Left out: 1000 workers, more than a batch has examples" in advice.paragraph
 
 
 def test_durations() -> None:

@@ -166,6 +166,17 @@ def test_whole_steps_on_a_curve_are_not_taken_for_certain():
     assert 64 < found.interval[0] < 1e6
 
 
+def test_draws_that_did_not_reach_the_goal_bound_nothing():
+    """Two points, one of which one draw in ten does not have: then nothing bounds Bcrit, on either side."""
+    batch, steps = [8, 32], [400.0, 140.0]
+    draws = np.tile(steps, (200, 1)) * random.generator(2, "draws").lognormal(0, 0.01, (200, 2))
+    known = scaling.fit(batch, steps, draws=draws).interval
+    assert known is not None
+    assert 0 < known[0] < known[1] < math.inf
+    draws[:20, 1] = math.inf
+    assert scaling.fit(batch, steps, draws=draws).interval == (0.0, math.inf)
+
+
 def test_draws_widen_the_intervals_and_never_narrow_them():
     steps = noisy(100, 300, 0.02, 3)
     plain = scaling.fit(BATCH, steps)

@@ -37,7 +37,7 @@ def folder(tmp_path: Path) -> Path:
 def measured(optimizer: str = "sgd") -> Throughput:
     timings = [timing(size, workers) for workers in (1, 2) for size in (8, 32, 128, 512)]
     return Throughput(
-        workload="made",
+        workload="digits-mlp",
         device="cpu",
         machine="made",
         parameters=7,

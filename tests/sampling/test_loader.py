@@ -51,6 +51,22 @@ def test_new_weights_act_at_the_next_epoch_under_prefetch():
     assert {i for index, _ in loader for i in index.tolist()} == {8}
 
 
+@pytest.mark.parametrize("workers", [0, 1, 2])
+@pytest.mark.parametrize("batch_size", [None, 4])
+def test_the_rest_of_a_broken_off_epoch_is_walked_by_any_loader(batch_size, workers):
+    sampler = ExampleSampler(23, batch_size=batch_size)
+    walk = iter(sampler)
+    taken = [next(walk) for _ in range(2)]
+    other = ExampleSampler(23, batch_size=batch_size)
+    other.load_state_dict(sampler.state_dict())
+    before = taken if batch_size is None else [i for batch in taken for i in batch]
+    rest = [i for index, _ in _loader(other, workers=workers) for i in index.tolist()]
+    assert sorted(before + rest) == list(range(23))
+    # The next epoch is whole again.
+    again = [i for index, _ in _loader(other, workers=workers) for i in index.tolist()]
+    assert sorted(again) == list(range(23))
+
+
 def test_resume_under_prefetch_counts_what_was_trained_on():
     sampler = ExampleSampler(23, batch_size=4)
     walk = iter(_loader(sampler, workers=1, prefetch_factor=3))

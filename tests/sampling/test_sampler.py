@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from headrace.errors import InputError
 from headrace.examples import History
-from headrace.policies import InfoBatch, RhoLoss, Sample, Shuffle, make_policy
+from headrace.policies import InfoBatch, RhoLoss, Sample, SelectiveBackprop, Shuffle, make_policy
 from headrace.policies.testing import Example, make_sampler
 from headrace.sampling import ExampleSampler
 from headrace.sampling.split import cut, part
@@ -254,10 +254,22 @@ def test_bad_input(settings, message):
         ExampleSampler(**settings)
 
 
+def test_what_a_rank_cannot_know_is_refused():
+    with pytest.raises(InputError, match=r"rank: is missing where there are several ranks"):
+        ExampleSampler(20, batch_size=4, world_size=2)
+    with pytest.raises(InputError, match="must be a policy, not its name; got 'SD'"):
+        ExampleSampler(20, policy="SD")
+    with pytest.raises(InputError, match=r"must be a whole number; got 1\.5"):
+        ExampleSampler(20).set_epoch(1.5)
+    choosing = make_sampler(SelectiveBackprop(), Example(), rank=0, world_size=2, batch_size=8)
+    with pytest.raises(InputError, match="chooses within global batches"):
+        iter(choosing)
+
+
 def test_epochs_that_vary_cannot_end_short_on_several_ranks():
     with pytest.raises(InputError, match="fewer examples than there are ranks"):
         make_sampler(InfoBatch(), Example(), world_size=2, batch_size=8)
-    make_sampler(InfoBatch(), Example(), world_size=2, batch_size=8, last="even")
+    make_sampler(InfoBatch(), Example(), rank=0, world_size=2, batch_size=8, last="even")
 
 
 def test_a_state_that_does_not_fit():

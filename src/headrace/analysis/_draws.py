@@ -16,12 +16,11 @@ Each = Float[np.ndarray, " draws"]
 def intervals(
     log_batch: _profile.Points, draws: Draws, level: float
 ) -> tuple[tuple[float, float], tuple[float, float]]:
-    """The central `level` of log Bcrit and of log Smin; draws with fewer than two points are left out."""
+    """The central `level` of log Bcrit and of log Smin; draws with fewer than two points bound neither."""
     usable = draws[np.isfinite(draws).sum(axis=1) >= 2]
-    if not len(usable):
-        return (-math.inf, math.inf), (-math.inf, math.inf)
     critical, least = fit_each(log_batch, usable)
-    return _central(critical, level), _central(least, level)
+    open_ = len(draws) - len(usable)
+    return _central(critical, open_, level), _central(least, open_, level)
 
 
 def fit_each(log_batch: _profile.Points, draws: Draws) -> tuple[Each, Each]:
@@ -55,8 +54,12 @@ def _product(rows: Draws, shape: np.ndarray) -> np.ndarray:
     return np.einsum("dp,gp->dg", rows, shape, optimize=False)
 
 
-def _central(values: Each, level: float) -> tuple[float, float]:
-    """The quantiles (1-level)/2 and (1+level)/2, as values that occur: infinite ones stay so."""
-    ordered = np.sort(values)
-    low = math.floor((1 - level) / 2 * (len(ordered) - 1))
-    return float(ordered[low]), float(ordered[len(ordered) - 1 - low])
+def _central(values: Each, open_: int, level: float) -> tuple[float, float]:
+    """The quantiles (1-level)/2 and (1+level)/2, as values that occur: infinite ones stay so.
+
+    Of `open_` more draws nothing is known: they count as the lowest below and as the highest above.
+    """
+    ordered, unknown = np.sort(values), np.full(open_, math.inf)
+    place = math.floor((1 - level) / 2 * (len(ordered) + open_ - 1))
+    rising, falling = np.concatenate([-unknown, ordered]), np.concatenate([-unknown, -ordered[::-1]])
+    return float(rising[place]), -float(falling[place])

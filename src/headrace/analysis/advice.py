@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from headrace import random
+from headrace.analysis import words
 from headrace.analysis.advice_words import paragraph
 from headrace.analysis.recommendation import Option, Recommendation, recommend, to_dict
 from headrace.analysis.results import rounded
 from headrace.analysis.step_time import StepTime, StepTimeModel, at, fit_model, from_records
 from headrace.analysis.steps_to_result import draws
-from headrace.analysis.studies import Study, read_studies
+from headrace.analysis.studies import FORWARD, Study, read_studies
 from headrace.analysis.throughput import exchanges, step_times
 from headrace.errors import InputError
 
@@ -81,6 +82,14 @@ def advise(
         DamagedError: A stored part is truncated or was altered.
     """
     studies = [study for study in read_studies(stored) if study.result.steps]
+    if not studies:
+        raise InputError(
+            "no study has reached the goal, so there is nothing to recommend",
+            where=str(stored.directory),
+            fix="Let the run finish, or give the experiment a larger budget or an easier goal.",
+        )
+    if measured:
+        _check_same(stored, measured)
     times = step_times(measured) if measured else _recorded(stored, studies)
     if not times:
         raise InputError(
@@ -90,20 +99,98 @@ def advise(
         )
     moved = exchanges(measured) if measured else []
     optimizers = list(dict.fromkeys(study.key.optimizer for study in studies))
+    _check_optimizers(stored, times, optimizers)
     models = {name: fit_model(times, moved, optimizer=name) for name in optimizers}
     counts = sorted(set(workers)) if workers else sorted({time.workers for time in times})
     _check_workers(counts)
+    cells = [(study, count) for study in studies for count in _counts(study, counts)]
+    known = [(study, count) for study, count in cells if _is_known(times, models, study, count)]
+    if not known:
+        asked = sorted({study.key.configuration.workers for study in studies} | set(workers or ()))
+        options = "".join(f" --workers {count}" for count in asked)
+        raise InputError(
+            "no step time of these studies is known at any number of workers that they speak of",
+            where=str(stored.directory),
+            got=f"times of {words.listed([str(count) for count in counts])} workers",
+            fix=f"Run: headrace throughput EXPERIMENT.toml --out DIR{options}",
+        )
     options = [
-        _option(study, at(times, models[name], name, study.batch_size, count), stored.experiment.seed)
-        for study in studies
-        for count in _counts(study, counts)
-        for name in (study.key.optimizer,)
+        _option(
+            study,
+            at(times, models[study.key.optimizer], study.key.optimizer, study.batch_size, count),
+            stored.experiment.seed,
+            recorded=not measured,
+        )
+        for study, count in known
     ]
     found = recommend(options, level=level)
     source = "throughput.json" if measured else "trial records"
     return Advice(
-        found=found, source=source, models=models, caveats=tuple(_caveats(found, source, moved, studies))
+        found=found,
+        source=source,
+        models=models,
+        caveats=(
+            *_caveats(found, source, moved, studies),
+            *_left_out(counts, [count for _, count in cells], [count for _, count in known]),
+        ),
     )
+
+
+def _check_same(stored: StoredExperiment, measured: Throughput) -> None:
+    """Refuse step times of another workload."""
+    mine = stored.experiment.workload
+    other_settings = measured.settings is not None and measured.settings != mine.settings
+    if measured.workload != mine.name or other_settings:
+        raise InputError(
+            f"throughput.json is of another workload than {_name(mine.name, mine.settings)}",
+            where=str(stored.directory),
+            got=_name(measured.workload, measured.settings),
+            fix="Run headrace throughput with this folder's experiment.toml.",
+        )
+
+
+def _name(workload: str, settings: Mapping[str, Any] | None) -> str:
+    return f"{workload} {dict(settings)}" if settings else workload
+
+
+def _check_optimizers(stored: StoredExperiment, times: Sequence[StepTime], optimizers: Sequence[str]) -> None:
+    """Refuse step times that leave an optimiser out."""
+    timed = {time.optimizer for time in times if time.workers == 1}
+    missing = [name for name in optimizers if name not in timed]
+    if missing:
+        raise InputError(
+            f"no step time of one worker is known with {words.listed(missing)}",
+            where=str(stored.directory),
+            got=sorted({time.optimizer for time in times}),
+            fix="Run headrace throughput with this folder's experiment.toml, one worker included.",
+        )
+
+
+def _is_known(
+    times: Sequence[StepTime], models: Mapping[str, StepTimeModel], study: Study, count: int
+) -> bool:
+    """Whether the step time was measured, or the model tells it: one of a single batch size does not."""
+    name, size = study.key.optimizer, study.batch_size
+    there = any((t.optimizer, t.batch_size, t.workers) == (name, size, count) for t in times)
+    return there or models[name].sizes > 1
+
+
+def _left_out(asked: Sequence[int], possible: Sequence[int], known: Sequence[int]) -> list[str]:
+    """Which numbers of workers were not weighed up, and why."""
+    said: list[str] = []
+    too_many = [str(count) for count in asked if count not in possible]
+    if too_many:
+        said.append(
+            f"Left out: {words.listed(too_many)} workers, more than a batch has examples or other than the "
+            "studies' own."
+        )
+    untold = [str(count) for count in asked if count in possible and count not in known]
+    if untold:
+        said.append(
+            f"Left out: {words.listed(untold)} workers, whose steps were not timed; one batch size alone "
+            "does not tell what they would take."
+        )
+    return said
 
 
 def _recorded(stored: StoredExperiment, studies: Sequence[Study]) -> tuple[StepTime, ...]:
@@ -131,9 +218,17 @@ def _counts(study: Study, counts: Sequence[int]) -> list[int]:
     return [count for count in counts if count <= study.batch_size and own in (1, count)]
 
 
-def _option(study: Study, time: StepTime, seed: int) -> Option:
+def _passes(study: Study) -> float:
+    """Examples forwarded for each one trained on, at least 1."""
+    cost = study.to_result
+    return max(1.0, cost.forwarded / cost.backpropagated) if cost and cost.backpropagated else 1.0
+
+
+def _option(study: Study, time: StepTime, seed: int, *, recorded: bool) -> Option:
     """The option with its draws; the draws of a study's steps are the same for every number of workers."""
     configuration, name = study.key.configuration, study.key.name
+    # The records' own seconds hold every pass.
+    more = 1.0 if recorded else 1.0 + FORWARD * (_passes(study) - 1.0)
     steps = draws(study.result, DRAWS, random.generator(seed, "recommendation", "steps", name))
     rng = random.generator(seed, "recommendation", "time", name, time.workers)
     spread = np.log(time.high / time.low) / (2 * _Z)
@@ -145,9 +240,9 @@ def _option(study: Study, time: StepTime, seed: int) -> Option:
         batch_size=study.batch_size,
         workers=time.workers,
         steps=float(study.result.steps or 0),
-        seconds_per_step=time.seconds,
+        seconds_per_step=time.seconds * more,
         measured=time.measured,
-        time_draws=steps * per_step,
+        time_draws=steps * per_step * more,
     )
 
 
@@ -168,5 +263,8 @@ def _caveats(
             "workers times and costs are lower bounds."
         )
     if any(study.key.configuration.policy != "shuffle" for study in studies) and source != "trial records":
-        said.append("Step times were measured with shuffled batches; what a policy adds is not in them.")
+        said.append(
+            "Step times were measured with shuffled batches; of what a policy adds, only forward passes "
+            "beyond those that are trained on are counted, each as a third of training on the example."
+        )
     return said

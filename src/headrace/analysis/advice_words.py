@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from headrace.analysis import words
-from headrace.analysis.recommendation import Pick, Recommendation
+from headrace.analysis.recommendation import Option, Pick, Recommendation
 
 
 def paragraph(found: Recommendation, caveats: Sequence[str]) -> str:
@@ -21,13 +21,21 @@ def paragraph(found: Recommendation, caveats: Sequence[str]) -> str:
     return " ".join([*said, *caveats])
 
 
+def _name(option: Option) -> str:
+    curve = words.curve((option.optimizer, option.subset, option.policy, 1))
+    return f"{curve}, batch {option.batch_size}, {_workers(option)}"
+
+
+def _workers(option: Option) -> str:
+    return f"{option.workers} worker" + ("" if option.workers == 1 else "s")
+
+
 def _told(pick: Pick) -> str:
     option = pick.option
     name = words.curve((option.optimizer, option.subset, option.policy, 1))
-    workers = f"{option.workers} worker" + ("" if option.workers == 1 else "s")
     extrapolated = "" if option.measured else ", by an extrapolated step time"
     return (
-        f"{name} with batch size {words.number(option.batch_size)} on {workers} reaches the goal in "
+        f"{name} with batch size {words.number(option.batch_size)} on {_workers(option)} reaches the goal in "
         f"{words.duration(option.seconds)} (95 % interval {words.span(*pick.seconds)}) at a cost of "
         f"{words.duration(option.device_seconds)} of device time{extrapolated}; {_sure(pick)}"
     )
@@ -37,6 +45,8 @@ def _sure(pick: Pick) -> str:
     """How far another search might have picked another batch size."""
     low, high = pick.batch_size
     share = f"{pick.share:.0%}".replace("%", " %")
+    if pick.alone:
+        return "no other option was measured"
     if low == high:
         return f"the batch size is certain within the search ({share} of the draws pick this option)"
     return (
@@ -53,7 +63,7 @@ def table(found: Recommendation) -> list[tuple[object, ...]]:
         best_as = [aim for aim, pick in found.picks.items() if pick.option is option]
         rows.append(
             (
-                f"{option.optimizer}, batch {option.batch_size}, {option.workers} worker(s)",
+                _name(option),
                 ", ".join(best_as) or None,
                 option.seconds,
                 words.span(*found.intervals[place]),

@@ -88,7 +88,7 @@ def _critical(fit: scaling.ScalingFit) -> str:
         return f"The {what} was not reached: it is {words.interval(fit.interval)} (95 %)."
     if fit.interval[0] == 0:
         return f"The {what} lies below what was tested: it is {words.interval(fit.interval)} (95 %)."
-    return f"The {what} is {words.number(fit.critical_batch_size)} {words.interval(fit.interval)}."
+    return f"The {what} is {words.number(fit.critical_batch_size)} {words.beside(fit.interval)}."
 
 
 def _against_the_first(curves: Sequence[CurveFit]) -> list[str]:

@@ -82,14 +82,14 @@ class Comparison:
         said = (
             f"{self.curve}, batch size {words.number(self.batch_size)}: the noise scale went from "
             f"{words.number(first.noise_scale)} to {words.number(last.noise_scale)} examples; its mean over "
-            f"progress, {words.number(self.predicted)} {words.interval(self.predicted_interval)}, "
+            f"progress, {words.number(self.predicted)} {words.beside(self.predicted_interval)}, "
         )
         if self.ratio is None:
             return said + "has no measured critical batch size to stand beside."
         return said + (
-            f"is {words.number(self.ratio)} {words.interval(self.ratio_interval)} times the measured "
+            f"is {words.number(self.ratio)} {words.beside(self.ratio_interval)} times the measured "
             f"critical batch size, {words.number(self.measured or 0)} "
-            f"{words.interval(self.measured_interval)}."
+            f"{words.beside(self.measured_interval)}."
         )
 
 
@@ -229,12 +229,25 @@ def best_trials(results: Mapping[str, Any], batch_sizes: Sequence[int] | None = 
         for row in results["studies"]
         if row["steps_to_result"]
     ]
+    known = sorted({row["configuration"]["batch_size"] for row in results["studies"]})
+    strange = sorted(set(batch_sizes or ()) - set(known))
+    if strange:
+        raise InputError(
+            f"the run has no such batch size; it has {', '.join(map(str, known))}",
+            where="--batch-size",
+            got=strange,
+        )
     if batch_sizes is not None:
         found = [best for best in found if best.study.configuration.batch_size in batch_sizes]
     else:
         found = _nearest(found, results)
     if not found:
-        raise InputError("no study reached the goal at these batch sizes", where="noise", got=batch_sizes)
+        raise InputError(
+            "no study reached the goal" + (" at these batch sizes" if batch_sizes else ""),
+            where="noise",
+            got=batch_sizes or known,
+            fix="Give the experiment a larger budget or an easier goal.",
+        )
     return found
 
 

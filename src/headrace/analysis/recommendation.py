@@ -75,6 +75,7 @@ class Pick:
         batch_size: The interval of the batch size picked, over the draws.
         workers: The interval of the number of workers picked.
         share: The share of the draws in which this very option is picked.
+        alone: Whether there was no other option.
     """
 
     option: Option
@@ -82,6 +83,7 @@ class Pick:
     batch_size: Interval
     workers: Interval
     share: float
+    alone: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,6 +157,7 @@ def _pick(
         batch_size=central(sizes[drawn], level, including=option.batch_size),
         workers=central(workers[drawn], level, including=option.workers),
         share=float((drawn == best).mean()) if len(drawn) else 1.0,
+        alone=len(options) == 1,
     )
 
 

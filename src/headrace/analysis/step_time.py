@@ -53,6 +53,7 @@ class StepTimeModel:
         exchange: x, seconds to move the whole gradient once; None where it was not measured, and taken as 0.
         overlap: o, the share of the exchange that is hidden.
         waiting: w, seconds that steps of several workers take beyond computation and exchange.
+        sizes: How many batch sizes a and b rest on: with one they cannot be told apart, two are met exactly.
         error: The largest relative difference between the model and what was measured.
         points: How many measurements it rests on.
     """
@@ -64,6 +65,7 @@ class StepTimeModel:
     error: float
     points: int
     waiting: float = 0.0
+    sizes: int = 0
 
     def seconds(self, batch_size: int, workers: int = 1) -> float:
         """The seconds of a step by the model."""
@@ -129,7 +131,7 @@ def fit_model(
     )
     model = replace(model, **_together(model, own))
     off = max(abs(model.seconds(t.batch_size, t.workers) / t.seconds - 1) for t in own)
-    return replace(model, error=off)
+    return replace(model, error=off, sizes=len({time.batch_size for time in single}))
 
 
 def _line(single: Sequence[StepTime]) -> tuple[float, float]:

@@ -20,6 +20,10 @@ Curve = tuple[str, str, str, int]
 """What the studies of one curve S(B) share: optimiser, subset, policy, workers."""
 
 
+FORWARD = 1 / 3
+"""What forwarding an example costs beside training on it: the forward pass without the backward one [D]."""
+
+
 class Cost(NamedTuple):
     """The examples that training took: went forward (selection passes and all), and went backward."""
 

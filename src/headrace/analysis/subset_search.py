@@ -10,14 +10,13 @@ from typing import Any
 
 from headrace.analysis.chosen import chosen_results, conclude_chosen
 from headrace.analysis.comparison import Comparison, GroupResult, compare
+from headrace.analysis.studies import FORWARD
 from headrace.analysis.words import listed, number
 from headrace.experiments.files import write_whole
 from headrace.experiments.subsets.methods import Method
 from headrace.experiments.subsets.outcome import Measured, Outcome, Transferred
 
 LEVEL = 0.95
-FORWARD = 1 / 3
-"""What scoring an example costs beside training on it: the forward pass without the backward one [D]."""
 NAMED = 4
 """How many methods a sentence names; more are counted."""
 

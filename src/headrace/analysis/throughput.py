@@ -70,11 +70,17 @@ def _timing_row(time: StepTime, peak: int | None) -> list[object]:
 def _model_words(name: str, model: StepTimeModel, times: Sequence[StepTime]) -> str:
     sizes = [time.batch_size for time in times if time.optimizer == name]
     counts = sorted({time.workers for time in times if time.optimizer == name})
+    alone = words.duration(model.seconds(sizes[0]))
+    computed = (
+        f"a step takes {words.duration(model.overhead)} and {words.duration(model.per_example)} an example"
+        if model.sizes > 1
+        else f"a step of this batch size takes {alone}, which does not tell what one of another would"
+    )
+    error = f"is off by at most {model.error:.0%}" if model.sizes > 2 else "meets what was measured exactly"
+    workers = words.listed([str(count) for count in counts])
     said = (
-        f"{name}: on one worker a step takes {words.duration(model.overhead)} and "
-        f"{words.duration(model.per_example)} an example. {_exchange_words(model, counts)} The model "
-        f"is off by at most {model.error:.0%}. Measured: batch sizes {min(sizes)} to {max(sizes)} on "
-        f"{words.listed([str(count) for count in counts])} worker(s). Extrapolated: everything else."
+        f"{name}: on one worker {computed}. {_exchange_words(model, counts)} The model {error}. Measured: "
+        f"batch sizes {min(sizes)} to {max(sizes)} on {workers} worker(s). Extrapolated: everything else."
     )
     return said.replace("%", " %")
 

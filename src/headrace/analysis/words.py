@@ -29,10 +29,16 @@ def interval(ends: tuple[float, float]) -> str:
     """`[low, high]`, with words for an end that is not bounded."""
     low, high = ends
     if low <= 0 and math.isinf(high):
-        return "anything"
+        return "not bounded"
     if math.isinf(high):
         return f"at least {number(low)}"
     return f"at most {number(high)}" if low <= 0 else f"[{number(low)}, {number(high)}]"
+
+
+def beside(ends: tuple[float, float]) -> str:
+    """An interval right after the number that it belongs to."""
+    said = interval(ends)
+    return said if said.startswith("[") else f"({said})"
 
 
 def curve(name: Curve) -> str:

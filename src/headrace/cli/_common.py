@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import sys
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
@@ -11,12 +12,28 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
+from headrace.errors import InputError
+
 Json = Annotated[bool, Parameter(name="--json", negative="", help="Print one JSON object and nothing else.")]
 
 INTERRUPTED = 130
 """The exit code of a command that was interrupted."""
 
 _PIPE_WIDTH = 240
+
+
+def one_process(command: str) -> None:
+    """Refuse to be one of several processes.
+
+    Raises:
+        InputError: torchrun started this.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and "RANK" in os.environ:
+        raise InputError(
+            "works in one process and starts others itself where it needs them",
+            where=f"headrace {command}",
+            fix="Start it without torchrun.",
+        )
 
 
 @contextmanager

@@ -67,7 +67,9 @@ def execute(arguments: Sequence[str]) -> int:
         return 0
     except (CycloptsError, HeadraceError, OSError, KeyboardInterrupt) as error:
         message, code = _explain(error)
-        print(f"headrace: {message}", file=sys.stderr)
+        # Under torchrun the others are ended once one has told what is wrong.
+        if not isinstance(error, KeyboardInterrupt) or os.environ.get("RANK", "0") == "0":
+            print(f"headrace: {message}", file=sys.stderr)
     return code if isinstance(code, int) else 0
 
 

@@ -114,7 +114,8 @@ def _run(file: Path, experiment: Experiment, directory: Path, *, processes: int 
             "has no effect under torchrun", where="--processes", got=processes, fix="Leave it out."
         )
     if torchrun.rank() > 0:
-        torchrun.follow(experiment)
+        with _named(file, directory):
+            torchrun.follow(experiment)
         return 0
     with _named(file, directory), LiveFile(directory) as live, Bar() as bar:
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json as json_text
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
-from headrace.cli._common import Json, counting, print_json, print_table
+from headrace.cli._common import Json, counting, one_process, print_json, print_table
 from headrace.errors import InputError
 
 
@@ -41,6 +40,10 @@ def noise(
     from headrace.report.noise_course import figure
     from headrace.report.write import draw_all
 
+    one_process("noise")
+    for name, value, least in (("--points", points, 2), ("--examples", examples, 4)):
+        if value < least:
+            raise InputError(f"must be at least {least}", where=name, got=value)
     results = _results(directory)
     experiment = Experiment.from_toml(directory / "experiment.toml")
     best = best_trials(results, batch_size)
@@ -73,7 +76,15 @@ def noise(
 
 
 def _results(directory: Path) -> dict[str, object]:
+    from headrace.report.write import read_json
+
     path = directory / "results.json"
+    again = f"Run: headrace report {directory}"
     if not path.exists():
-        raise InputError("there is no such file", where=str(path), fix=f"Run: headrace report {directory}")
-    return json_text.loads(path.read_text(encoding="utf-8"))
+        run = (directory / "experiment.toml").is_file()
+        fix = again if run else "Give the folder of a run: headrace run EXPERIMENT.toml --out DIR."
+        raise InputError("there is no such file", where=str(path), fix=fix)
+    results = read_json(path)
+    if "studies" not in results:
+        raise InputError("holds no results of a run", where=str(path), fix=again)
+    return results

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from headrace.cli._common import INTERRUPTED, Json, counting, print_json, print_table
+from headrace.cli._common import INTERRUPTED, Json, counting, one_process, print_json, print_table
+from headrace.errors import InputError
 
 if TYPE_CHECKING:
     from headrace.analysis.advice import Advice
+    from headrace.experiments import Experiment
 
 
 def throughput(
@@ -36,7 +38,10 @@ def throughput(
     from headrace.experiments import Experiment
     from headrace.experiments.throughput import count_points, machine_workers, measure, write
 
+    one_process("throughput")
     asked = Experiment.from_toml(experiment)
+    folder = out if out is not None else Path("runs") / experiment.stem
+    _check_folder(asked, folder)
     counts = workers or machine_workers(asked.training.device)
     try:
         with counting(count_points(asked, counts)) as say:
@@ -44,7 +49,7 @@ def throughput(
     except KeyboardInterrupt:
         print("headrace: interrupted; nothing was written, the same command begins again", file=sys.stderr)
         return INTERRUPTED
-    path = write(out if out is not None else Path("runs") / experiment.stem, measured)
+    path = write(folder, measured)
     summary = throughput_summary(measured)
     if json:
         print_json(summary)
@@ -55,6 +60,23 @@ def throughput(
         print(sentence)
     print(f"\nMeasured times: {path}")
     return 0
+
+
+def _check_folder(asked: Experiment, folder: Path) -> None:
+    """Refuse the folder of a run on another workload: its step times would be taken for that run's."""
+    from headrace.experiments import Experiment
+
+    path = folder / "experiment.toml"
+    if not path.is_file():
+        return
+    there = Experiment.from_toml(path).workload
+    if (there.name, there.settings) != (asked.workload.name, asked.workload.settings):
+        raise InputError(
+            "this is the folder of a run on another workload",
+            where=str(folder),
+            got=f"{there.name} {there.settings or ''}".rstrip(),
+            fix="Give another folder with --out.",
+        )
 
 
 def recommend(

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, ValidationError
 
@@ -66,10 +66,15 @@ class Exchange(Record):
 
 
 class Throughput(Record):
-    """What was measured of an experiment's step times, and where."""
+    """What was measured of an experiment's step times, and where.
+
+    Attributes:
+        settings: Of the workload; None in files that do not tell.
+    """
 
     format: Literal[1] = 1
     workload: str
+    settings: dict[str, Any] | None = None
     device: str
     machine: str
     parameters: int = Field(ge=0)
@@ -139,6 +144,7 @@ def measure(
     model = setting.new_model(experiment.studies()[0], 0)
     return Throughput(
         workload=experiment.workload.name,
+        settings=experiment.workload.settings,
         device=str(setting.device),
         machine=f"{platform.machine()}, Python {platform.python_version()}",
         parameters=sum(parameter.numel() for parameter in model.parameters()),

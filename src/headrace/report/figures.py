@@ -250,7 +250,7 @@ def _budgets(found: Sequence[Budget], curves: Sequence[Curve], metric: str) -> P
     if not found:
         reason = (
             "Trials were stopped as soon as they could no longer change the steps to the goal, so most "
-            "curves are"
+            "curves are "
             'not whole. Run the experiment with stop = "budget" to have this figure.'
         )
         return Absent(name="budgets", words=words.BUDGETS, reason=reason)

@@ -12,6 +12,9 @@ from headrace.sampling.planning import Draw, EveryExample, GivenWeights, WeightS
 
 def source(examples: int | WeightSource, policy: Planner | None, draw: Draw) -> tuple[int, Planner]:
     """The number of examples and what plans, from a number or a source of weights."""
+    if isinstance(policy, str):
+        fix = f"Make it: headrace.policies.make_policy({policy!r})."
+        raise InputError("must be a policy, not its name", where="policy", got=policy, fix=fix)
     if isinstance(examples, int | np.integer):
         if examples < 1:
             raise InputError("there must be at least one example", where="examples", got=int(examples))

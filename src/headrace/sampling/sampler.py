@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -69,7 +70,7 @@ class ExampleSampler(Sampler[Any]):
         size: int | None = None,
         draw: Draw = "independent",
         seed: int = 0,
-        rank: int = 0,
+        rank: int | None = None,
         world_size: int = 1,
         workers: int | None = None,
         epochs: int | None = None,
@@ -99,7 +100,7 @@ class ExampleSampler(Sampler[Any]):
         self._choosing = Choosing(self.policy, seed)
         self.batch_size = batch_size
         self.seed = seed
-        self.rank = rank
+        self.rank = rank or 0
         self.world_size = world_size
         self.last: Last = last
         self._number = 0
@@ -108,6 +109,10 @@ class ExampleSampler(Sampler[Any]):
         self._walk: Singles | Batches | None = None
         self._weights: dict[torch.device, Tensor | None] = {}
         self._check()
+        if rank is None and world_size > 1:
+            raise InputError(
+                "is missing where there are several ranks", where="rank", fix="Give rank=dist.get_rank()."
+            )
 
     @property
     def epoch(self) -> int:
@@ -121,6 +126,10 @@ class ExampleSampler(Sampler[Any]):
         Raises:
             InputError: A negative epoch.
         """
+        try:
+            epoch = operator.index(epoch)
+        except TypeError:
+            raise InputError("must be a whole number", where="epoch", got=epoch) from None
         if epoch < 0:
             raise InputError("must not be negative", where="epoch", got=epoch)
         if epoch != self.epoch:
@@ -128,12 +137,20 @@ class ExampleSampler(Sampler[Any]):
 
     def __iter__(self) -> Iterator[Any]:
         """Plan the epoch, if it is not planned, and walk it; after `load_state_dict`, from where it was."""
-        resumed = self._walk is None
+        # A loader with workers calls iter() twice before it takes anything.
+        untouched = self._walk is None or self._walk.position == self._walk.start
         self._settle()
         if self._finished:
             self._go_to(self._number + 1)
-        start = self._position if resumed else 0
+        start = self._position if untouched else 0
         plan = self._planning.plan(self._number)
+        if plan.candidates > 1 and self.world_size > 1:
+            raise InputError(
+                "chooses within global batches, which no single rank sees",
+                where=repr(self.policy),
+                got=f"world_size={self.world_size}",
+                fix="Use one process, or a policy that plans epochs.",
+            )
         if self.batch_size is None:
             self._walk = Singles(plan.indices, start, self.rank, self.world_size)
         else:

@@ -27,7 +27,7 @@ class Singles:
 
     def __init__(self, indices: Int[np.ndarray, " draws"], start: int, rank: int, world_size: int) -> None:
         self.end = len(indices)
-        self._start = start
+        self.start = start
         self._step = world_size
         self._mine = indices[start + rank :: world_size]
         self._given = 0
@@ -44,7 +44,7 @@ class Singles:
 
     def reached(self, done: int) -> int:
         """The position when `done` examples of this walk are done on every rank."""
-        return min(self._start + done * self._step, self.end)
+        return min(self.start + done * self._step, self.end)
 
     def _stretches(self) -> Iterator[Iterator[int]]:
         for first in range(0, len(self._mine), _STRETCH):
@@ -74,7 +74,7 @@ class Batches:
         *,
         dealt: bool = False,
     ) -> None:
-        self.position = int(edges[0])
+        self.start = self.position = int(edges[0])
         self.end = int(edges[-1])
         self._indices = indices
         self._edges = edges

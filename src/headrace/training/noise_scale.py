@@ -85,6 +85,10 @@ class NoiseScale:
         self._norms, self._calls = [], [0] * len(self._parameters)
         total, share = self._shares_of(examples, parts)
         whole = [parameter.grad for parameter in self._parameters if parameter.grad is not None]
+        if not whole:
+            raise InputError(
+                "there are no gradients", where="NoiseScale.step", fix="Call step() before zero_grad()."
+            )
         squares = torch.stack([_sum_of_squares(norms), _sum_of_squares([_norm(grad) for grad in whole])])
         self._recent.append(squares)
         self._examples.append(total)
@@ -103,6 +107,8 @@ class NoiseScale:
                 got=f"{parts} backward passes",
                 fix="Accumulate over two micro-batches or more, or use headrace.NoiseScale with ranks=.",
             )
+        if min([examples] if isinstance(examples, int) else examples, default=0) < 1:
+            raise InputError("must be at least 1", where="NoiseScale.step: examples", got=examples)
         if isinstance(examples, int):
             return examples, 1 / (parts * self.ranks)
         if len(examples) != parts:

@@ -72,6 +72,18 @@ def check_workers(experiment: Experiment) -> None:
         )
 
 
+def _timeout() -> float:
+    """How long a process may stand still, in seconds."""
+    given = os.environ.get(TIMEOUT, "600")
+    try:
+        seconds = float(given)
+    except ValueError:
+        seconds = 0.0
+    if not 1.0 <= seconds < 1e7:
+        raise InputError("must be a number of seconds, at least 1", where=TIMEOUT, got=given)
+    return seconds
+
+
 class _Process:
     """What every rank does, at rank 0's word."""
 
@@ -84,7 +96,7 @@ class _Process:
         local_rank = int(os.environ.get("LOCAL_RANK", "0"))
         self._worker = Worker(experiment, local_rank, world_size(), self._bounds, together=True)
         self._tasks = 0
-        timeout = float(os.environ.get(TIMEOUT, "600"))
+        timeout = _timeout()
         # Less than the watch waits: an error says more than that a process stands still.
         self._grace = min(GRACE_SECONDS, timeout / 3)
         join(experiment.training.device, timeout_seconds=timeout)

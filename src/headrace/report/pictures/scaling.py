@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -110,11 +111,15 @@ def _regime(axes: Axes, curve: Curve, place: int) -> None:
 
 def _critical(axes: Axes, curve: Curve, colour: str, y: float) -> None:
     fit = curve.fit
-    if fit is None or fit.critical_batch_size is None:
+    if fit is None or fit.critical_batch_size is None or not common.finite([fit.critical_batch_size]):
         return
     ends = common.finite([fit.low, fit.high])
-    right = 2.0**60 if fit.high is not None and len(ends) < 2 else max([fit.critical_batch_size, *ends])
-    axes.plot([min([fit.critical_batch_size, *ends]), right], [y, y], color=colour, linewidth=1.2)
+    # An end at 0 or at infinity goes on beyond the frame.
+    left = 2.0**-60 if fit.low == 0 else min([fit.critical_batch_size, *ends])
+    right = (
+        2.0**60 if fit.high is not None and math.isinf(fit.high) else max([fit.critical_batch_size, *ends])
+    )
+    axes.plot([left, right], [y, y], color=colour, linewidth=1.2)
     diamond: dict[str, Any] = {
         "marker": "d",
         "markersize": 9,
