@@ -226,11 +226,13 @@ def _headline(outcome: Outcome, comparisons: dict[tuple[int, str], Comparison]) 
         return "Nothing was compared, so whether this subset is better than a random one is not known."
     if not comparisons:
         return "One seed tells no effect from chance: ask for at least two in [comparison], better five."
-    seeds, better = len(outcome.spec.repeats), _better(outcome, comparisons, "random")
+    seeds, better = len(outcome.spec.repeats), _verdict_of(outcome, comparisons, "random", "better")
     if not better:
+        worse = _verdict_of(outcome, comparisons, "random", "worse")
+        than = f", and {_some(outcome, worse)} did worse" if worse else ""
         return (
             f"Not worth it here, as far as {seeds} seeds can show: no searched subset did better than a "
-            f"random one as large{_beside_everything(outcome, comparisons)}."
+            f"random one as large{than}{_beside_everything(outcome, comparisons)}."
         )
     return (
         f"Worth a look: in {seeds} seeds {_some(outcome, better)} did better than a random subset as large"
@@ -241,7 +243,7 @@ def _headline(outcome: Outcome, comparisons: dict[tuple[int, str], Comparison]) 
 def _beside_everything(outcome: Outcome, comparisons: dict[tuple[int, str], Comparison]) -> str:
     if not any(baseline == "full" for _, baseline in comparisons):
         return ""
-    better = _better(outcome, comparisons, "full")
+    better = _verdict_of(outcome, comparisons, "full", "better")
     return (
         f", and {_some(outcome, better)} better than everything"
         if better
@@ -249,14 +251,16 @@ def _beside_everything(outcome: Outcome, comparisons: dict[tuple[int, str], Comp
     )
 
 
-def _better(outcome: Outcome, comparisons: dict[tuple[int, str], Comparison], baseline: str) -> list[str]:
-    """The methods that were better than a baseline at any size."""
+def _verdict_of(
+    outcome: Outcome, comparisons: dict[tuple[int, str], Comparison], baseline: str, verdict: str
+) -> list[str]:
+    """The methods that came to a verdict against a baseline at any size."""
     found = [
         group.group
         for (_, against), comparison in comparisons.items()
         if against == baseline
         for group in comparison.groups
-        if group.verdict == "better"
+        if group.verdict == verdict
     ]
     return [name for name in outcome.spec.groups if name in found]
 
@@ -295,7 +299,9 @@ def _difference(group: GroupResult) -> str:
 
 
 def _cost_sentences(outcome: Outcome) -> Iterator[str]:
-    """What one search cost, beside training on everything."""
+    """What one search cost, beside training on everything; nothing before it has trained or scored."""
+    if outcome.waiting is not None and not outcome.trained:
+        return
     group = outcome.spec.groups[0]
     mine = [c for c in outcome.spent if c.seed == 0 and c.group == group and c.stage == "search"]
     trained, scored = sum(c.examples_trained for c in mine), sum(c.examples_scored for c in mine)

@@ -65,7 +65,10 @@ def _read(path: Path, where: str) -> dict[str, Tensor]:
     try:
         return load_file(path)
     except SafetensorError as error:
-        fix = "Checkpoints are safetensors files; save with `safetensors.torch.save_model`."
+        fix = (
+            "Save it again with `safetensors.torch.save_model`; one that Headrace kept is made again if its "
+            "folder is deleted."
+        )
         raise DamagedError(f"the checkpoint cannot be read ({error})", where=where, fix=fix) from error
 
 

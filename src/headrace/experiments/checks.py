@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 from itertools import pairwise
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
     from headrace.experiments.experiment import Experiment
 
+_FORM = re.compile(r"(constrained-|tuple\[|list\[|function-)")
+"""How pydantic names one of several forms of a value."""
 _TAGS = ("range", "choices", "constant")
 
 
@@ -34,7 +37,13 @@ def input_errors(error: ValidationError, model: type[BaseModel]) -> list[InputEr
     """
     # A list whose items are all wrong is told by its items, and not for being short of right ones as well.
     details = [d for d in error.errors() if not (d["type"] == "too_short" and d["input"])]
-    return [_input_error(detail, model) for detail in details]
+    places = [_dotted(_path(detail["loc"])) for detail in details]
+    # Of several forms that a value may have, the one is told that came furthest.
+    return [
+        _input_error(detail, model)
+        for detail, place in zip(details, places, strict=True)
+        if not any(other.startswith((f"{place}[", f"{place}.")) for other in places)
+    ]
 
 
 def _input_error(detail: ErrorDetails, model: type[BaseModel]) -> InputError:
@@ -44,7 +53,9 @@ def _input_error(detail: ErrorDetails, model: type[BaseModel]) -> InputError:
         return _unknown_key(path, model)
     if detail["type"] == "missing":
         return InputError("is missing", where=where, fix="Add it.")
-    if detail["type"] in ("too_short", "tuple_type"):
+    if detail["type"] == "string_pattern_mismatch":
+        message, fix = "must be letters, digits and . _ + -, the first of them a letter or a digit", None
+    elif detail["type"] in ("too_short", "tuple_type"):
         message, fix = "must be a list that is not empty", None
     else:
         message, fix = message[0].lower() + message[1:], None
@@ -53,7 +64,7 @@ def _input_error(detail: ErrorDetails, model: type[BaseModel]) -> InputError:
 
 def _path(location: Iterable[int | str]) -> list[int | str]:
     """The keys as they stand in the file: pydantic's tags of entries to be tuned are left out."""
-    keys = list(location)
+    keys = [key for key in location if isinstance(key, int) or not _FORM.match(key)]
     tag = {"space": 3, "policy": 4}.get(str(keys[1]), 0) if keys[0] == "search" and len(keys) > 1 else 0
     return [key for i, key in enumerate(keys) if not (tag and i == tag and key in _TAGS)]
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
-from headrace.errors import BusyError
+from headrace.errors import BusyError, InputError
 
 NAME = "lock"
 """The lock file's name in the folder; it stays there, empty of meaning, when nobody holds the lock."""
@@ -39,7 +39,13 @@ def exclusive(directory: Path) -> Generator[None]:
 
     Raises:
         BusyError: Another process holds it.
+        InputError: A file stands in its place.
     """
+    for place in (directory, *directory.parents):
+        if place.is_file():
+            raise InputError(
+                "is a file, where a folder is needed", where=str(place), fix="Choose another name."
+            )
     directory.mkdir(parents=True, exist_ok=True)
     with (directory / NAME).open("a+") as file:
         if not _taken(file):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from headrace.analysis import words
 from headrace.errors import DamagedError, InputError
-from headrace.report.figures import Picture
+from headrace.report.figures import Absent, Picture
 from headrace.report.numbers import plain, short, whole
 from headrace.report.pictures import recommended as picture
 from headrace.report.tables import Table
@@ -96,8 +96,8 @@ class Recommended:
         )
 
 
-def recommended(directory: Path) -> Recommended | None:
-    """The recommendation of a run whose step times were measured; None where there is none."""
+def recommended(directory: Path) -> Recommended | Absent | None:
+    """The recommendation of a run, why there is none, or None where no step times were measured."""
     from headrace.analysis.advice import advise
     from headrace.experiments.store import load
     from headrace.experiments.throughput import THROUGHPUT, read
@@ -108,9 +108,9 @@ def recommended(directory: Path) -> Recommended | None:
         return shown(advise(load(directory), read(directory)))
     except DamagedError:
         raise
-    except InputError:
-        # No study reached the goal, or the times are of other optimisers: the rest of the report stands.
-        return None
+    except InputError as error:
+        # No study reached the goal, or the times are of something else: the rest of the report stands.
+        return Absent(name="recommendation", words=WORDS, reason=f"{error}")
 
 
 def shown(advice: Advice) -> Recommended:

@@ -175,7 +175,7 @@ def mean_rows(results: Mapping[str, Any]) -> list[list[str]]:
         [
             row["group"],
             whole(row["size"]),
-            percent(row["share"]),
+            f"{row['share']:.1%}".replace("%", " %"),
             plain(row["mean"]),
             "–" if row["interval"] is None else " to ".join(plain(end) for end in row["interval"]),
             str(row["seeds"]),

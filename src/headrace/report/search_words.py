@@ -13,6 +13,7 @@ LINES = Words(
         "A method is worth its cost only where it lies below random by more than the intervals: the "
         "verdicts above test that, corrected for how many methods and sizes there are. With a budget of "
         "steps all sizes cost the same; with a budget of epochs smaller subsets are trained for fewer steps.",
+        "Where a search begins at random, all its methods are the same subset at the first size.",
     ),
 )
 CLASSES = Words(

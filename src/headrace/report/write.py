@@ -18,7 +18,7 @@ from headrace.report.frame import Provenance, Shown
 from headrace.report.noise_course import noise_course
 from headrace.report.numbers import whole
 from headrace.report.page import page, portrait_part
-from headrace.report.recommended import recommended
+from headrace.report.recommended import Recommended, recommended
 from headrace.report.values import curves
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def write_report(
     advice = recommended(directory)
     noise = noise_course(directory, analysis.results)
     drawable = [
-        *([advice.figure] if advice else []),
+        *([advice.figure if isinstance(advice, Recommended) else advice] if advice else []),
         *figures(analysis, found, metric=metric),
         *([noise] if noise else []),
     ]
@@ -59,7 +59,8 @@ def write_report(
     about = draw_all(portrait_figures(analysis.portraits), directory, formats, first=first)
     part = portrait_part(analysis, about)
     made_of = provenance(directory, facts)
-    text = page(analysis, found, shown, made_of, part, metric=metric, advice=advice)
+    told = advice if isinstance(advice, Recommended) else None
+    text = page(analysis, found, shown, made_of, part, metric=metric, advice=told)
     path = directory / "report.html"
     write_whole(path, text.encode("utf-8"))
     return path

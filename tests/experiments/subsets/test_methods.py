@@ -181,7 +181,11 @@ def test_another_name_changes_nothing_but_the_name(
         ({"search.methods": [{"acquisition": "entropie"}]}, "search.methods[0].acquisition", "'entropy'?"),
         ({"search.methods": [EVERY[0], EVERY[0]]}, "search.methods", "must differ from each other"),
         ({"search.methods": [{"name": "full", **EVERY[0]}]}, "search.methods[0].name", "name of a baseline"),
-        ({"search.methods": [{"name": "a/b", **EVERY[0]}]}, "search.methods[0].name", "match pattern"),
+        (
+            {"search.methods": [{"name": "a/b", **EVERY[0]}]},
+            "search.methods[0].name",
+            "must be letters, digits",
+        ),
         (
             {"search.methods": [{"select": {"name": "k_center", "strata": 3}}]},
             "search.methods[0].select.strata",

@@ -286,6 +286,8 @@ class _Search:
         indices = chain.growing.indices
         missing = book.missing(indices)
         if not missing:
+            for path in (self.works.directory / "label").glob(f"round-{place}.*"):
+                path.unlink()
             return [replace(chain, labels=book.of(indices))]
         asked = tuple(sorted({*book.asked, *missing}))
         paths = ask(self.works.directory / "label", f"round-{place}", missing, self._show())
