@@ -25,6 +25,21 @@ def test_columns_in_any_order_among_others_with_blank_lines(written):
     assert read_scaling_table(path) == ([8.0, 16.0, 4.0], [100.0, 50.0, 1000.0])
 
 
+def test_rows_of_a_larger_table(written):
+    path = written("group,size,seed,error\na,1,0,0.1\na,2,0,0.2\nb,2,0,0.3\n")
+    assert read_comparison_table(path, metric="error", only={"size": "2"}) == (
+        ["a", "b"],
+        ["0", "0"],
+        [0.2, 0.3],
+    )
+    with pytest.raises(InputError, match=r"line 3.*the same group and seed.*--only size=2"):
+        read_comparison_table(path, metric="error")
+    with pytest.raises(InputError, match=r"no row has this size; got '3'. There are: 1, 2"):
+        read_comparison_table(path, metric="error", only={"size": "3"})
+    with pytest.raises(InputError, match="there is no column 'rank'"):
+        read_comparison_table(path, metric="error", only={"rank": "3"})
+
+
 def test_a_comparison_table_with_its_own_metric(written):
     path = written('group,seed,error\na,0,0.1\n"b, c",x,-2\n')
     assert read_comparison_table(path, metric="error") == (["a", "b, c"], ["0", "x"], [0.1, -2.0])

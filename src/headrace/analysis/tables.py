@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TypeVar
@@ -41,25 +41,27 @@ def read_scaling_table(path: str | Path) -> tuple[list[float], list[float]]:
 
 
 def read_comparison_table(
-    path: str | Path, *, metric: str = "metric"
+    path: str | Path, *, metric: str = "metric", only: Mapping[str, str] | None = None
 ) -> tuple[list[str], list[str], list[float]]:
     """Groups, seeds and the metric from a CSV file with the columns `group,seed` and `metric`.
 
     Args:
         path: The file, one row for each group and seed.
         metric: The name of the metric's column.
+        only: Column -> the value that rows must have there to count.
 
     Raises:
         InputError: The file cannot be read, a column is missing, or there are no rows.
         InputErrors: Every cell that is empty or not a finite number, every seed that a group has twice.
     """
-    rows = _read(path, ("group", "seed", metric))
+    rows = _rows_with(only or {}, path, _read(path, ("group", "seed", metric, *(only or ()))))
     first: dict[tuple[str, str], int] = {}
     twice = [
         InputError(
             f"the same group and seed as in line {before}",
             where=_place(path, line, "seed"),
             got=cells["seed"],
+            fix=_several(cells, metric),
         )
         for line, cells in rows
         if (before := first.setdefault((cells["group"], cells["seed"]), line)) != line
@@ -68,6 +70,23 @@ def read_comparison_table(
     groups, seeds = _columns(path, rows, {"group": _text, "seed": _text})
     (values,) = _columns(path, rows, {metric: _finite})
     return groups, seeds, values
+
+
+def _rows_with(only: Mapping[str, str], path: str | Path, rows: list[Row]) -> list[Row]:
+    """The rows that have these values."""
+    for name, value in only.items():
+        left = [row for row in rows if row[1][name] == value]
+        if not left:
+            fix = f"There are: {', '.join(sorted({cells[name] for _, cells in rows})[:10])}."
+            raise InputError(f"no row has this {name}", where=str(path), got=value, fix=fix)
+        rows = left
+    return rows
+
+
+def _several(cells: Mapping[str, str], metric: str) -> str | None:
+    """What to do where further columns tell the rows of a group and seed apart."""
+    further = [name for name in cells if name not in ("group", "seed", metric)]
+    return f"Choose rows, for example: --only {further[0]}={cells[further[0]]}." if further else None
 
 
 def _read(path: str | Path, columns: Sequence[str]) -> list[Row]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
 from headrace.cli._common import Json, print_json, print_table
+from headrace.errors import InputError
 
 
 def fit(
@@ -51,6 +53,7 @@ def compare(
     metric: str = "metric",
     higher_is_better: Annotated[bool, Parameter(negative="")] = False,
     level: float = 0.95,
+    only: Annotated[list[str] | None, Parameter(negative="")] = None,
     figure: Path | None = None,
     json: Json = False,
 ) -> int:
@@ -64,12 +67,13 @@ def compare(
         metric: The column of the metric.
         higher_is_better: For an accuracy; an error or a number of steps is better when lower.
         level: The level of the intervals; the verdicts are corrected for the number of groups (Holm).
+        only: COLUMN=VALUE: count the rows with this value alone, for example size=6875; may be repeated.
         figure: Draw every group's difference and interval into this .svg, .pdf or .png file.
     """
     from headrace.analysis.comparison import compare as compare_groups
     from headrace.analysis.tables import read_comparison_table
 
-    groups, seeds, values = read_comparison_table(table, metric=metric)
+    groups, seeds, values = read_comparison_table(table, metric=metric, only=_pairs(only or ()))
     result = compare_groups(
         groups, seeds, values, baseline=baseline, higher_is_better=higher_is_better, level=level
     )
@@ -94,6 +98,16 @@ def compare(
     ]
     print_table(columns, rows, title=f"{metric} against {baseline}")
     return 0
+
+
+def _pairs(given: Sequence[str]) -> dict[str, str]:
+    pairs: dict[str, str] = {}
+    for text in given:
+        name, sign, value = text.partition("=")
+        if not sign:
+            raise InputError("must be COLUMN=VALUE", where="--only", got=text)
+        pairs[name] = value
+    return pairs
 
 
 def _shown(value: object) -> object:

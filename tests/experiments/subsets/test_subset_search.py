@@ -111,6 +111,16 @@ def test_an_altered_file_of_the_folder_is_made_again_or_refused(spec: Spec, tmp_
     scores.unlink()
     write(run(asked, tmp_path))
     assert files(tmp_path) == before
+    scores.unlink()
+    # A run that is a member: those of the comparison keep none.
+    weights = next(tmp_path.glob("runs/*/step-*.safetensors"))
+    whole = weights.read_bytes()
+    weights.write_bytes(whole[:-4] + bytes(byte ^ 1 for byte in whole[-4:]))
+    with pytest.raises(DamagedError, match="the weights"):
+        run(asked, tmp_path)
+    weights.unlink()
+    write(run(asked, tmp_path))
+    assert files(tmp_path) == before
 
 
 def test_a_folder_of_something_else_is_not_written_over(spec: Spec, tmp_path: Path) -> None:

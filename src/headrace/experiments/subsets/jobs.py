@@ -41,6 +41,7 @@ from headrace.experiments.subsets.scoring import (
     scoring_bytes,
 )
 from headrace.experiments.subsets.search import MembersTable, SubsetSearch
+from headrace.experiments.subsets.tables import sha256
 from headrace.random import Name
 from headrace.sampling.batches import Batch, shuffled_batches
 from headrace.training.evaluation import evaluator
@@ -299,6 +300,7 @@ class Workshop:
             "examples_trained": last.examples_backpropagated,
             "metrics": metrics,
             "seconds": time.perf_counter() - began,
+            "sha256": {str(step): sha256(checkpoint_path(job.folder, step)) for step in job.checkpoints},
         }
         write_whole(job.folder / "run.json", json.dumps(record, indent=1).encode())
         return record

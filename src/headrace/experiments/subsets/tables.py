@@ -19,6 +19,12 @@ if TYPE_CHECKING:
 _SUM = "sha256"
 
 
+def sha256(path: Path) -> str:
+    """Of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def digest(columns: Mapping[str, np.ndarray]) -> str:
     """A SHA-256 of names, types and values; one NaN is like another."""
     found = hashlib.sha256()

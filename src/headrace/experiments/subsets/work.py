@@ -19,7 +19,7 @@ from headrace.experiments.subsets.methods import Select
 from headrace.experiments.subsets.pool import Doer, Tell
 from headrace.experiments.subsets.rounds import Facts, checkpoint_steps, largest_shard, run_steps
 from headrace.experiments.subsets.search import SubsetSearch, TrainingTable
-from headrace.experiments.subsets.tables import damaged, read_table
+from headrace.experiments.subsets.tables import damaged, read_table, sha256
 from headrace.random import Name
 
 if TYPE_CHECKING:
@@ -89,6 +89,7 @@ class Works:
         transfer: Which of the search's other workloads this is; None for its own.
         records: Key -> what is recorded of each run that was asked for.
         scorings: Key -> (members x examples, seconds) of each scoring and each choice by models.
+        verified: The members whose files are what the runs kept.
     """
 
     directory: Path
@@ -99,6 +100,7 @@ class Works:
     transfer: int | None = None
     records: dict[str, dict[str, Any]] = field(default_factory=dict)
     scorings: dict[str, tuple[int, float]] = field(default_factory=dict)
+    verified: set[str] = field(default_factory=set)
 
     def run(
         self,
@@ -170,10 +172,7 @@ class Works:
 
     def own_members(self) -> Members:
         """The user's checkpoints; a name holds the file's checksum, so another file is another member."""
-        return tuple(
-            (f"{path}@{hashlib.sha256(Path(path).read_bytes()).hexdigest()[:16]}", Path(path))
-            for path in self.facts.members
-        )
+        return tuple((f"{path}@{sha256(Path(path))[:16]}", Path(path)) for path in self.facts.members)
 
     def score(self, ensembles: Sequence[Members]) -> list[pl.DataFrame]:
         """The scores of all examples by each ensemble: a column for each function, and `predicted`."""
@@ -185,6 +184,7 @@ class Works:
             for start, stop in shards:
                 path = self._shard(members, start)
                 if not path.is_file():
+                    self._verify(members)
                     jobs[path] = ScoreJob(path=path, members=members, start=start, stop=stop)
         self.pool.do(list(jobs.values()), self._telling("scoring the pool"))
         return [self._scores(members, shards) for members in ensembles]
@@ -198,9 +198,23 @@ class Works:
         for key, pick in zip(keys, picks, strict=True):
             path = self.directory / "choices" / f"{key}.parquet"
             if not path.is_file():
+                self._verify(pick.members)
                 jobs[path] = PickJob(path=path, **vars(pick))
         self.pool.do(list(jobs.values()), self._telling("choosing"))
         return [self._picked(key) for key in keys]
+
+    def _verify(self, members: Members) -> None:
+        """Refuse a checkpoint of a run that is not what the run kept; each is read once.
+
+        Raises:
+            DamagedError: It was altered.
+        """
+        for name, path in members:
+            key, _, step = name.rpartition("/step-")
+            kept = self.records.get(key, {}).get("sha256", {}).get(step)
+            if kept is not None and name not in self.verified and sha256(path) != kept:
+                raise damaged(path, "the weights")
+            self.verified.add(name)
 
     def _pick_key(self, pick: Pick) -> str:
         arrays = (part for part in (pick.chosen, pick.candidates, pick.scores) if part is not None)
