@@ -55,23 +55,21 @@ def run(
 
 
 def status(directory: Path, *, json: Json = False) -> int:
-    """How far the experiment in DIRECTORY is.
+    """How far the experiment or the subset search in DIRECTORY is.
 
     Example: headrace status runs/first
 
     Args:
-        directory: The folder of a run.
+        directory: The folder of a run or of a search.
     """
     from headrace.experiments.progress import progress_of
     from headrace.experiments.store import load
     from headrace.report import is_search
 
     if is_search(directory):
-        raise InputError(
-            "this is a subset search, and status is for experiments",
-            where=str(directory),
-            fix="The same headrace subset command goes on with it; headrace report shows what there is.",
-        )
+        from headrace.cli.subsets import status_search
+
+        return status_search(directory, json=json)
     with working("reading the trials"):
         state = progress_of(directory)
     if json:

@@ -78,6 +78,20 @@ def _named(file: Path, workload: str) -> Generator[None]:
         raise
 
 
+def status_search(directory: Path, *, json: bool) -> int:
+    """Tell how far a search is."""
+    from headrace.experiments.subsets.progress import progress_of
+
+    state = progress_of(directory)
+    if json:
+        print_json(vars(state))
+        return 0
+    columns = ("subsets of a size", "of", "runs trained", "process", "finished")
+    row = (state.subsets, state.of, state.runs, state.process, "yes" if state.finished else "no")
+    print_table(columns, [row], title=f"{directory}: subset search on {state.workload}")
+    return 0
+
+
 def report_search(directory: Path, *, json: bool) -> int:
     """Write the report of a search again."""
     with working("writing the report"):

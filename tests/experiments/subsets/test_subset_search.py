@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +23,7 @@ from headrace.experiments.store import create
 from headrace.experiments.subsets import Subset, SubsetSearch, scoring, search_subset
 from headrace.experiments.subsets.jobs import RunJob, Workshop, checkpoint_path
 from headrace.experiments.subsets.outcome import Outcome
+from headrace.experiments.subsets.progress import SearchState, progress_of
 from headrace.random import torch_stream
 
 Spec = Callable[..., SubsetSearch]
@@ -121,6 +123,18 @@ def test_an_altered_file_of_the_folder_is_made_again_or_refused(spec: Spec, tmp_
     weights.unlink()
     write(run(asked, tmp_path))
     assert files(tmp_path) == before
+
+
+def test_how_far_a_search_is_can_be_told_at_any_time(spec: Spec, tmp_path: Path) -> None:
+    asked = spec({"search.sizes": [0.25, 0.5]})
+    seen: list[SearchState] = []
+    outcome = run(asked, tmp_path, progress=lambda *_: seen.append(progress_of(tmp_path)))
+    assert [(state.subsets, state.of) for state in seen][-1] == (1, 2)
+    assert seen[-1].process == str(os.getpid())
+    assert not seen[-1].finished
+    write(outcome)
+    state = progress_of(tmp_path)
+    assert (state.subsets, state.runs, state.process, state.finished) == (2, 2, None, True)
 
 
 def test_a_folder_of_something_else_is_not_written_over(spec: Spec, tmp_path: Path) -> None:
