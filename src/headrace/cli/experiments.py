@@ -111,6 +111,11 @@ def _run(file: Path, experiment: Experiment, directory: Path, *, processes: int 
         raise InputError(
             "has no effect under torchrun", where="--processes", got=processes, fix="Leave it out."
         )
+    if torchrun.active():
+        try:
+            torchrun.check_workers(experiment)
+        except InputError as error:
+            raise InputErrors([error], where=str(file)) from None
     if torchrun.rank() > 0:
         with _named(file, directory):
             torchrun.follow(experiment)
