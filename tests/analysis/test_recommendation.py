@@ -13,10 +13,12 @@ from hypothesis import strategies as st
 
 from headrace.analysis.advice import advise
 from headrace.analysis.recommendation import Option, efficient, recommend, to_dict, winners
+from headrace.analysis.studies import Study
 from headrace.analysis.throughput import throughput_summary
 from headrace.analysis.words import duration
 from headrace.cli.app import execute
 from headrace.errors import DamagedError, InputError
+from headrace.experiments import Experiment
 from headrace.experiments.throughput import Exchange, Throughput, Timing, read, write
 
 from .made_store import experiment, make_store, two_regimes
@@ -198,6 +200,62 @@ def test_one_batch_size_does_not_tell_the_step_of_another(folder: Path) -> None:
     assert "does not tell what one of another would" in throughput_summary(one)["words"][0]
     with pytest.raises(InputError, match=r"Run: headrace throughput .* --workers 1 --workers 2"):
         advise(load(folder), one, workers=[2])
+
+
+def test_what_two_batch_sizes_say_is_exact_for_one_worker_only() -> None:
+    two = made_throughput()
+    two = two.model_copy(update={"timings": two.timings[:2]})
+    assert "meets what was measured exactly" in throughput_summary(two)["words"][0]
+    # Steps of two workers that no model of theirs meets: then it is off, however few sizes there are.
+    shared = [
+        timing.model_copy(
+            update={"workers": 2, "seconds_per_step": (factor * timing.seconds_per_step[0],) * 7}
+        )
+        for timing, factor in zip(two.timings, (2.0, 9.0), strict=True)
+    ]
+    off = two.model_copy(update={"timings": (*two.timings, *shared)})
+    assert "is off by at most" in throughput_summary(off)["words"][0]
+
+
+def test_an_error_that_is_none_is_not_taken_for_one(folder: Path) -> None:
+    from headrace.experiments.store import load
+
+    times, words = made_throughput(), "Two batch sizes are met exactly"
+    two = times.model_copy(update={"timings": times.timings[:2]})
+    assert words in advise(load(folder), two, workers=[1, 2]).paragraph
+    assert words not in advise(load(folder), times, workers=[1, 2]).paragraph
+
+
+def test_forward_passes_beyond_training_are_priced(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three passes for each example trained on: 1 + 2/3 times as long; the trials' own seconds hold them."""
+    from headrace.experiments.store import load
+
+    plain = advise(load(folder), made_throughput()), advise(load(folder), None)
+    monkeypatch.setattr(Study, "passes", property(lambda _: 3.0))
+    priced = advise(load(folder), made_throughput()), advise(load(folder), None)
+    for before, after, more in zip(plain, priced, (5 / 3, 1.0), strict=True):
+        for one, other in zip(before.found.options, after.found.options, strict=True):
+            assert other.seconds_per_step == pytest.approx(more * one.seconds_per_step)
+            np.testing.assert_allclose(other.time_draws, more * one.time_draws)
+
+
+def test_the_commands_refuse_what_would_mislead(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = experiment([4]).model_dump()
+    other["workload"]["name"] = "digits-logistic"
+    file = tmp_path / "other.toml"
+    file.write_text(Experiment.from_dict(other).to_toml(), encoding="utf-8")
+    assert execute(["throughput", str(file), "--out", str(folder)]) == 2
+    assert "the folder of a run on another workload; got 'digits-mlp'" in capsys.readouterr().err
+    for options in (["--points", "1"], ["--examples", "3"]):
+        assert execute(["noise", str(folder), *options]) == 2
+        assert f"{options[0]}: must be at least" in capsys.readouterr().err
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", "1")
+    for command in ("throughput", "noise"):
+        assert execute([command, str(file)]) == 2
+        assert "Start it without torchrun" in capsys.readouterr().err
 
 
 def test_numbers_of_workers_that_cannot_be_are_named(folder: Path) -> None:

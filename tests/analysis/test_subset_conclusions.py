@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -76,6 +77,23 @@ def test_another_is_not_worth_it(entropy: float, word: str) -> None:
     assert found["conclusions"][0].startswith("Not worth it here, as far as 5 seeds can show")
     assert word in found["verdicts"][0]
     assert ("would have shown" in found["verdicts"][0]) == ("no difference" in word)
+
+
+def test_methods_stand_by_verdict_and_the_best_first() -> None:
+    """Verdicts of two methods of one kind, in falling merit, whatever their order in the file."""
+    made = outcome(entropy=0.08, random=0.12)
+    better = [
+        Measured(seed=one.seed, group="margin", size=one.size, runs=tuple(run - 0.03 for run in one.runs))
+        for one in made.measured
+        if one.group == "entropy"
+    ]
+    search = made.spec.search.model_copy(update={"acquisition": ("entropy", "margin")})
+    two = replace(
+        made, spec=made.spec.model_copy(update={"search": search}), measured=(*made.measured, *better)
+    )
+    found = conclude(two)
+    assert found["verdicts"][0].index("margin -0.07") < found["verdicts"][0].index("entropy -0.04")
+    assert "in 5 seeds entropy and margin did better" in found["conclusions"][0]
 
 
 def test_the_random_start_is_not_compared() -> None:

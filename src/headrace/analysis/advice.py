@@ -18,6 +18,7 @@ from headrace.analysis.steps_to_result import draws
 from headrace.analysis.studies import FORWARD, Study, read_studies
 from headrace.analysis.throughput import exchanges, step_times
 from headrace.errors import InputError
+from headrace.experiments.experiment import WorkloadTable
 
 if TYPE_CHECKING:
     from headrace.experiments.store import StoredExperiment
@@ -131,6 +132,7 @@ def advise(
         models=models,
         caveats=(
             *_caveats(found, source, moved, studies),
+            *_exact(found, models),
             *_left_out(counts, [count for _, count in cells], [count for _, count in known]),
         ),
     )
@@ -142,15 +144,11 @@ def _check_same(stored: StoredExperiment, measured: Throughput) -> None:
     other_settings = measured.settings is not None and measured.settings != mine.settings
     if measured.workload != mine.name or other_settings:
         raise InputError(
-            f"throughput.json is of another workload than {_name(mine.name, mine.settings)}",
+            f"throughput.json is of another workload than {mine.described}",
             where=str(stored.directory),
-            got=_name(measured.workload, measured.settings),
+            got=WorkloadTable(name=measured.workload, settings=measured.settings or {}).described,
             fix="Run headrace throughput with this folder's experiment.toml.",
         )
-
-
-def _name(workload: str, settings: Mapping[str, Any] | None) -> str:
-    return f"{workload} {dict(settings)}" if settings else workload
 
 
 def _check_optimizers(stored: StoredExperiment, times: Sequence[StepTime], optimizers: Sequence[str]) -> None:
@@ -173,6 +171,13 @@ def _is_known(
     name, size = study.key.optimizer, study.batch_size
     there = any((t.optimizer, t.batch_size, t.workers) == (name, size, count) for t in times)
     return there or models[name].sizes > 1
+
+
+def _exact(found: Recommendation, models: Mapping[str, StepTimeModel]) -> list[str]:
+    """Where the model's error is no measure of it."""
+    if not any(not option.measured and models[option.optimizer].sizes <= 2 for option in found.options):
+        return []
+    return ["Two batch sizes are met exactly by the model, so how far its step times are off is not known."]
 
 
 def _left_out(asked: Sequence[int], possible: Sequence[int], known: Sequence[int]) -> list[str]:
@@ -218,17 +223,11 @@ def _counts(study: Study, counts: Sequence[int]) -> list[int]:
     return [count for count in counts if count <= study.batch_size and own in (1, count)]
 
 
-def _passes(study: Study) -> float:
-    """Examples forwarded for each one trained on, at least 1."""
-    cost = study.to_result
-    return max(1.0, cost.forwarded / cost.backpropagated) if cost and cost.backpropagated else 1.0
-
-
 def _option(study: Study, time: StepTime, seed: int, *, recorded: bool) -> Option:
     """The option with its draws; the draws of a study's steps are the same for every number of workers."""
     configuration, name = study.key.configuration, study.key.name
     # The records' own seconds hold every pass.
-    more = 1.0 if recorded else 1.0 + FORWARD * (_passes(study) - 1.0)
+    more = 1.0 if recorded else 1.0 + FORWARD * (max(study.passes or 1.0, 1.0) - 1.0)
     steps = draws(study.result, DRAWS, random.generator(seed, "recommendation", "steps", name))
     rng = random.generator(seed, "recommendation", "time", name, time.workers)
     spread = np.log(time.high / time.low) / (2 * _Z)

@@ -48,8 +48,7 @@ class Cell:
     @property
     def passes(self) -> float | None:
         """Examples forwarded for each one trained on, to the goal; None where it was not reached."""
-        cost = self.study.to_result
-        return cost.forwarded / cost.backpropagated if cost and cost.backpropagated else None
+        return self.study.passes
 
     @property
     def chance(self) -> float:

@@ -109,6 +109,12 @@ class Study:
         return None if self.result.best_trial is None else self.cost(self.result.best_trial)
 
     @property
+    def passes(self) -> float | None:
+        """Examples forwarded for each one trained on, to the goal; None where it was not reached."""
+        cost = self.to_result
+        return cost.forwarded / cost.backpropagated if cost and cost.backpropagated else None
+
+    @property
     def forwarded_within(self) -> tuple[int, int | None] | None:
         """The fewest and the most examples forwarded by a trial within the interval of the steps.
 

@@ -76,7 +76,8 @@ def _model_words(name: str, model: StepTimeModel, times: Sequence[StepTime]) -> 
         if model.sizes > 1
         else f"a step of this batch size takes {alone}, which does not tell what one of another would"
     )
-    error = f"is off by at most {model.error:.0%}" if model.sizes > 2 else "meets what was measured exactly"
+    exact = model.sizes <= 2 and model.error < 0.005
+    error = "meets what was measured exactly" if exact else f"is off by at most {model.error:.0%}"
     workers = words.listed([str(count) for count in counts])
     said = (
         f"{name}: on one worker {computed}. {_exchange_words(model, counts)} The model {error}. Measured: "

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import sys
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
@@ -28,7 +27,9 @@ def one_process(command: str) -> None:
     Raises:
         InputError: torchrun started this.
     """
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and "RANK" in os.environ:
+    from headrace.experiments.engines import torchrun
+
+    if torchrun.active():
         raise InputError(
             "works in one process and starts others itself where it needs them",
             where=f"headrace {command}",

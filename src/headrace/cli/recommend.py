@@ -70,11 +70,11 @@ def _check_folder(asked: Experiment, folder: Path) -> None:
     if not path.is_file():
         return
     there = Experiment.from_toml(path).workload
-    if (there.name, there.settings) != (asked.workload.name, asked.workload.settings):
+    if not there.same_data(asked.workload):
         raise InputError(
             "this is the folder of a run on another workload",
             where=str(folder),
-            got=f"{there.name} {there.settings or ''}".rstrip(),
+            got=there.described,
             fix="Give another folder with --out.",
         )
 

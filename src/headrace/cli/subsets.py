@@ -12,9 +12,6 @@ from typing import TYPE_CHECKING, Any
 from headrace.cli._common import Json, print_json, print_table, working
 from headrace.errors import InputError, InputErrors
 
-LOG_SECONDS = 30.0
-"""How often a plain line is written where standard error is no terminal."""
-
 if TYPE_CHECKING:
     from collections.abc import Generator
 
@@ -49,7 +46,7 @@ def subset(
     folder = out if out is not None else Path("runs") / search.stem
     first = os.environ.get("RANK", "0") == "0"
     spec = SubsetSearch.from_toml(search)
-    with _named(search, spec.workload.name), _Line(shown=first) as line:
+    with _named(search, answers), _Line(shown=first) as line:
         outcome = search_subset(
             spec, folder, processes=processes, answers=answers, announce=_announce, progress=line
         )
@@ -68,14 +65,14 @@ def subset(
 
 
 @contextmanager
-def _named(file: Path, workload: str) -> Generator[None]:
+def _named(file: Path, answers: Path | None) -> Generator[None]:
     """What is found wrong with a search once its workload is known carries the file's name."""
     try:
         yield
     except InputErrors as errors:
-        if errors.where and errors.where.endswith(f" {workload}"):
-            raise InputErrors(errors.errors, where=str(file)) from None
-        raise
+        if answers is not None and errors.where == str(answers):
+            raise
+        raise InputErrors(errors.errors, where=f"{file}, {errors.where}") from None
 
 
 def status_search(directory: Path, *, json: bool) -> int:
@@ -142,12 +139,15 @@ class _Line:
         from rich.console import Console
         from rich.progress import Progress
 
+        from headrace.experiments.bar import LOG_SECONDS
+
         console = Console(file=sys.stderr)
         terminal = sys.stderr.isatty()
         self._progress = Progress(console=console, transient=True, disable=not (shown and terminal))
         self._tasks: dict[str, Any] = {}
         self._plain = shown and not terminal
-        self._next_line = time.monotonic() + LOG_SECONDS
+        self._pause = LOG_SECONDS
+        self._next_line = time.monotonic() + self._pause
 
     def __enter__(self) -> _Line:
         self._progress.start()
@@ -159,7 +159,7 @@ class _Line:
     def __call__(self, what: str, done: int, there: int) -> None:
         """Show that `done` of `there` jobs are done; called again with the same words for the same line."""
         if self._plain and time.monotonic() >= self._next_line:
-            self._next_line = time.monotonic() + LOG_SECONDS
+            self._next_line = time.monotonic() + self._pause
             print(f"{what}: {done:,} of {there:,} jobs done", file=sys.stderr, flush=True)
         if what not in self._tasks:
             self._tasks[what] = self._progress.add_task(what, total=there)

@@ -65,7 +65,7 @@ def _input_error(detail: ErrorDetails, model: type[BaseModel]) -> InputError:
 def _path(location: Iterable[int | str]) -> list[int | str]:
     """The keys as they stand in the file: pydantic's tags of entries to be tuned are left out."""
     keys = [key for key in location if isinstance(key, int) or not _FORM.match(key)]
-    tag = {"space": 3, "policy": 4}.get(str(keys[1]), 0) if keys[0] == "search" and len(keys) > 1 else 0
+    tag = {"space": 3, "policy": 4}.get(str(keys[1]), 0) if keys[:1] == ["search"] and len(keys) > 1 else 0
     return [key for i, key in enumerate(keys) if not (tag and i == tag and key in _TAGS)]
 
 

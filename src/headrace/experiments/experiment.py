@@ -45,6 +45,15 @@ class WorkloadTable(Table):
     settings: dict[str, Any] = Field(default_factory=dict)
     goal: float | None = Field(default=None, allow_inf_nan=False)
 
+    @property
+    def described(self) -> str:
+        """Its name, with its settings where it has any, for messages."""
+        return f"{self.name} {self.settings}" if self.settings else self.name
+
+    def same_data(self, other: WorkloadTable) -> bool:
+        """Whether it is the same workload, whatever the goal."""
+        return (self.name, self.settings) == (other.name, other.settings)
+
 
 class Grid(Table):
     """`[grid]`: the dataset configurations and optimisers; every combination is one study.

@@ -124,7 +124,7 @@ class ExampleSampler(Sampler[Any]):
         """Let the next `iter()` walk this epoch; no effect in the middle of it, so a resumed one goes on.
 
         Raises:
-            InputError: A negative epoch.
+            InputError: A negative epoch, or no whole number.
         """
         try:
             epoch = operator.index(epoch)
@@ -144,13 +144,8 @@ class ExampleSampler(Sampler[Any]):
             self._go_to(self._number + 1)
         start = self._position if untouched else 0
         plan = self._planning.plan(self._number)
-        if plan.candidates > 1 and self.world_size > 1:
-            raise InputError(
-                "chooses within global batches, which no single rank sees",
-                where=repr(self.policy),
-                got=f"world_size={self.world_size}",
-                fix="Use one process, or a policy that plans epochs.",
-            )
+        if plan.candidates > 1:
+            self._check_sees_whole_batches()
         if self.batch_size is None:
             self._walk = Singles(plan.indices, start, self.rank, self.world_size)
         else:
@@ -210,13 +205,7 @@ class ExampleSampler(Sampler[Any]):
         if plan.candidates == 1 and count is None:
             everyone = torch.arange(len(indices), device=outputs.device)
             return Chosen(positions=everyone, weights=self.weights_for(indices).to(outputs.device))
-        if self.world_size > 1:
-            raise InputError(
-                "chooses within global batches, which no single rank sees",
-                where=repr(self.policy),
-                got=f"world_size={self.world_size}",
-                fix="Use one process, or a policy that plans epochs.",
-            )
+        self._check_sees_whole_batches()
         count = -(-len(indices) // plan.candidates) if count is None else count
         return self._choosing(indices, outputs, targets, losses, count=count, values=self._planning.values)
 
@@ -379,6 +368,15 @@ class ExampleSampler(Sampler[Any]):
             self._go_to(self._number + 1)
             plan = self._planning.plan(self._number)
         return plan
+
+    def _check_sees_whole_batches(self) -> None:
+        if self.world_size > 1:
+            raise InputError(
+                "chooses within global batches, which no single rank sees",
+                where=repr(self.policy),
+                got=f"world_size={self.world_size}",
+                fix="Use one process, or a policy that plans epochs.",
+            )
 
     def _check(self) -> None:
         for name in ("batch_size", "world_size", "workers"):

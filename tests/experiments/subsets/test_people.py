@@ -89,6 +89,12 @@ def test_what_was_shown_may_be_long_and_an_index_may_come_from_a_spreadsheet(tmp
     assert take_answers(BOOK, answers(tmp_path, "a.csv", text), CLASSES).labels == {3: 0, 8: 1}
 
 
+def test_reading_answers_leaves_the_process_as_it_was(tmp_path: Path) -> None:
+    before = csv.field_size_limit()
+    take_answers(BOOK, answers(tmp_path, "a.csv", f"index,image,label\n3,{'x' * 200_000},red\n"), CLASSES)
+    assert csv.field_size_limit() == before
+
+
 def test_labels_of_one_training_set_are_not_taken_for_another(tmp_path: Path) -> None:
     path = tmp_path / "labels.json"
     BOOK.model_copy(update={"checksum": "a", "classes": CLASSES}).save(path)

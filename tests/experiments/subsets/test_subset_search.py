@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,13 +16,10 @@ from safetensors.torch import load_file, save_file
 
 from headrace.analysis.subset_search import write
 from headrace.ensembles import EnsembleStatistics, acquisition
-from headrace.errors import DamagedError, InputError, InputErrors
-from headrace.experiments import Experiment
-from headrace.experiments.store import create
+from headrace.errors import InputError, InputErrors
 from headrace.experiments.subsets import Subset, SubsetSearch, scoring, search_subset
 from headrace.experiments.subsets.jobs import RunJob, Workshop, checkpoint_path
 from headrace.experiments.subsets.outcome import Outcome
-from headrace.experiments.subsets.progress import SearchState, progress_of
 from headrace.random import torch_stream
 
 Spec = Callable[..., SubsetSearch]
@@ -93,67 +89,6 @@ def test_a_killed_search_goes_on_to_the_same_subset(spec: Spec, tmp_path: Path, 
         run(asked, tmp_path / "killed", progress=die)
     write(run(asked, tmp_path / "killed"))
     assert files(tmp_path / "killed") == files(tmp_path / "undisturbed")
-
-
-def test_an_altered_file_of_the_folder_is_made_again_or_refused(spec: Spec, tmp_path: Path) -> None:
-    asked = spec({"search.sizes": [0.25, 0.5]})
-    write(run(asked, tmp_path))
-    before = files(tmp_path)
-    record = next(tmp_path.glob("runs/*/run.json"))
-    record.write_bytes(record.read_bytes()[:20])
-    write(run(asked, tmp_path))
-    assert files(tmp_path) == before
-    scores = next(tmp_path.glob("scores/*/from-0.parquet"))
-    flipped = bytearray(scores.read_bytes())
-    flipped[len(flipped) // 2] ^= 16
-    scores.write_bytes(flipped)
-    with pytest.raises(DamagedError, match="the scores"):
-        run(asked, tmp_path)
-    assert files(tmp_path) == before
-    scores.unlink()
-    write(run(asked, tmp_path))
-    assert files(tmp_path) == before
-    scores.unlink()
-    # A run that is a member: those of the comparison keep none.
-    weights = next(tmp_path.glob("runs/*/step-*.safetensors"))
-    whole = weights.read_bytes()
-    weights.write_bytes(whole[:-4] + bytes(byte ^ 1 for byte in whole[-4:]))
-    with pytest.raises(DamagedError, match="the weights"):
-        run(asked, tmp_path)
-    weights.unlink()
-    write(run(asked, tmp_path))
-    assert files(tmp_path) == before
-
-
-def test_how_far_a_search_is_can_be_told_at_any_time(spec: Spec, tmp_path: Path) -> None:
-    asked = spec({"search.sizes": [0.25, 0.5]})
-    seen: list[SearchState] = []
-    outcome = run(asked, tmp_path, progress=lambda *_: seen.append(progress_of(tmp_path)))
-    assert [(state.subsets, state.of) for state in seen][-1] == (1, 2)
-    assert seen[-1].process == str(os.getpid())
-    assert not seen[-1].finished
-    write(outcome)
-    state = progress_of(tmp_path)
-    assert (state.subsets, state.runs, state.process, state.finished) == (2, 2, None, True)
-
-
-def test_a_folder_of_something_else_is_not_written_over(spec: Spec, tmp_path: Path) -> None:
-    run(spec({"search.sizes": [0.25, 0.5]}), tmp_path)
-    with pytest.raises(InputError, match="a search on another workload; got 'pool_workload:pool'"):
-        run(spec({"workload.name": "pool_workload:mislabelled_pool"}), tmp_path)
-    experiment = Experiment.from_dict(
-        {
-            "workload": {"name": "digits-mlp"},
-            "grid": {"batch_size": [8]},
-            "search": {"trials": 1, "space": {"learning_rate": 0.1}},
-            "training": {"budget": {"steps": 1}},
-        }
-    )
-    with pytest.raises(InputError, match="the folder of a subset search"):
-        create(tmp_path, experiment)
-    create(tmp_path / "experiment", experiment)
-    with pytest.raises(InputError, match="the folder of an experiment"):
-        run(spec(), tmp_path / "experiment")
 
 
 def test_a_scoring_goes_on_with_the_members_that_are_missing(

@@ -32,7 +32,7 @@ class Book(Record):
     """What was asked and answered.
 
     Attributes:
-        checksum: Of the training set; empty in a book that holds nothing yet.
+        checksum: Of the training set; empty where it is not known.
         classes: The classes' names, in the order of their numbers.
         asked: Every example that people were ever asked for.
         labels: Example -> class number.
@@ -74,7 +74,7 @@ class Book(Record):
             InputError: They are of another.
         """
         mine, given = (self.checksum, self.classes), (checksum, tuple(classes))
-        if self.asked and mine != given:
+        if self.checksum and mine != given:
             raise InputError(
                 "these labels were given for another training set, or for other classes",
                 where=str(path),
@@ -165,6 +165,7 @@ def take_answers(book: Book, path: str | Path, classes: Sequence[str]) -> Book:
 
     Raises:
         InputErrors: Everything that is wrong with the file; then nothing of it is taken.
+        InputError: It cannot be read, or holds no rows.
     """
     where, numbers = str(path), {name: number for number, name in enumerate(classes)}
     asked, labels = frozenset(book.asked), dict(book.labels)
@@ -231,20 +232,23 @@ def _rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
 
 def _table(text: str, path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """The lines of a CSV file."""
-    # What people were shown may stand in it, such as whole pictures.
-    csv.field_size_limit(max(csv.field_size_limit(), len(text)))
     reader = csv.DictReader(StringIO(text, newline=""))
-    if reader.fieldnames is not None and "index" not in reader.fieldnames:
+    # What people were shown may stand in it, such as whole pictures; the limit is the process's.
+    limit = csv.field_size_limit(max(csv.field_size_limit(), len(text)))
+    try:
+        header, rows = reader.fieldnames, [(f"line {reader.line_num}", row) for row in reader]
+    except csv.Error as error:
+        raise InputError(f"this is not CSV ({error})", where=f"{path}, line {reader.line_num}") from None
+    finally:
+        csv.field_size_limit(limit)
+    if header is not None and "index" not in header:
         raise InputError(
             "there is no column 'index'",
             where=f"{path}, line 1",
-            got=",".join(reader.fieldnames)[:200],
+            got=",".join(header)[:200],
             fix="Keep the column 'index' of the exported tasks, with commas between the columns.",
         )
-    try:
-        yield from ((f"line {reader.line_num}", row) for row in reader)
-    except csv.Error as error:
-        raise InputError(f"this is not CSV ({error})", where=f"{path}, line {reader.line_num}") from None
+    yield from rows
 
 
 def _json(text: str, path: Path, place: str) -> Any:
@@ -283,7 +287,7 @@ def _whole_number(value: Any) -> int | None:
         return None
     try:
         number = float(value)
-        return int(number) if number == int(number) else None
+        return int(value) if isinstance(value, int) else int(number) if number.is_integer() else None
     except (ValueError, OverflowError):
         return None
 

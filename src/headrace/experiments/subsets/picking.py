@@ -18,7 +18,7 @@ from headrace.ensembles.features import embed
 from headrace.experiments.subsets.data import Part
 from headrace.experiments.subsets.methods import Select
 from headrace.experiments.subsets.rounds import shortlisted
-from headrace.experiments.subsets.tables import write_table
+from headrace.experiments.subsets.tables import write_sealed
 from headrace.random import Name
 from headrace.training.data import ExampleData
 
@@ -73,7 +73,7 @@ class Picker:
         began = time.perf_counter()
         indices, scored = self._batch_bald(job) if job.select.name == "batch_bald" else self._spread(job)
         metadata = {"scored": str(scored), "seconds": str(time.perf_counter() - began)}
-        write_table(job.path, {"index": indices}, metadata)
+        write_sealed(job.path, {"index": indices}, metadata)
 
     def _members(self, job: PickJob) -> list[Member]:
         return [Member(name=name, checkpoint=path, build=self.build) for name, path in job.members]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
-from headrace.errors import InputError, InputErrors
+from headrace.errors import HeadraceError, InputError, InputErrors
+from headrace.experiments.store import EXPERIMENT
 from headrace.experiments.subsets.rounds import (
     Facts,
     checkpoint_steps,
@@ -94,6 +96,33 @@ def _training_errors(training: TrainingTable, smallest: int) -> list[InputError]
             )
         ]
     return []
+
+
+def check_folder(spec: SubsetSearch, directory: Path) -> None:
+    """Check that no other results would be written over: an experiment's, or a search's on other data.
+
+    Args:
+        spec: The search.
+        directory: Its folder.
+
+    Raises:
+        InputError: They would.
+    """
+    fix = "Give another folder with --out."
+    if (directory / EXPERIMENT).is_file():
+        raise InputError("this is the folder of an experiment", where=str(directory), fix=fix)
+    try:
+        before = SubsetSearch.from_toml(directory / "search.toml").workload
+    except HeadraceError:
+        # There is none, or one that no command could go on with.
+        return
+    if not before.same_data(spec.workload):
+        raise InputError(
+            "this folder holds a search on another workload",
+            where=str(directory),
+            got=before.described,
+            fix=fix,
+        )
 
 
 def check_memory(spec: SubsetSearch, facts: Facts, processes: int, there: int) -> None:

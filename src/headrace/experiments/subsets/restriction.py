@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +12,7 @@ from headrace.experiments.facts import PartFacts
 from headrace.experiments.records import FULL
 from headrace.experiments.subsets.names import is_file, is_random, share
 from headrace.experiments.subsets.subset import Subset
+from headrace.experiments.subsets.tables import sha256
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -127,4 +127,4 @@ def parts(workload: Workload, experiment: Experiment) -> tuple[dict[str, PartFac
 def checksum_of(experiment: Experiment, name: str) -> str | None:
     """The SHA-256 of the file of a subset, or None where it has none, or it is not there."""
     path = Path(experiment.subsets.get(name, name))
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
+    return sha256(path) if path.is_file() else None

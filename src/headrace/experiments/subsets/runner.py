@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from headrace import __version__, random
-from headrace.errors import HeadraceError, InputError
+from headrace.errors import InputError
 from headrace.experiments import lock
 from headrace.experiments.engines.processes import physical_bytes
 from headrace.experiments.files import write_whole
@@ -25,7 +25,7 @@ from headrace.experiments.subsets.chosen import Chosen, look
 from headrace.experiments.subsets.opening import Opened, join
 from headrace.experiments.subsets.oracle import Book, Show, Waiting, ask, take_answers
 from headrace.experiments.subsets.outcome import Measured, Outcome, Transferred
-from headrace.experiments.subsets.readiness import check_memory, check_ready, check_transfer
+from headrace.experiments.subsets.readiness import check_folder, check_memory, check_ready, check_transfer
 from headrace.experiments.subsets.rounds import (
     COMPARISON,
     Cost,
@@ -94,7 +94,7 @@ def search_subset(
         check_memory(spec, opened.facts, opened.pool.processes, physical_bytes())
         costs = plan(spec, opened.facts)
         works = Works(directory=directory, spec=spec, facts=opened.facts, pool=opened.pool, tell=progress)
-        _check_folder(directory, spec)
+        check_folder(spec, directory)
         write_whole(directory / "search.toml", spec.to_toml().encode())
         running = _Search(works=works, plan=costs, others=opened.others)
         if answers is not None:
@@ -103,28 +103,6 @@ def search_subset(
             announce(costs, process_bytes(spec, opened.facts))
         opened.pool.outcome = running.to_the_end()
         return opened.pool.outcome
-
-
-def _check_folder(directory: Path, spec: SubsetSearch) -> None:
-    """Refuse a folder whose results would be written over: an experiment's, or those of other data.
-
-    Raises:
-        InputError: It is one of these.
-    """
-    fix = "Give another folder with --out."
-    if (directory / "experiment.toml").is_file():
-        raise InputError("this is the folder of an experiment", where=str(directory), fix=fix)
-    try:
-        before = SubsetSearch.from_toml(directory / "search.toml").workload
-    except HeadraceError:
-        return
-    if (before.name, before.settings) != (spec.workload.name, spec.workload.settings):
-        raise InputError(
-            "this folder holds a search on another workload",
-            where=str(directory),
-            got=f"{before.name} {before.settings or ''}".rstrip(),
-            fix=fix,
-        )
 
 
 @dataclass(kw_only=True)

@@ -16,7 +16,7 @@ from headrace.ensembles.acquisition import FUNCTIONS
 from headrace.ensembles.memory import make_plan
 from headrace.experiments.subsets.data import Part
 from headrace.experiments.subsets.search_checks import MULTILABEL, NEEDS_LABELS
-from headrace.experiments.subsets.tables import write_table
+from headrace.experiments.subsets.tables import write_sealed
 from headrace.training.data import ExampleData
 
 MEMBERS_AT_ONCE = 16
@@ -86,7 +86,7 @@ class Scorer:
         if not self.multilabel:
             favourites = [mean.argmax(1).cpu().numpy() for _, mean in statistics.mean_blocks()]
             columns["predicted"] = np.concatenate(favourites)
-        write_table(job.path, columns, {"seconds": str(time.perf_counter() - began)})
+        write_sealed(job.path, columns, {"seconds": str(time.perf_counter() - began)})
         _unfinished(job).unlink(missing_ok=True)
 
     def _names(self) -> list[str]:

@@ -34,7 +34,7 @@ def digest(columns: Mapping[str, np.ndarray]) -> str:
     return found.hexdigest()
 
 
-def write_table(path: Path, columns: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> None:
+def write_sealed(path: Path, columns: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> None:
     """Write the columns, with `metadata` and a checksum of both, whole and renamed into place.
 
     Raises:
@@ -48,8 +48,8 @@ def write_table(path: Path, columns: Mapping[str, np.ndarray], metadata: Mapping
     write_whole(path, buffer.getvalue())
 
 
-def read_table(path: Path, what: str) -> tuple[pl.DataFrame, dict[str, str]]:
-    """What `write_table` wrote, and its metadata.
+def read_sealed(path: Path, what: str) -> tuple[pl.DataFrame, dict[str, str]]:
+    """What `write_sealed` wrote, and its metadata.
 
     Args:
         path: The file.

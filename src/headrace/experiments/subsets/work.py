@@ -19,7 +19,7 @@ from headrace.experiments.subsets.methods import Select
 from headrace.experiments.subsets.pool import Doer, Tell
 from headrace.experiments.subsets.rounds import Facts, checkpoint_steps, largest_shard, run_steps
 from headrace.experiments.subsets.search import SubsetSearch, TrainingTable
-from headrace.experiments.subsets.tables import damaged, read_table, sha256
+from headrace.experiments.subsets.tables import damaged, read_sealed, sha256
 from headrace.random import Name
 
 if TYPE_CHECKING:
@@ -229,7 +229,7 @@ class Works:
 
     def _picked(self, key: str) -> Picked:
         path = self.directory / "choices" / f"{key}.parquet"
-        frame, metadata = read_table(path, "the choices")
+        frame, metadata = read_sealed(path, "the choices")
         picked = Picked(indices=frame["index"].to_numpy(), scored=int(metadata["scored"]))
         self.scorings[key] = picked.scored, float(metadata["seconds"])
         return picked
@@ -243,7 +243,7 @@ class Works:
         import polars as pl
 
         read = [
-            (read_table(self._shard(members, start), "the scores"), stop - start) for start, stop in shards
+            (read_sealed(self._shard(members, start), "the scores"), stop - start) for start, stop in shards
         ]
         for (start, _), ((frame, _), height) in zip(shards, read, strict=True):
             if frame.height != height:
