@@ -248,7 +248,7 @@ def test_the_commands_refuse_what_would_mislead(
     file.write_text(Experiment.from_dict(other).to_toml(), encoding="utf-8")
     assert execute(["throughput", str(file), "--out", str(folder)]) == 2
     assert "the folder of a run on another workload; got 'digits-mlp'" in capsys.readouterr().err
-    for options in (["--points", "1"], ["--examples", "3"]):
+    for options in (["--points", "1"], ["--examples", "2"]):
         assert execute(["noise", str(folder), *options]) == 2
         assert f"{options[0]}: must be at least" in capsys.readouterr().err
     monkeypatch.setenv("WORLD_SIZE", "2")

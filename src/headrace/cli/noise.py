@@ -41,7 +41,7 @@ def noise(
     from headrace.report.write import draw_all
 
     one_process("noise")
-    for name, value, least in (("--points", points, 2), ("--examples", examples, 4)):
+    for name, value, least in (("--points", points, 2), ("--examples", examples, 3)):
         if value < least:
             raise InputError(f"must be at least {least}", where=name, got=value)
     results = _results(directory)

@@ -1,4 +1,4 @@
-"""The folder of a search: what is in it is checked, told at any time, and never written over by something else."""
+"""The folder of a search: what lies there is checked, can be told, and is not written over by other work."""
 
 from __future__ import annotations
 
