@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from xml.etree import ElementTree
 
@@ -9,9 +10,10 @@ import pytest
 
 from headrace.report.canvas import NARROW, WIDE, Layout
 from headrace.report.figures import Picture, figures
+from headrace.report.pictures import scaling
 from headrace.report.render import inline_svg, saved
 from headrace.report.style import mark, styled
-from headrace.report.values import curves
+from headrace.report.values import Curve, Fit, Point, curves
 
 from .made import Made, analysis
 
@@ -89,3 +91,22 @@ def test_the_hundred_and_twelve_marks_differ() -> None:
     assert mark(0).colour != mark(1).colour
     assert mark(0).marker != mark(1).marker
     assert mark(0).filled != mark(1).filled
+
+
+@pytest.mark.parametrize("low", [0.0, 13.0])
+@pytest.mark.parametrize("high", [60.0, math.inf])
+def test_a_critical_batch_size_is_open_on_the_sides_that_nothing_bounds(low: float, high: float) -> None:
+    fit = Fit(steps_min=100.0, critical_batch_size=26.0, low=low, high=high)
+    points = tuple(Point(batch_size=size, steps=100 + 2600 // size) for size in (8, 32, 128))
+    figure = scaling.draw([Curve(label="SGD", optimizer="sgd", points=points, fit=fit)], WIDE)
+    lines = [line for axes in figure.axes for line in axes.lines]
+    (diamond,) = [line for line in lines if line.get_marker() == "d" and list(line.get_xdata()) == [26.0]]
+    (bar,) = [
+        line
+        for line in diamond.axes.lines
+        if line is not diamond and set(line.get_ydata()) == set(diamond.get_ydata())
+    ]
+    left, right = bar.get_xdata()
+    shown = diamond.axes.get_xlim()
+    assert left < shown[0] if low == 0 else left == low
+    assert right > shown[1] if math.isinf(high) else right == high

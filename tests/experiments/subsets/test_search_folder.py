@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import numpy as np
+import polars as pl
 import pytest
 
 from headrace.analysis.subset_search import write
@@ -12,6 +14,7 @@ from headrace.errors import DamagedError, InputError
 from headrace.experiments import Experiment
 from headrace.experiments.store import create
 from headrace.experiments.subsets.progress import SearchState, progress_of
+from headrace.experiments.subsets.tables import read_sealed, write_sealed
 
 from .test_subset_search import Spec, files, run
 
@@ -44,6 +47,25 @@ def test_an_altered_file_of_the_folder_is_made_again_or_refused(spec: Spec, tmp_
     weights.unlink()
     write(run(asked, tmp_path))
     assert files(tmp_path) == before
+
+
+def test_other_values_or_times_in_a_whole_table_are_found_out(tmp_path: Path) -> None:
+    path, values = tmp_path / "t.parquet", {"score": np.array([0.1, np.nan]), "predicted": np.array([1, 0])}
+    write_sealed(path, values, {"seconds": "1.5"})
+    frame, metadata = read_sealed(path, "the scores")
+    assert metadata == {"seconds": "1.5"}
+    np.testing.assert_array_equal(frame["score"].to_numpy(), values["score"])
+    stored = pl.read_parquet_metadata(path)
+    kept = {key: stored[key] for key in ("seconds", "sha256")}
+    for other, told in (
+        (frame.with_columns(pl.col("predicted") + 1), kept),
+        (frame.reverse(), kept),
+        (frame, {**kept, "seconds": "2.5"}),
+        (frame, {"seconds": "1.5"}),
+    ):
+        other.write_parquet(path, metadata=told)
+        with pytest.raises(DamagedError, match="the scores are truncated or were altered"):
+            read_sealed(path, "the scores")
 
 
 def test_a_folder_of_something_else_is_not_written_over(spec: Spec, tmp_path: Path) -> None:
