@@ -1,8 +1,15 @@
-"""The errors a user can mend: what is wrong, where, what was got, and the fix."""
+"""The errors a user can fix: what is wrong, where, what was got, and the fix."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+
+from headrace.printable import brief, cut, printable
+
+_MOST_ERRORS = 30
+"""How many errors of one file are shown."""
+_LONGEST_PLACE, _LONGEST = 1_000, 100_000
+"""The most characters of a place, and of what is wrong or the fix, that are shown."""
 
 
 class HeadraceError(Exception):
@@ -12,10 +19,12 @@ class HeadraceError(Exception):
 class InputError(HeadraceError):
     """Something given by the user cannot be used; the command line exits with code 2.
 
+    Its text has no control characters and no end of a long value, wherever the parts come from.
+
     Args:
         what: What is wrong, as a sentence without its full stop.
         where: The file and place, or the name of the parameter.
-        got: The value that was found there, shown with `repr`.
+        got: The value that was found there, shown as `repr` does, shortened.
         fix: What to do next.
     """
 
@@ -26,15 +35,21 @@ class InputError(HeadraceError):
     ) -> None:
         self.what = what
         self.where = where
+        self.got = got
         self.fix = fix
-        parts = [f"{where}: {what}" if where else what]
-        if got is not InputError._nothing:
-            parts.append(f"got {got!r}")
-        super().__init__("; ".join(parts) + (f". {fix}" if fix else ""))
+        place = f"{printable(cut(where, _LONGEST_PLACE), one_line=True)}: " if where else ""
+        value = "" if got is InputError._nothing else f"; got {brief(got)}"
+        advice = f". {cut(fix, _LONGEST)}" if fix else ""
+        super().__init__(printable(place + cut(what, _LONGEST) + value + advice))
+
+    def within(self, place: str) -> InputError:
+        """The same error, found in `place`, for example the file that was being read."""
+        where = f"{place}: {self.where}" if self.where else place
+        return InputError(self.what, where=where, got=self.got, fix=self.fix)
 
 
 class InputErrors(InputError):
-    """Every error of one file at once.
+    """Every error of one file at once; the text shows the first of very many.
 
     Args:
         errors: The single errors, in the order in which they stand in the file.
@@ -44,8 +59,9 @@ class InputErrors(InputError):
     def __init__(self, errors: Sequence[InputError], *, where: str) -> None:
         self.errors = tuple(errors)
         count = len(self.errors)
-        lines = "\n".join(f"  - {error}" for error in self.errors)
-        super().__init__(f"{count} {'error' if count == 1 else 'errors'}\n{lines}", where=where)
+        lines = [f"  - {error}" for error in self.errors[:_MOST_ERRORS]]
+        lines += [f"  - and {count - _MOST_ERRORS:,} more"] if count > _MOST_ERRORS else []
+        super().__init__("\n".join([f"{count:,} {'error' if count == 1 else 'errors'}", *lines]), where=where)
 
 
 class BusyError(InputError):
