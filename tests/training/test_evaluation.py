@@ -6,9 +6,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from headrace.errors import InputError
 from headrace.training.data import TensorData
 from headrace.training.evaluation import evaluate, evaluation_mode, evaluator
-from headrace.training.losses import classification_error, cross_entropy
+from headrace.training.losses import classification_error, counted_targets, cross_entropy
 
 
 def digits(num_examples: int = 23) -> TensorData:
@@ -78,3 +79,40 @@ def test_half_precision_counts_exactly() -> None:
     found = evaluate(nn.Identity(), data, cross_entropy, classification_error, batch_size=5000)
     assert found["error"] == 1.0
     assert found["loss"] == pytest.approx(0.693, rel=1e-2)
+
+
+def test_what_is_ignored_counts_neither_above_nor_below() -> None:
+    rng = torch.Generator().manual_seed(1)
+    outputs, targets = torch.randn(6, 3, 5, generator=rng), torch.randint(0, 3, (6, 5), generator=rng)
+    targets[0], targets[1, 1:], targets[4] = -100, -100, -100
+    data, counted = TensorData(outputs, targets), targets != -100
+    wrong = (outputs.argmax(1) != targets) & counted
+    documents = counted.any(1)
+    shares = wrong[documents].sum(1) / counted[documents].sum(1)
+    for batch_size in (1, 4, 6):
+        by_document = evaluate(
+            nn.Identity(), data, cross_entropy, classification_error, batch_size=batch_size
+        )
+        by_token = evaluate(
+            nn.Identity(),
+            data,
+            cross_entropy,
+            classification_error,
+            batch_size=batch_size,
+            weigh=counted_targets,
+        )
+        assert by_document["error"] == pytest.approx(float(shares.mean()))
+        assert by_token["error"] == pytest.approx(float(wrong.sum() / counted.sum()))
+        assert by_token["loss"] == pytest.approx(float(torch.nn.functional.cross_entropy(outputs, targets)))
+
+
+def test_minus_hundred_is_a_number_to_a_loss_of_ones_own() -> None:
+    data = TensorData(torch.zeros(2, 1), torch.tensor([-100, -50]))
+    found = evaluate(nn.Identity(), data, lambda o, t: (o[:, 0] - t).abs(), lambda o, t: (o[:, 0] - t).abs())
+    assert found == {"loss": 75.0, "error": 75.0}
+
+
+def test_one_number_for_a_batch_is_refused() -> None:
+    data = TensorData(torch.zeros(4, 2), torch.zeros(4, dtype=torch.int64))
+    with pytest.raises(InputError, match=r"one number for each of the batch's 4 examples.*mean"):
+        evaluate(nn.Identity(), data, cross_entropy, lambda o, t: (o.argmax(1) != t).float().mean())

@@ -11,9 +11,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from headrace.errors import InputError
 from headrace.training.budget import evaluation_steps
 from headrace.training.data import Device, ExampleData
-from headrace.training.losses import Loss, Metric
+from headrace.training.losses import Loss, Metric, Weigh, counted_examples, is_built_in
 
 __all__ = ["Evaluator", "evaluate", "evaluation_mode", "evaluation_steps", "evaluator"]
 
@@ -40,6 +41,7 @@ def evaluate(
     metric: Metric,
     *,
     metric_name: str = "error",
+    weigh: Weigh | None = None,
     batch_size: int = 512,
     device: Device | None = None,
 ) -> dict[str, float]:
@@ -53,11 +55,15 @@ def evaluate(
         loss: One loss per example.
         metric: One number per example.
         metric_name: What to call it.
+        weigh: How much each example counts, see `evaluator`.
         batch_size: Examples per forward pass; speed and memory only.
         device: Where `data` shall be fetched to; None leaves it where it is.
     """
     split = data if device is None else data.to(device)
-    means = evaluator({"": split}, loss, metric, metric_name=metric_name, batch_size=batch_size)(model)
+    measure = evaluator(
+        {"": split}, loss, metric, metric_name=metric_name, weigh=weigh, batch_size=batch_size
+    )
+    means = measure(model)
     return {name.removeprefix("/"): value for name, value in means.items()}
 
 
@@ -67,6 +73,7 @@ def evaluator(
     metric: Metric,
     *,
     metric_name: str = "error",
+    weigh: Weigh | None = None,
     batch_size: int = 512,
 ) -> Evaluator:
     """A function that evaluates a model on all splits, in one pass and with one wait for the device.
@@ -76,38 +83,62 @@ def evaluator(
         loss: One loss per example.
         metric: One number per example.
         metric_name: What to call it.
+        weigh: How much each example counts in the means, for example `losses.counted_targets`. None counts
+            all alike, except that with a built-in loss or metric of classes those whose targets are all
+            ignored (-100) are left out.
         batch_size: Examples per forward pass; speed and memory only.
 
     Returns:
         A model -> `{"<split>/loss": mean, "<split>/<metric_name>": mean}` of each split.
     """
+    built_in = is_built_in(loss) or is_built_in(metric)
+    counts = weigh or (counted_examples if built_in else _one_each)
 
     def evaluate_splits(model: nn.Module) -> dict[str, float]:
         with evaluation_mode(model), torch.inference_mode():
-            sums = [_sums(model, data, loss, metric, batch_size) for data in splits.values()]
+            sums = [_sums(model, data, (loss, metric), counts, batch_size) for data in splits.values()]
             rows = iter(torch.cat(sums).tolist())
         means: dict[str, float] = {}
-        for (name, data), split_sums in zip(splits.items(), sums, strict=True):
-            losses, metrics = zip(*islice(rows, len(split_sums)), strict=True)
-            means[f"{name}/loss"] = math.fsum(losses) / len(data)
-            means[f"{name}/{metric_name}"] = math.fsum(metrics) / len(data)
+        for name, split_sums in zip(splits, sums, strict=True):
+            losses, metrics, weights = map(math.fsum, zip(*islice(rows, len(split_sums)), strict=True))
+            means[f"{name}/loss"] = losses / weights if weights else math.nan
+            means[f"{name}/{metric_name}"] = metrics / weights if weights else math.nan
         return means
 
     return evaluate_splits
 
 
+def _one_each(targets: Tensor) -> Float[Tensor, " batch"]:
+    return torch.ones(len(targets), device=targets.device)
+
+
 def _sums(
-    model: nn.Module, data: ExampleData, loss: Loss, metric: Metric, batch_size: int
-) -> Float[Tensor, "batches 2"]:
-    """Per batch, the sum of the losses and the sum of the metric, still on the device."""
+    model: nn.Module, data: ExampleData, measures: tuple[Loss, Metric], weigh: Weigh, batch_size: int
+) -> Float[Tensor, "batches 3"]:
+    """Per batch, on the device: the weighted sums of losses and metric, and the sum of the weights."""
     parts: list[Tensor] = []
     for start in range(0, len(data), batch_size):
         inputs, targets = data.fetch(torch.arange(start, min(start + batch_size, len(data))))
         outputs = model(inputs)
-        parts.append(torch.stack([_sum(loss(outputs, targets)), _sum(metric(outputs, targets))]))
+        weights = weigh(targets)
+        sums = [_sum(measure(outputs, targets), weights) for measure in measures]
+        parts.append(torch.stack([*sums, weights.sum(dtype=sums[0].dtype)]))
     return torch.stack(parts)
 
 
-def _sum(values: Float[Tensor, " batch"]) -> Float[Tensor, ""]:
-    """The sum, in no less than float32: half precision would lose counts above 2048."""
-    return values.sum(dtype=torch.promote_types(values.dtype, torch.float32))
+def _sum(values: Float[Tensor, " batch"], weights: Float[Tensor, " batch"]) -> Float[Tensor, ""]:
+    """The weighted sum, in no less than float32: half precision would lose counts above 2048.
+
+    What does not count is left out even if it is NaN, as the mean over no token is.
+
+    Raises:
+        InputError: There is not one number for each example.
+    """
+    if values.shape != weights.shape:
+        raise InputError(
+            f"a loss or metric must return one number for each of the batch's {len(weights)} examples",
+            got=f"a tensor of shape {tuple(values.shape)}",
+            fix="Leave out .mean() and use reduction='none'.",
+        )
+    wide = values.to(torch.promote_types(values.dtype, torch.float32))
+    return torch.where(weights > 0, wide * weights.to(wide.dtype), 0).sum()
