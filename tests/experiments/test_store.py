@@ -13,10 +13,10 @@ import polars as pl
 import pytest
 
 from headrace.errors import BusyError, DamagedError, InputError
-from headrace.experiments import files, lock, store
+from headrace.experiments import lock, store
 from headrace.experiments.facts import WorkloadFacts
-from headrace.experiments.files import StorageError
 from headrace.experiments.records import TrialRecord
+from headrace.files import StorageError
 
 FACTS = WorkloadFacts(name="blobs", goal=0.1, train_examples=96, validation_examples=64)
 
@@ -124,8 +124,8 @@ def test_a_full_disk_leaves_what_was_there(folder: Path, monkeypatch: pytest.Mon
     def full(descriptor: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(files.os, "fsync", full)
-    with pytest.raises(StorageError, match=r"the disk is full\. Make room and run again: every trial stored"):
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(StorageError, match=r"the disk is full\. Make room and run again: everything stored"):
         store.write_trials(folder, [record(2)], table(2), part=2)
     monkeypatch.undo()
     assert [r.trial for r in store.load(folder).records] == [0, 1]

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field, ValidationError
 
 from headrace.errors import DamagedError
-from headrace.experiments.files import write_whole
 from headrace.experiments.records import Record, TrialRecord
+from headrace.files import write_whole
+from headrace.sealed import sealed, unsealed
 
 if TYPE_CHECKING:
     import polars as pl
@@ -95,24 +96,6 @@ def read_part(path: Path) -> Part:
         return Part(path=path, content=Content.model_validate_json(body))
     except ValidationError as error:
         raise _damaged(path, path, f"does not hold trials ({error.errors()[0]['msg']})") from None
-
-
-def unsealed(path: Path) -> bytes:
-    """The JSON object in a file that `sealed` made, without the checksum.
-
-    Raises:
-        ValueError: The file is truncated or was altered.
-    """
-    head, _, body = path.read_bytes().partition(b"\n")
-    if sealed(b"{" + body) != head + b"\n" + body:
-        raise ValueError("the checksum does not fit")
-    return b"{" + body
-
-
-def sealed(json: bytes) -> bytes:
-    """The JSON object with the checksum of what follows as its first line."""
-    body = json.removeprefix(b"{")
-    return b'{"sha256":"' + hashlib.sha256(body).hexdigest().encode() + b'",\n' + body
 
 
 def _damaged(part: Path, path: Path, what: str) -> DamagedError:

@@ -17,10 +17,10 @@ from pydantic import ValidationError
 
 from headrace.errors import DamagedError
 from headrace.experiments.files import write_whole
-from headrace.experiments.parts import sealed, unsealed
 from headrace.experiments.portraits.choice import Sitting, sittings
 from headrace.experiments.portraits.records import Portrait
 from headrace.experiments.store import StoredExperiment, folder_name
+from headrace.sealed import sealed, unsealed
 
 if TYPE_CHECKING:
     import polars as pl

@@ -21,11 +21,11 @@ from pydantic import Field, ValidationError
 from headrace import random
 from headrace.errors import DamagedError
 from headrace.experiments.files import write_whole
-from headrace.experiments.parts import sealed, unsealed
 from headrace.experiments.portraits.gallery import EXHIBITS, extremes
 from headrace.experiments.portraits.records import Gallery
 from headrace.experiments.records import Record
 from headrace.experiments.subsets.tables import parquet
+from headrace.sealed import sealed, unsealed
 
 if TYPE_CHECKING:
     import polars as pl
