@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from headrace.errors import InputError
 from headrace.training.data import TensorData
 from headrace.workloads import _settings
 from headrace.workloads._base import Workload
+from headrace.workloads.class_numbers import class_numbers
 from headrace.workloads.labelled import Labelled, Splits, flip_labels, split
 from headrace.workloads.models import Model
 
@@ -113,16 +114,22 @@ def from_tensors(
 
     Args:
         inputs: Examples [examples ...]; float32, or uint8 with a `transform`.
-        targets: Class numbers from 0 [examples].
+        targets: Class numbers from 0 [examples], whole numbers of any type.
         model: Called with the shape of one example and the number of classes.
         goal: Validation error, strictly below.
         name: What it is called; also names the stream of the split.
         classes: The classes' names.
         transform: Applied to each fetched batch of inputs, for example `Pixels()`.
         label_noise: As in `classification`.
+
+    Raises:
+        InputError: The inputs are not numbers, or the targets are not class numbers: texts, real numbers,
+            NaN, negative or not counted from 0.
     """
     whole = Labelled(
-        inputs=torch.as_tensor(inputs), targets=torch.as_tensor(targets).to(torch.int64), classes=classes
+        inputs=_numbers(inputs, name),
+        targets=class_numbers(targets, name, named=classes is not None),
+        classes=classes,
     )
     return classification(
         name,
@@ -241,6 +248,15 @@ def complete_splits(train: Labelled, validation: Labelled | None, test: Labelled
         return Splits(train=kept, validation=validation, test=test)
     kept, validation, test = split(train, (len(train) - 2 * drawn, drawn, drawn), name)
     return Splits(train=kept, validation=validation, test=test)
+
+
+def _numbers(inputs: Any, where: str) -> Tensor:
+    if isinstance(inputs, Tensor):
+        return inputs
+    values = np.asarray(inputs)
+    if values.dtype.kind not in "biuf":
+        raise InputError("inputs must be an array of numbers", where=where, got=str(values.dtype))
+    return torch.as_tensor(np.ascontiguousarray(values))
 
 
 def _first(parts: dict[str, Labelled], names: tuple[str, ...]) -> Labelled | None:

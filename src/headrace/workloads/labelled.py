@@ -13,6 +13,7 @@ from torch import Tensor
 from headrace import random
 from headrace.errors import InputError
 from headrace.random import Name
+from headrace.workloads.class_numbers import check_counted_from_0
 
 _SPLIT_SEED = 0
 """Splits belong to the workload, not to the experiment: their root seed is the same for ever."""
@@ -39,11 +40,10 @@ class Labelled:
         if len(self.inputs) != len(self.targets):
             raise InputError(f"there are {len(self.inputs)} inputs but {len(self.targets)} targets")
         if self.targets.dtype != torch.int64:
-            raise InputError("class numbers are to be int64", got=str(self.targets.dtype))
+            raise InputError("class numbers must be int64", got=str(self.targets.dtype))
         if not len(self):
             return
-        if int(self.targets.min()) < 0:
-            raise InputError("class numbers are counted from 0", got=int(self.targets.min()))
+        check_counted_from_0(self.targets.numpy(), "targets")
         highest = int(self.targets.max())
         if self.classes is not None and highest >= len(self.classes):
             raise InputError(f"class number {highest} has no name: there are {len(self.classes)}")
