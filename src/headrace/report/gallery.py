@@ -18,7 +18,7 @@ class Hung:
     """An example on a wall, in words; every text is escaped by the template.
 
     Attributes:
-        example: Its index.
+        example: Its id, or else its index.
         png: A picture in base 64, or None.
         text: A text, or None.
         label: `label 3`, and what the model said: `label 3, predicted 8`.
@@ -27,7 +27,7 @@ class Hung:
         score: The number for which it hangs there.
     """
 
-    example: int
+    example: int | str
     png: str | None
     text: str | None
     label: str
@@ -86,7 +86,7 @@ def _hung(exhibit: Exhibit) -> Hung:
     known = exhibit.clean is not None and exhibit.label is not None
     wrong = known and exhibit.clean != exhibit.label
     return Hung(
-        example=exhibit.example,
+        example=exhibit.example if exhibit.id is None else exhibit.id,
         png=exhibit.png,
         text=exhibit.text,
         label=", ".join(given + predicted),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from copy import copy
 from typing import Any, Protocol, Self
 
 import torch
@@ -10,7 +11,9 @@ from jaxtyping import Int64, Shaped
 from torch import Tensor
 from torch.utils.data import default_collate
 
+from headrace import ids as example_ids
 from headrace.errors import InputError
+from headrace.ids import Ids
 
 Device = torch.device | str
 
@@ -46,9 +49,11 @@ class TensorData:
         targets: `[examples, ...]`.
         transform: Applied to each fetched batch of inputs, on the device of the data; for example
             `lambda pixels: pixels.float() / 255`. Deterministic: it serves training and evaluation.
+        ids: What the examples are called wherever a person or a file names them: integers or texts, each
+            different [examples]. None: their rows.
 
     Raises:
-        InputError: Where inputs and targets differ in length, or are empty.
+        InputError: Where inputs and targets differ in length, or are empty, or the ids are not such.
     """
 
     def __init__(
@@ -56,6 +61,7 @@ class TensorData:
         inputs: Shaped[Tensor, "examples ..."],
         targets: Shaped[Tensor, "examples ..."],
         transform: Callable[[Tensor], Tensor] | None = None,
+        ids: object = None,
     ) -> None:
         if len(inputs) != len(targets):
             raise InputError(
@@ -68,6 +74,7 @@ class TensorData:
         self.inputs = inputs
         self.targets = targets
         self.transform = transform
+        self.ids: Ids | None = _checked_ids(ids, len(targets), "TensorData")
 
     def __len__(self) -> int:
         """The number of examples."""
@@ -85,7 +92,9 @@ class TensorData:
 
     def to(self, device: Device) -> Self:
         """The same examples with both tensors on `device`."""
-        return type(self)(self.inputs.to(device), self.targets.to(device), self.transform)
+        moved = copy(self)
+        moved.inputs, moved.targets = self.inputs.to(device), self.targets.to(device)
+        return moved
 
 
 class MapDataset(Protocol):
@@ -109,9 +118,10 @@ class MapData:
         dataset: Items are pairs; anything that `collate` can batch.
         collate: A list of items -> (inputs, targets).
         device: Where the batches are moved to.
+        ids: As in `TensorData`.
 
     Raises:
-        InputError: Where the data set is empty.
+        InputError: Where the data set is empty, or the ids are not such.
     """
 
     def __init__(
@@ -119,12 +129,14 @@ class MapData:
         dataset: MapDataset,
         collate: Callable[[list[Any]], Sequence[Tensor]] = default_collate,
         device: Device = "cpu",
+        ids: object = None,
     ) -> None:
         if len(dataset) == 0:
             raise InputError("a data set needs at least one example", where="MapData", got=0)
         self.dataset = dataset
         self.collate = collate
         self.device = torch.device(device)
+        self.ids: Ids | None = _checked_ids(ids, len(dataset), "MapData")
 
     def __len__(self) -> int:
         """The number of examples."""
@@ -139,4 +151,10 @@ class MapData:
 
     def to(self, device: Device) -> Self:
         """The same data set, its batches moved to `device`."""
-        return type(self)(self.dataset, self.collate, device)
+        moved = copy(self)
+        moved.device = torch.device(device)
+        return moved
+
+
+def _checked_ids(ids: object, examples: int, where: str) -> Ids | None:
+    return None if ids is None else example_ids.checked(ids, examples, where=where)

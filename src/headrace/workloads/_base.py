@@ -15,7 +15,9 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from headrace import ids as example_ids
 from headrace.errors import InputError
+from headrace.ids import Ids
 from headrace.training.data import ExampleData
 from headrace.training.losses import Loss, classification_error, cross_entropy
 
@@ -39,9 +41,13 @@ class Workload:
         description: One or two sentences for the report.
         clean_targets: The training targets before `label_noise` [examples], so that flipped labels can be
             scored.
-        show: What a reader is shown of the training example with this index: a text, an array of pixels
-            ([height width], or with 1 or 3 channels first or last) or a Pillow image. Without it, inputs
-            [1 or 3, height, width] are shown as pictures, and others are not shown.
+        show: What a reader is shown of a training example: a text, an array of pixels ([height width], or
+            with 1 or 3 channels first or last) or a Pillow image. It is called with the example's id, or
+            with its index in `train` if there are no ids. Without it, inputs [1 or 3, height, width] are
+            shown as pictures, and others are not shown.
+        ids: What the training examples are called wherever a person or a file names them: integers or
+            texts, each different [examples]. None: those of `train`, if it has any (`train.ids`), or else
+            the indices.
 
     Raises:
         InputError: A field cannot be what it should be, by name.
@@ -59,7 +65,8 @@ class Workload:
     classes: tuple[str, ...] | None = None
     description: str = ""
     clean_targets: Tensor | None = None
-    show: Callable[[int], object] | None = None
+    show: Callable[[Any], object] | None = None
+    ids: object = None
 
     def __post_init__(self) -> None:
         self._check_texts()
@@ -77,6 +84,24 @@ class Workload:
             raise self._wrong(
                 "clean_targets", f"is to have one target for each of {len(self.train)} examples"
             )
+        self._check_ids()
+
+    @property
+    def example_ids(self) -> Ids | None:
+        """What the training examples are called, or None where their indices are their names."""
+        own: Any = getattr(self.train, "ids", None)
+        given: Any = self.ids
+        return own if given is None else given
+
+    def _check_ids(self) -> None:
+        own: Any = getattr(self.train, "ids", None)
+        if self.ids is not None:
+            given = example_ids.checked(self.ids, len(self.train), where="Workload")
+            object.__setattr__(self, "ids", given)
+            if own is not None and given.tolist() != list(own):
+                raise InputError(
+                    "the ids differ from those of train", where="Workload", fix="Give them in one place."
+                )
 
     def _check_texts(self) -> None:
         if not isinstance(self.name, str) or not self.name:  # pyright: ignore[reportUnnecessaryIsInstance]

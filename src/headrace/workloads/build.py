@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from headrace.errors import InputError
+from headrace.ids import Id, checked
 from headrace.training.data import TensorData
 from headrace.workloads import _settings
 from headrace.workloads._base import Workload
@@ -57,7 +58,7 @@ def classification(
     transform: Pixels | None = None,
     label_noise: float = 0.0,
     description: str = "",
-    show: Callable[[int], object] | None = None,
+    show: Callable[[Any], object] | None = None,
 ) -> Workload:
     """A workload of classification: cross-entropy, and the share of errors as its metric.
 
@@ -81,7 +82,7 @@ def classification(
     if classes < 2:
         raise InputError("at least two classes are needed", where=name, got=classes)
     targets = flip_labels(train.targets, classes, label_noise, name) if label_noise else train.targets
-    data = TensorData(train.inputs, targets, transform)
+    data = TensorData(train.inputs, targets, transform, ids=train.ids)
     inputs, _ = data.fetch(torch.zeros(1, dtype=torch.int64))
     shape = tuple(inputs.shape[1:])
     test = splits.test
@@ -109,6 +110,8 @@ def from_tensors(
     classes: tuple[str, ...] | None = None,
     transform: Pixels | None = None,
     label_noise: float = 0.0,
+    ids: object = None,
+    show: Callable[[Any], object] | None = None,
 ) -> Workload:
     """A workload from arrays in memory; a tenth each, stratified and always the same, is validation and test.
 
@@ -121,15 +124,19 @@ def from_tensors(
         classes: The classes' names.
         transform: Applied to each fetched batch of inputs, for example `Pixels()`.
         label_noise: As in `classification`.
+        ids: What the examples are called wherever a person or a file names them: integers or texts, each
+            different [examples]. None: their rows in these arrays.
+        show: What a reader is shown of the example with this id, see `Workload`.
 
     Raises:
-        InputError: The inputs are not numbers, or the targets are not class numbers: texts, real numbers,
-            NaN, negative or not counted from 0.
+        InputError: The inputs are not numbers, the targets are not class numbers (texts, real numbers, NaN,
+            negative or not counted from 0), or the ids are not such.
     """
     whole = Labelled(
         inputs=_numbers(inputs, name),
         targets=class_numbers(targets, name, named=classes is not None),
         classes=classes,
+        ids=np.arange(len(targets)) if ids is None else checked(ids, len(targets), where="from_tensors"),
     )
     return classification(
         name,
@@ -138,6 +145,7 @@ def from_tensors(
         goal=goal,
         transform=transform,
         label_noise=label_noise,
+        show=show,
     )
 
 
@@ -150,6 +158,7 @@ def from_folder(
     size: tuple[int, int] | None = None,
     name: str | None = None,
     label_noise: float = 0.0,
+    ids: Callable[[str], Id] | None = None,
 ) -> Workload:
     """A workload from a folder of pictures, one subfolder a class.
 
@@ -165,6 +174,8 @@ def from_folder(
         size: (height, width) to which every picture is scaled; needed where they differ.
         name: What it is called; the folder's name by default. Also names the stream of the split.
         label_noise: As in `classification`.
+        ids: A picture's path, relative to `folder` and with `/` between its parts -> what it is called
+            wherever a person or a file names it. None: that path.
 
     Raises:
         InputError: The folder cannot be read as pictures in classes.
@@ -174,7 +185,8 @@ def from_folder(
 
     folder = Path(folder)
     name = name or folder.resolve().name
-    if not (folder / "train").is_dir():
+    named = (folder / "train").is_dir()
+    if not named:
         whole = read_image_folder(folder, mode=mode, size=size)
         splits = complete_splits(whole, None, None, name)
     else:
@@ -185,6 +197,7 @@ def from_folder(
             if part.is_dir()
         }
         splits = complete_splits(train, _first(other, _VALIDATION_NAMES), other.get("test"), name)
+    splits = replace(splits, train=_called(splits.train, "train/" if named else "", ids))
     return classification(name, splits, model=model, goal=goal, transform=CENTRED, label_noise=label_noise)
 
 
@@ -199,6 +212,7 @@ def from_hugging_face(
     size: tuple[int, int] | None = None,
     name: str | None = None,
     label_noise: float = 0.0,
+    ids: str | None = None,
 ) -> Workload:
     """A workload from a Hugging Face image data set on disk (`save_to_disk`, or Parquet files).
 
@@ -215,6 +229,8 @@ def from_hugging_face(
         size: (height, width) to which every picture is scaled; needed where they differ.
         name: What it is called; the folder's name by default. Also names the stream of the split.
         label_noise: As in `classification`.
+        ids: The column with what the pictures are called wherever a person or a file names them. None:
+            their rows in the training split, from 0.
 
     Raises:
         InputError: The folder cannot be read as an image data set.
@@ -224,7 +240,9 @@ def from_hugging_face(
     folder = Path(folder)
     name = name or folder.resolve().name
     parts = {
-        part: read_hugging_face(folder, part, image=image, label=label, mode=mode, size=size)
+        part: read_hugging_face(
+            folder, part, image=image, label=label, mode=mode, size=size, ids=ids if part == "train" else None
+        )
         for part in ("train", *_VALIDATION_NAMES, "test")
         if part == "train" or _has_split(folder, part)
     }
@@ -257,6 +275,14 @@ def _numbers(inputs: Any, where: str) -> Tensor:
     if values.dtype.kind not in "biuf":
         raise InputError("inputs must be an array of numbers", where=where, got=str(values.dtype))
     return torch.as_tensor(np.ascontiguousarray(values))
+
+
+def _called(pictures: Labelled, before: str, ids: Callable[[str], Id] | None) -> Labelled:
+    """The pictures, called by their whole paths or as `ids` calls these."""
+    assert pictures.ids is not None
+    paths = [f"{before}{path}" for path in pictures.ids]
+    given = paths if ids is None else [ids(path) for path in paths]
+    return replace(pictures, ids=checked(given, len(paths), where="from_folder"))
 
 
 def _first(parts: dict[str, Labelled], names: tuple[str, ...]) -> Labelled | None:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from headrace import random
 from headrace.errors import InputError
+from headrace.ids import Ids
 from headrace.random import Name
 from headrace.workloads.class_numbers import check_counted_from_0
 
@@ -27,6 +28,7 @@ class Labelled:
         inputs: One entry an example [examples ...].
         targets: Class numbers from 0, int64 [examples].
         classes: The classes' names, in the order of their numbers, if known.
+        ids: What the examples are called by whoever gave them, see `headrace.ids`; None: their rows.
 
     Raises:
         InputError: The lengths differ, or a class number is negative or has no name.
@@ -35,6 +37,7 @@ class Labelled:
     inputs: Shaped[Tensor, "examples ..."]
     targets: Int64[Tensor, " examples"]
     classes: tuple[str, ...] | None = None
+    ids: Ids | None = None
 
     def __post_init__(self) -> None:
         if len(self.inputs) != len(self.targets):
@@ -63,6 +66,7 @@ class Labelled:
             inputs=self.inputs.index_select(0, chosen),
             targets=self.targets.index_select(0, chosen),
             classes=self.classes,
+            ids=None if self.ids is None else self.ids[indices],
         )
 
 

@@ -15,6 +15,8 @@ import numpy as np
 import torch
 from jaxtyping import UInt8
 
+from headrace.ids import name
+
 if TYPE_CHECKING:
     from headrace.workloads._base import Workload
 
@@ -40,14 +42,14 @@ class Shown:
 
 
 def shower(workload: Workload) -> Callable[[int], Shown]:
-    """What shows the training examples of `workload`, by their indices.
+    """What shows the training examples of `workload`, by their indices; its own `show` is given their ids.
 
     Raises:
         InputError: (when called) whatever the workload's own `show` raises is passed on.
     """
-    own = workload.show
+    own, ids = workload.show, workload.example_ids
     if own is not None:
-        return lambda index: shown(own(index))
+        return lambda index: shown(own(name(ids, index)))
     return lambda index: _from_data(workload.train, index)
 
 

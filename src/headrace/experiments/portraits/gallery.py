@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int64
 
 from headrace.experiments.portraits.records import Exhibit, Gallery, Wall
+from headrace.ids import Id, Ids, name
 
 if TYPE_CHECKING:
     from headrace.workloads.showing import Shown
@@ -91,6 +92,7 @@ def hang(
     walls: Mapping[str, tuple[np.ndarray, np.ndarray]],
     show: Callable[[int], Shown],
     labels: Labels,
+    ids: Ids | None = None,
 ) -> Gallery:
     """A gallery.
 
@@ -98,6 +100,7 @@ def hang(
         walls: Name -> the examples in order, and the score of each.
         show: What a reader sees of an example; an error of it leaves all examples unshown, and is told.
         labels: The labels in words.
+        ids: What the examples are called; None: their indices.
     """
     from headrace.workloads.registry import describe
 
@@ -118,21 +121,26 @@ def hang(
     return Gallery(
         walls=tuple(
             Wall(
-                name=name,
+                name=wall,
                 exhibits=tuple(
-                    _exhibit(int(example), float(score), labels, *seen.get(int(example), (None, None)))
+                    _exhibit((int(example), name(ids, int(example))), float(score), labels, seen)
                     for example, score in zip(chosen, scores, strict=True)
                 ),
             )
-            for name, (chosen, scores) in walls.items()
+            for wall, (chosen, scores) in walls.items()
         ),
         unshown=unshown,
     )
 
 
-def _exhibit(example: int, score: float, labels: Labels, png: str | None, text: str | None) -> Exhibit:
+def _exhibit(
+    called: tuple[int, Id], score: float, labels: Labels, seen: Mapping[int, tuple[str | None, str | None]]
+) -> Exhibit:
+    example, its_name = called
+    png, text = seen.get(example, (None, None))
     return Exhibit(
         example=example,
+        id=None if its_name == example else its_name,
         score=score if np.isfinite(score) else None,
         label=labels.given(example),
         predicted=labels.predicted(example),

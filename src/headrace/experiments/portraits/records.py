@@ -35,6 +35,7 @@ class Exhibit(Record):
 
     Attributes:
         example: Its index in the training set.
+        id: What it is called, where that is not its index.
         score: The number for which it hangs there.
         label: Its label as it was given, in words.
         predicted: The label that the model predicted most often lately, in words.
@@ -44,6 +45,7 @@ class Exhibit(Record):
     """
 
     example: int = Field(ge=0)
+    id: int | str | None = None
     score: float | None = None
     label: str | None = None
     predicted: str | None = None

@@ -128,11 +128,13 @@ def _wanted(setting: Setting) -> frozenset[Need]:
 
 
 def _columns(setting: Setting, memory: Memory) -> dict[str, np.ndarray]:
-    """One number an example in each column; `label`, `predicted` and `clean` are classes."""
+    """One value per example in each column; `label`, `predicted` and `clean` are classes."""
     history = memory.history
     assert history is not None
     targets, clean = targets_of(setting), setting.workload.clean_targets
     columns = {"example": np.arange(len(targets)), "count": history.count.cpu().numpy().astype(np.int64)}
+    if (ids := setting.workload.example_ids) is not None:
+        columns["id"] = ids
     if isinstance(history, LossHistory):
         numbers = {"label": targets.numpy()} if targets.ndim == 1 else {}
         own = {name: score(history) for name, score in SCORES.items() if not score.needs_predictions}
@@ -156,7 +158,7 @@ def _gallery(setting: Setting, columns: Mapping[str, np.ndarray]) -> Gallery:
         predicted=_words(columns.get("predicted"), names),
         clean=_words(columns.get("clean"), names),
     )
-    return hang(walls, shower(setting.workload), labels)
+    return hang(walls, shower(setting.workload), labels, setting.workload.example_ids)
 
 
 def _words(column: np.ndarray | None, names: tuple[str, ...] | None) -> Callable[[int], str | None]:

@@ -86,12 +86,14 @@ def subset_of(workload: Workload, spec: str, seed: int) -> Restricted:
 
 
 def _with(workload: Workload, train: object, chosen: Tensor) -> Workload:
-    clean, show = workload.clean_targets, workload.show
+    clean, ids = workload.clean_targets, workload.example_ids
+    places = chosen.cpu().numpy()
+    # A part has indices of its own, so its examples are called as in the whole training set.
     return replace(
         workload,
         train=train,  # pyright: ignore[reportArgumentType]
         clean_targets=None if clean is None else clean[chosen.to(clean.device)],
-        show=None if show is None else lambda index: show(int(chosen[index])),
+        ids=places if ids is None else ids[places],
     )
 
 

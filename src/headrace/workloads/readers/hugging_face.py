@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from headrace.errors import InputError
+from headrace.ids import checked
 from headrace.workloads.labelled import Labelled
 from headrace.workloads.readers.pictures import Mode, stack_pictures
 
@@ -27,6 +28,7 @@ def read_hugging_face(
     label: str | None = None,
     mode: Mode = "RGB",
     size: tuple[int, int] | None = None,
+    ids: str | None = None,
 ) -> Labelled:
     """Read one split of an image data set: encoded pictures in one column, class numbers in another.
 
@@ -38,6 +40,7 @@ def read_hugging_face(
         label: The column of class numbers; None looks for the usual names.
         mode: "L" for grey, "RGB" for colour.
         size: (height, width) to which every picture is scaled; needed where they differ.
+        ids: The column with what the pictures are called; None: their rows in the split, from 0.
 
     Returns:
         Images uint8 [examples channels height width]; the classes' names where the data set tells them.
@@ -58,7 +61,12 @@ def read_hugging_face(
         inputs=stack_pictures(sources, mode=mode, size=size),
         targets=_targets(table[label], where),
         classes=tuple(names) if names else None,
+        ids=checked(_ids(table, ids, where), len(table), where=where),
     )
+
+
+def _ids(table: pl.DataFrame, column: str | None, where: str) -> list[object] | range:
+    return range(len(table)) if column is None else table[_column(table, column, (), where, "ids")].to_list()
 
 
 def _read_table(folder: Path, split: str) -> tuple[pl.DataFrame, dict[str, Any]]:

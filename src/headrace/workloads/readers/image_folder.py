@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 
 from headrace.errors import InputError
+from headrace.ids import checked
 from headrace.workloads.labelled import Labelled
 from headrace.workloads.readers.pictures import SUFFIXES, Mode, stack_pictures
 
@@ -28,7 +29,8 @@ def read_image_folder(
             are then kept; None takes those that are there.
 
     Returns:
-        Images uint8 [examples channels height width], sorted by class, then by file name.
+        Images uint8 [examples channels height width], sorted by class, then by file name; their ids are their
+        paths relative to `folder`.
 
     Raises:
         InputError: No folder, no classes, other classes than asked for, a class without pictures, or one
@@ -48,7 +50,13 @@ def read_image_folder(
         inputs=stack_pictures([(str(path), path) for path, _ in files], mode=mode, size=size),
         targets=torch.tensor([number for _, number in files]),
         classes=classes,
+        ids=checked([_path(path, folder) for path, _ in files], len(files), where=str(folder)),
     )
+
+
+def _path(path: Path, folder: Path) -> str:
+    """Relative and with `/`; bytes of a name that are no UTF-8 are written out."""
+    return path.relative_to(folder).as_posix().encode("utf-8", "backslashreplace").decode()
 
 
 def _pictures(folder: Path) -> list[Path]:
