@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Sequence
+from pathlib import Path
 
 from headrace.printable import brief, cut, printable
 
+_LIBRARIES = ("<", str(Path(__file__).parent), str(Path(traceback.__file__).parent))
+"""How file names begin that are not the user's: frozen modules, this package, the standard library."""
 _MOST_ERRORS = 30
 """How many errors of one file are shown."""
 _LONGEST_PLACE, _LONGEST = 1_000, 100_000
@@ -70,3 +74,16 @@ class BusyError(InputError):
 
 class DamagedError(InputError):
     """A stored part was truncated or altered: its checksum does not fit."""
+
+
+def describe(error: BaseException) -> str:
+    """The error's kind and text, with the innermost file and line of the user's own code."""
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if _is_users(frame.filename)]
+    place = f" ({frames[-1].filename}, line {frames[-1].lineno})" if frames else ""
+    return f"{type(error).__name__}: {error}{place}"
+
+
+def _is_users(filename: str) -> bool:
+    return not filename.startswith(_LIBRARIES) and not {"site-packages", "dist-packages"} & set(
+        Path(filename).parts
+    )

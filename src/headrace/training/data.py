@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import default_collate
 
 from headrace import ids as example_ids
-from headrace.errors import InputError
+from headrace.errors import InputError, describe
 from headrace.ids import Ids
 
 Device = torch.device | str
@@ -105,7 +105,7 @@ class MapDataset(Protocol):
         ...
 
     def __getitem__(self, index: int, /) -> Any:
-        """The pair (input, target) of one example."""
+        """The pair (input, target) of one example, or a dict that holds both."""
         ...
 
 
@@ -119,9 +119,13 @@ class MapData:
         collate: A list of items -> (inputs, targets).
         device: Where the batches are moved to.
         ids: As in `TensorData`.
+        keys: If items are dicts (or longer tuples): the keys (or places) of the input and of the target, for
+            example `("pixel_values", "label")`.
 
     Raises:
-        InputError: Where the data set is empty, or the ids are not such.
+        InputError: The data set has no length or no items by index, or is empty, or the ids do not fit. When
+            an item is fetched: it raised an error, it is not a pair, or the items cannot be made into two
+            tensors; names the item.
     """
 
     def __init__(
@@ -130,13 +134,23 @@ class MapData:
         collate: Callable[[list[Any]], Sequence[Tensor]] = default_collate,
         device: Device = "cpu",
         ids: object = None,
+        *,
+        keys: tuple[Any, Any] | None = None,
     ) -> None:
+        if not (hasattr(dataset, "__len__") and hasattr(dataset, "__getitem__")):
+            raise InputError(
+                "the data set must have a length and items by index",
+                where="MapData",
+                got=type(dataset).__name__,
+                fix="Turn an iterable data set into a list, or into TensorData.",
+            )
         if len(dataset) == 0:
             raise InputError("a data set needs at least one example", where="MapData", got=0)
         self.dataset = dataset
         self.collate = collate
         self.device = torch.device(device)
         self.ids: Ids | None = _checked_ids(ids, len(dataset), "MapData")
+        self.keys = keys
 
     def __len__(self) -> int:
         """The number of examples."""
@@ -146,7 +160,25 @@ class MapData:
         self, indices: Int64[Tensor, " batch"]
     ) -> tuple[Shaped[Tensor, "batch ..."], Shaped[Tensor, "batch ..."]]:
         """Read, collate and move the examples of `indices`."""
-        inputs, targets = self.collate([self.dataset[index] for index in indices.tolist()])
+        places = indices.tolist()
+        items = [self._item(index) for index in places]
+        try:
+            batch: Any = self.collate(items)
+        except (TypeError, ValueError, RuntimeError, LookupError, AttributeError) as error:
+            raise InputError(
+                f"items cannot be collated into a batch: {error}",
+                where=f"MapData, item {places[0]}" + (f" to {places[-1]}" if places[1:] else ""),
+                got=", ".join(sorted({_described(item) for item in items})[:3]),
+                fix="Return tensors of one shape, for example by a transform, or give `collate`.",
+            ) from error
+        if not (isinstance(batch, tuple | list) and len(batch) == 2 and all(map(torch.is_tensor, batch))):
+            raise InputError(
+                "collate must give two tensors, (inputs, targets)",
+                where="MapData",
+                got=_described(batch),
+                fix="Let items be (input, target) of numbers, or give `collate`.",
+            )
+        inputs, targets = batch
         return inputs.to(self.device, non_blocking=True), targets.to(self.device, non_blocking=True)
 
     def to(self, device: Device) -> Self:
@@ -155,6 +187,39 @@ class MapData:
         moved.device = torch.device(device)
         return moved
 
+    def _item(self, index: int) -> Any:
+        try:
+            item = self.dataset[index]
+            if self.keys is not None:
+                return tuple(item[key] for key in self.keys)
+        except Exception as error:
+            by_key = (
+                "" if self.keys is None else f" Each item must have {' and '.join(map(repr, self.keys))}."
+            )
+            raise InputError(
+                f"the data set, whose length is {len(self)}, raised {describe(error)}",
+                where=f"MapData, item {index}",
+                fix=f"Fix the data set.{by_key}",
+            ) from error
+        if self.collate is default_collate and not (isinstance(item, tuple | list) and len(item) == 2):
+            raise InputError(
+                "items must be pairs (input, target)",
+                where=f"MapData, item {index}",
+                got=_described(item),
+                fix="Name the two by keys=(input, target), or give `collate`.",
+            )
+        return item
+
 
 def _checked_ids(ids: object, examples: int, where: str) -> Ids | None:
     return None if ids is None else example_ids.checked(ids, examples, where=where)
+
+
+def _described(item: object) -> str:
+    """What an item is made of, for a message."""
+    if isinstance(item, dict):
+        return f"a dict with {', '.join(map(str, item))}"
+    if isinstance(item, tuple | list):
+        return f"({', '.join(_described(part) for part in item)})" if len(item) < 5 else f"{len(item)} values"
+    shape = getattr(item, "shape", None)
+    return type(item).__name__ + (f" {tuple(shape)}" if shape is not None else "")

@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import inspect
 import sys
-import traceback
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from headrace.errors import InputError
+from headrace.errors import InputError, describe
 
 if TYPE_CHECKING:
     from headrace.workloads._base import Workload
 
 _ROOM = "headrace.workloads."
-_LIBRARIES = ("<", str(Path(__file__).parent.parent), str(Path(inspect.__file__).parent))
-"""How file names begin that are not the user's: frozen modules, this package, the standard library."""
-
 NAMES: dict[str, str] = {
     "digits-logistic": _ROOM + "digits:digits_logistic",
     "digits-mlp": _ROOM + "digits:digits_mlp",
@@ -147,16 +143,3 @@ def _suggestion(spec: str) -> str:
     close = get_close_matches(spec, NAMES, n=3, cutoff=0.5)
     known = f"Did you mean {' or '.join(close)}?" if close else f"Built in are {', '.join(NAMES)}."
     return f"{known} Your own is given as module:function."
-
-
-def describe(error: BaseException) -> str:
-    """The error's kind and text, with the innermost file and line of the user's own code."""
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if _is_users(frame.filename)]
-    place = f" ({frames[-1].filename}, line {frames[-1].lineno})" if frames else ""
-    return f"{type(error).__name__}: {error}{place}"
-
-
-def _is_users(filename: str) -> bool:
-    return not filename.startswith(_LIBRARIES) and not {"site-packages", "dist-packages"} & set(
-        Path(filename).parts
-    )
