@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from headrace.errors import DamagedError, InputError
+from headrace.tensors import read_checkpoint
 
 Build = Callable[[], nn.Module]
 """Builds a model with any weights; the same function for all members of one architecture."""
@@ -63,13 +62,13 @@ def _read(path: Path, where: str) -> dict[str, Tensor]:
     if not Path(path).is_file():
         raise InputError("no such checkpoint", where=where)
     try:
-        return load_file(path)
-    except SafetensorError as error:
+        return read_checkpoint(Path(path))
+    except DamagedError as error:
         fix = (
             "Save it again with `safetensors.torch.save_model`; one that Headrace kept is made again if its "
             "folder is deleted."
         )
-        raise DamagedError(f"the checkpoint cannot be read ({error})", where=where, fix=fix) from error
+        raise DamagedError(f"the checkpoint cannot be read: {error.what}", where=where, fix=fix) from error
 
 
 def _check_fit(expected: Mapping[str, Tensor], tensors: Mapping[str, Tensor], where: str) -> None:

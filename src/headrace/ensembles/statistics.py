@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from headrace.ensembles import storage
 from headrace.ensembles._probabilities import (
     as_tensor,
     check_shape,
@@ -23,9 +24,8 @@ from headrace.ensembles._probabilities import (
     winners,
 )
 from headrace.ensembles.coverage import Coverage, Interval, missing
-from headrace.ensembles.storage import read, write
 from headrace.ensembles.votes import Votes
-from headrace.errors import InputError
+from headrace.errors import DamagedError, InputError
 
 Precision = Literal["auto", "float64", "float32"]
 _SUMS = ("probability_sum", "entropy_sum", "members", "errors", "targeted")
@@ -187,12 +187,13 @@ class EnsembleStatistics:
         """Statistics from what `state_dict` gave; its tensors are taken over, not copied.
 
         Raises:
-            InputError: Another version.
+            InputError: Another version, or parts that do not fit together.
         """
         if state.get("version") != 1:
             raise InputError(
                 "unknown version of ensemble statistics", got=state.get("version"), fix="Expected 1."
             )
+        storage.check(state)
         # Made for one example, then given the tensors: memory for the sums is taken once.
         made = cls(1, state["num_classes"], multilabel=state["multilabel"], votes=state["votes"])
         made.num_examples = state["num_examples"]
@@ -205,9 +206,12 @@ class EnsembleStatistics:
         return made
 
     def save(self, path: str | Path) -> None:
-        """Write one safetensors file, whole and renamed into place."""
-        state = self.state_dict()
-        write(Path(path), state.pop("tensors"), state)
+        """Write one safetensors file, whole or not at all, with a checksum over all of it.
+
+        Raises:
+            StorageError: The file cannot be written; a former one is kept.
+        """
+        storage.write(Path(path), self.state_dict())
 
     @classmethod
     def load(cls, path: str | Path) -> EnsembleStatistics:
@@ -217,8 +221,11 @@ class EnsembleStatistics:
             InputError: The file is missing or no such statistics.
             DamagedError: The file was truncated or altered.
         """
-        tensors, state = read(Path(path))
-        return cls.from_state_dict({**state, "tensors": tensors})
+        state = storage.read(Path(path))
+        try:
+            return cls.from_state_dict(state)
+        except InputError as error:
+            raise DamagedError(f"the file was altered: {error}", where=str(path)) from None
 
     def _checked_entropies(self, values: Tensor, start: int, where: str) -> Float[Tensor, " batch"]:
         """The entropies of all rows, or an error before anything was added."""

@@ -1,53 +1,86 @@
-"""One safetensors file, written whole and renamed into place, with plain data in the header."""
+"""Ensemble statistics as files, and the check that a state can be one before it is taken over."""
 
 from __future__ import annotations
 
-import json
-import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+import torch
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor
 
-from headrace.errors import DamagedError, InputError
+from headrace import tensors
+from headrace.errors import InputError
 
-_KEY = "headrace"
+_KIND = "headrace"
+_COUNTS = (torch.uint8, torch.int16, torch.int32)
+_BALLOTS = (torch.int8, torch.int16, torch.int32, torch.int64)
 
 
-def write(path: Path, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
-    """Write `tensors`, with `state` (plain data) as JSON in the header.
+class _State(BaseModel):
+    """The plain part of a state."""
 
-    Args:
-        path: The file; a former one is replaced at once or not at all.
-        tensors: Name -> tensor, on any device.
-        state: Plain data.
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    version: int
+    num_examples: int = Field(ge=1)
+    num_classes: int = Field(ge=1)
+    multilabel: bool
+    votes: bool
+    coverage: dict[str, list[list[int]]]
+
+
+def write(path: Path, state: dict[str, Any]) -> None:
+    """Write what `state_dict` gave to one sealed file.
+
+    Raises:
+        StorageError: The file cannot be written; a former one is kept.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        contiguous = {name: tensor.contiguous() for name, tensor in tensors.items()}
-        save_file(contiguous, part, metadata={_KEY: json.dumps(state)})
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    about = {key: value for key, value in state.items() if key != "tensors"}
+    tensors.write(path, _KIND, state["tensors"], about)
 
 
-def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def read(path: Path) -> dict[str, Any]:
     """What `write` wrote.
 
     Raises:
         InputError: The file is missing, or was not written by `write`.
-        DamagedError: The file was truncated or its header altered.
+        DamagedError: The file was truncated or altered.
     """
-    if not path.is_file():
-        raise InputError("no such file", where=str(path))
+    found, about, _ = tensors.read(path, _KIND, "ensemble statistics")
+    return {**about, "tensors": found}
+
+
+def check(state: Mapping[str, Any]) -> None:
+    """Refuse a state whose parts do not fit together.
+
+    Raises:
+        InputError: What does not fit.
+    """
     try:
-        with safe_open(path, framework="pt") as file:
-            header = (file.metadata() or {}).get(_KEY)
-            if header is None:
-                raise InputError("this safetensors file holds no ensemble statistics", where=str(path))
-            return {name: file.get_tensor(name) for name in file.keys()}, json.loads(header)  # noqa: SIM118
-    except SafetensorError as error:
-        raise DamagedError(f"the file cannot be read ({error})", where=str(path)) from error
+        plain = _State(**{key: value for key, value in state.items() if key != "tensors"})
+    except (ValidationError, TypeError) as error:
+        raise InputError(f"the state of ensemble statistics cannot be used ({error})") from None
+    size, classes = plain.num_examples, plain.num_classes
+    pairs = [pair for pairs in plain.coverage.values() for pair in pairs]
+    if any(len(pair) != 2 or not 0 <= pair[0] < pair[1] <= size for pair in pairs):
+        raise InputError(f"members were counted for examples outside of 0..{size - 1}", where="coverage")
+    found: dict[str, Tensor] = dict(state.get("tensors") or {})
+    form: dict[str, tuple[tuple[int, ...], tuple[torch.dtype, ...]]] = {
+        "probability_sum": ((size, classes), (torch.float64, torch.float32)),
+        "entropy_sum": ((size,), (torch.float64,)),
+        **dict.fromkeys(("members", "errors", "targeted"), ((size,), (torch.int32,))),
+    }
+    others = found.keys() - form.keys()
+    if plain.votes and others == {"vote_counts"}:
+        form["vote_counts"] = ((size, classes), _COUNTS)
+    elif plain.votes:
+        form |= {f"ballot_{slot}": ((size,), _BALLOTS) for slot in range(len(others))}
+    for name, (shape, types) in form.items():
+        value = found.get(name)
+        if value is None or tuple(value.shape) != shape or value.dtype not in types:
+            got = "nothing" if value is None else (tuple(value.shape), str(value.dtype))
+            raise InputError(f"must be {types[0]} of shape {shape}", where=name, got=got)
+    if found.keys() - form.keys():
+        raise InputError("unknown tensors in the state", got=sorted(found.keys() - form.keys()))

@@ -169,12 +169,24 @@ class _Record:
             InputError: The state is of another kind, size, window, decay or data set.
         """
         storage.agree(storage.description(self), state, where="load_state_dict")
+        table = state.get("table")
+        if not isinstance(table, Tensor) or table.shape != self._table.tensor.shape:
+            got = tuple(table.shape) if isinstance(table, Tensor) else type(table).__name__
+            raise InputError(
+                f"the table must have the shape {tuple(self._table.tensor.shape)}",
+                where="load_state_dict",
+                got=got,
+            )
         self.num_classes = state["num_classes"]
         self.fingerprint = self.fingerprint if self.fingerprint is not None else state["fingerprint"]
         self._table.tensor.copy_(state["table"])
 
     def save(self, path: Path | str) -> None:
-        """Write the history to a safetensors file, whole or not at all."""
+        """Write the history to a safetensors file, whole or not at all, with a checksum over all of it.
+
+        Raises:
+            StorageError: The file cannot be written; a former one is kept.
+        """
         self._guard.check()
         storage.write(Path(path), storage.description(self), self._table.tensor)
 
@@ -205,7 +217,10 @@ class _Record:
             decay=state["decay"],
             fingerprint=fingerprint,
         )
-        history.load_state_dict(state)
+        try:
+            history.load_state_dict(state)
+        except InputError as error:
+            raise type(error)(error.what, where=str(path), fix=error.fix) from None
         return history
 
     def to_parquet(self, path: Path | str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -11,17 +10,33 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import torch
 from jaxtyping import Shaped
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor
 
+from headrace import tensors
 from headrace.errors import DamagedError, InputError
+from headrace.files import writing
 
 if TYPE_CHECKING:
     from headrace.examples.observations import Quantity
 
 VERSION = 1
+_KIND = "headrace.history"
 _SETTINGS = ("version", "kind", "num_examples", "window", "decay")
+
+
+class _Header(BaseModel):
+    """What a file must say of its table."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    version: int
+    kind: str
+    num_examples: int = Field(ge=1)
+    window: int | None = Field(ge=2)
+    decay: float | None = Field(gt=0, lt=1)
+    num_classes: int | None = Field(ge=2)
+    fingerprint: str | None
 
 
 class Described(Protocol):
@@ -120,18 +135,13 @@ def agree(mine: Mapping[str, Any], theirs: Mapping[str, Any], *, where: str) -> 
             )
 
 
-def _checksum(table: Tensor) -> str:
-    return hashlib.sha256(table.numpy().data).hexdigest()
-
-
 def write(path: Path, about: Mapping[str, Any], table: Shaped[Tensor, "rows columns"]) -> None:
-    """Write a table and its description to `path`, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    host = table.detach().cpu().contiguous()
-    metadata = {"headrace.history": json.dumps({**about, "checksum": _checksum(host)})}
-    partial = path.with_name(path.name + ".partial")
-    save_file({"table": host}, partial, metadata=metadata)
-    partial.replace(path)
+    """Write a table and its description to `path`, whole or not at all.
+
+    Raises:
+        StorageError: The file cannot be written.
+    """
+    tensors.write(path, _KIND, {"table": table}, about)
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -141,20 +151,31 @@ def read(path: Path) -> dict[str, Any]:
         InputError: No such file, or no history.
         DamagedError: Truncated or altered.
     """
-    if not path.is_file():
-        raise InputError("there is no such file", where=str(path), fix="Save a history there first.")
+    found, about, sealed = tensors.read(path, _KIND, "a history")
     try:
-        with safe_open(path, framework="pt") as file:
-            about = (file.metadata() or {}).get("headrace.history")
-            table = file.get_tensor("table") if about is not None else torch.empty(0)
-    except SafetensorError as error:
-        raise DamagedError(f"not a whole safetensors file: {error}", where=str(path)) from error
-    if about is None:
-        raise InputError("a safetensors file, but not a history", where=str(path))
-    state = json.loads(about)
-    if state.pop("checksum") != _checksum(table):
+        # Before there were seals, a history held the checksum of its table alone.
+        checksum = None if sealed else about.pop("checksum")
+        header = _Header(**about)
+        table = found["table"]
+    except (KeyError, ValidationError) as error:
+        raise DamagedError(f"the header of the history was altered ({error})", where=str(path)) from None
+    if not sealed and checksum != hashlib.sha256(table.numpy().data).hexdigest():
         raise DamagedError("the contents do not fit their checksum", where=str(path))
-    return {**state, "table": table}
+    if not _holds(table, header):
+        raise DamagedError(
+            f"the table does not fit {header.num_examples} examples", where=str(path), got=tuple(table.shape)
+        )
+    return {**about, "table": table}
+
+
+def _holds(table: Tensor, header: _Header) -> bool:
+    """Whether a table can be that of the header: checked before memory is taken for it."""
+    return (
+        table.dtype == torch.float32
+        and table.ndim == 2
+        and len(table) == header.num_examples
+        and (header.window is None or header.window < table.shape[1])
+    )
 
 
 def write_parquet(path: Path, history: Readable) -> None:
@@ -170,7 +191,5 @@ def write_parquet(path: Path, history: Readable) -> None:
         columns["transitions"] = history.transitions()
     frame = pl.DataFrame({"example": np.arange(history.num_examples, dtype=np.int64)})
     frame = frame.with_columns(pl.Series(name, column.cpu().numpy()) for name, column in columns.items())
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    frame.write_parquet(partial)
-    partial.replace(path)
+    with writing(path) as file:
+        frame.write_parquet(file)
