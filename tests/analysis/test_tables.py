@@ -49,14 +49,19 @@ def test_a_comparison_table_with_its_own_metric(written):
     ("text", "parts"),
     [
         ("batch,steps\n8,1\n", ["line 1", "no column 'batch_size'", "Did you mean 'batch'?"]),
-        ("batch_size,steps\n8,1\n16,nan\n", ["line 3, column steps", "positive finite", "got 'nan'"]),
+        (
+            "batch_size,steps\n8,1\n16,nan\n",
+            ["line 3, column steps", "finite", "got 'nan'", "Leave out points"],
+        ),
         ("batch_size,steps\n8,1\n\nx,2\n", ["line 4, column batch_size", "got 'x'"]),
         ("batch_size,steps\n8,\n16,-1\n", ["2 errors", "line 2, column steps", "line 3, column steps"]),
         ("batch_size,steps\n8,1,5\n", ["line 2", "a cell for each column"]),
         ("batch_size,steps\n8,1\n", ["two different batch sizes", "Add rows"]),
         ("batch_size,steps\n8,1\n8,2\n", ["two different batch sizes"]),
         ("batch_size,steps\n", ["no rows"]),
-        ("", ["no column"]),
+        ("", ["the file is empty"]),
+        ("batch_size,steps\n8,1\n16.5,2\n", ["line 3, column batch_size", "whole number", "16.5"]),
+        ("batch_size,steps\n8,1e400\n16,2\n", ["line 2, column steps", "too large"]),
     ],
 )
 def test_errors_name_line_column_value_and_fix(written, text, parts):
@@ -75,16 +80,89 @@ def test_a_seed_that_a_group_has_twice_names_both_lines(written):
 
 def test_a_thousand_errors_are_not_all_told(written):
     path = written("batch_size,steps\n" + "8,x\n" * 1000)
-    with pytest.raises(InputError, match="and 980 more") as caught:
+    with pytest.raises(InputError, match="and 970 more") as caught:
         read_scaling_table(path)
-    assert len(caught.value.errors) == 21
     # Every line names the file, whose path may be of any length.
-    assert len(str(caught.value).replace(str(path), "table.csv")) < 4000
+    assert len(str(caught.value).replace(str(path), "table.csv")) < 5000
 
 
 def test_a_missing_or_binary_file(tmp_path):
-    with pytest.raises(InputError, match="there is no such file"):
+    with pytest.raises(InputError, match="the file does not exist"):
         read_scaling_table(tmp_path / "none.csv")
     (tmp_path / "binary.csv").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(InputError, match="cannot be read as text"):
+    with pytest.raises(InputError, match="not UTF-16 text"):
         read_scaling_table(tmp_path / "binary.csv")
+
+
+WANDB = "Name,State,policy,seed,val/error\n"
+
+
+def test_columns_of_trackers_by_their_own_names(written):
+    mlflow = "run_id,status,metrics.error,params.rule,params.seed\nx,FINISHED,0.1,a,0\ny,FINISHED,0.2,b,0\n"
+    expected = (["a", "b"], ["0", "0"], [0.1, 0.2])
+    assert read_comparison_table(written(mlflow), metric="error", group="rule") == expected
+    rows = "r0,finished,a,0,0.1\nr1,finished,b,0,0.2\n"
+    assert read_comparison_table(written(WANDB + rows), metric="val/error", group="policy") == expected
+    steps = "run_id,params.batch_size,metrics.steps\nx,8,100\ny,16,50\n"
+    assert read_scaling_table(written(steps)) == ([8.0, 16.0], [100.0, 50.0])
+    with pytest.raises(InputError, match=r"no column 'group'; got 'Name,State.*--group.*missing: --group"):
+        read_comparison_table(written(WANDB + rows), metric="val/error")
+    twice = "params.seed,tags.seed,group,metric\n0,1,a,0.1\n"
+    with pytest.raises(InputError, match=r"several columns go by the name 'seed'.*--seed"):
+        read_comparison_table(written(twice))
+
+
+@pytest.mark.parametrize("state", ["crashed", "RUNNING", "Failed", "killed", "PRUNED"])
+def test_a_run_that_did_not_finish_has_no_result(written, state):
+    path = written(WANDB + f"r0,finished,a,0,0.1\nr1,{state},a,1,\nr2,finished,b,0,0.2\n")
+    with pytest.raises(
+        InputError, match=r"line 3, column State: this run did not finish.*--only State=finished"
+    ):
+        read_comparison_table(path, metric="val/error", group="policy")
+    table = read_comparison_table(path, metric="val/error", group="policy", only={"State": "finished"})
+    assert table[0] == ["a", "b"]
+
+
+@pytest.mark.parametrize("header", ["Wall time,Step,Value", '"Step","run - loss","run - loss__MIN"'])
+def test_curves_are_not_results(written, header):
+    with pytest.raises(InputError, match="its rows are steps, not runs"):
+        read_comparison_table(written(f"{header}\n1,2,3\n"))
+
+
+def test_seeds_are_paired_by_their_number(written):
+    path = written("group,seed,metric\na,7,1\na,08,2\nb,7.0,3\nb,8,4\n")
+    assert read_comparison_table(path)[1] == ["7", "8", "7", "8"]
+    path = written("group,seed,metric\na,7,1\na,007,2\n")
+    with pytest.raises(InputError, match="same group and seed as in line 2"):
+        read_comparison_table(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ("group;seed;metric\na;0;0,05\na;1;12,5\na;2;3\n", [0.05, 12.5, 3.0]),
+        ("sep=|\ngroup|seed|metric\na|0|0.5\na|1|2\na|2|3e-1\n", [0.5, 2.0, 0.3]),
+        ('"group", "seed", "metric"\n"a", "0", " .5 "\n"a", "1", "-2."\n"a", "2", "+3"\n', [0.5, -2.0, 3.0]),
+        ("group\tseed\tmetric\na\t0\t1.234\na\t1\t2.345\na\t2\t3.456\n", [1.234, 2.345, 3.456]),
+        ("group;seed;metric\na;0;1.234\na;1;0.5\na;2;3\n", [1.234, 0.5, 3.0]),
+    ],
+)
+def test_separators_and_decimal_commas_that_are_certain(written, text, values):
+    assert read_comparison_table(written(text))[2] == values
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("group;seed;metric\na;0;1,234\na;1;5,678\n", "a decimal comma or separate thousands"),
+        ("group;seed;metric\na;0;1.234\na;1;5.678\n", "its point may separate thousands"),
+        ("group;seed;metric;size\na;0;0.1;0,5\na;1;0.2;1,5\n", "its point may separate thousands"),
+        ("group;seed;metric\na;0;0,1\na;1;0.2\n", "decimal comma"),
+        ('group,seed,metric\na,0,"0,1"\na,1,"0,2"\n', "decimal comma"),
+        ("group,seed,metric\na\u200b,0,0.1\na,1,0.2\n", r"U\+200B"),
+        ('group,seed,metric\n"a\nb",0,0.1\na,1,0.2\n', r"U\+000A"),
+    ],
+)
+def test_what_is_not_certain_is_refused_by_name(written, text, reason):
+    with pytest.raises(InputError, match=rf"line 2, column \w+: .*{reason}"):
+        read_comparison_table(written(text))

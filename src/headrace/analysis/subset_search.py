@@ -12,6 +12,7 @@ from headrace.analysis.chosen import chosen_results, conclude_chosen
 from headrace.analysis.comparison import Comparison, GroupResult, compare
 from headrace.analysis.studies import FORWARD
 from headrace.analysis.words import listed, number
+from headrace.csv_cells import csv_text
 from headrace.experiments.files import write_whole
 from headrace.experiments.subsets.methods import Method
 from headrace.experiments.subsets.outcome import Measured, Outcome, Transferred
@@ -105,8 +106,8 @@ def write(outcome: Outcome) -> dict[str, Any]:
 
 
 def _csv(measured: Sequence[Measured]) -> bytes:
-    rows = [f"{m.group},{m.size},{m.seed},{m.metric!r}" for m in measured]
-    return ("\n".join(["group,size,seed,metric", *rows]) + "\n").encode()
+    rows = [(m.group, m.size, m.seed, m.metric) for m in measured]
+    return csv_text(("group", "size", "seed", "metric"), rows).encode()
 
 
 def table(outcome: Outcome) -> list[dict[str, Any]]:

@@ -2,34 +2,48 @@
 
 from __future__ import annotations
 
-import csv
-import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from difflib import get_close_matches
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
 
-from headrace.errors import InputError, InputErrors
+from headrace.analysis.trackers import check_one_row_per_run, finished, resolved
+from headrace.csv_cells import has_decimal_commas, has_unsure_points, number
+from headrace.csv_tables import MOST_ERRORS, CsvTable, Row, raise_all, read_csv
+from headrace.errors import InputError
 
-Value = TypeVar("Value")
-Row = tuple[int, dict[str, str]]
-"""The line of the file, and its cells by column."""
-
-_MOST_ERRORS = 20
+_INVISIBLE = re.compile("[\x00-\x1f\x7f-\x9f\u00ad\u200b\u2028\u2029\u2060\ufeff]")
+_WHOLE = re.compile(r"([+-]?)0*([0-9]+)(?:\.0*)?")
 
 
-def read_scaling_table(path: str | Path) -> tuple[list[float], list[float]]:
+def read_scaling_table(
+    path: str | Path,
+    *,
+    batch_size: str = "batch_size",
+    steps: str = "steps",
+    only: Mapping[str, str] | None = None,
+) -> tuple[list[float], list[float]]:
     """Batch sizes and steps from a CSV file with the columns `batch_size,steps`.
 
     Args:
         path: The file. Several rows of one batch size are replicates; other columns are left alone.
+        batch_size: The name of the column of batch sizes; they must be whole numbers.
+        steps: The name of the column of steps.
+        only: Column -> the value that rows must have there to count.
 
     Raises:
-        InputError: The file cannot be read, a column is missing, or there are fewer than two batch sizes.
-        InputErrors: Every cell that is not a positive number.
+        InputError: The file cannot be read, a column is missing, a run did not finish, or there are
+            fewer than two batch sizes.
+        InputErrors: Every cell that is not certainly a positive number.
     """
-    rows = _read(path, ("batch_size", "steps"))
-    batch_sizes, steps = _columns(path, rows, {"batch_size": _positive, "steps": _positive})
+    table = read_csv(path, likely=(batch_size, steps, *(only or ())))
+    check_one_row_per_run(table)
+    names = resolved(table, {"--batch-size": batch_size, "--steps": steps})
+    table.require(tuple(only or ()))
+    rows = finished(table, _rows_with(only or {}, table), but=tuple(only or ()))
+    errors: list[InputError] = []
+    batch_sizes = _numbers(table, rows, names[0], errors, positive=True, whole=True)
+    counts = _numbers(table, rows, names[1], errors, positive=True)
+    raise_all(sorted(errors, key=_line), path)
     if len(set(batch_sizes)) < 2:
         raise InputError(
             "a fit needs at least two different batch sizes",
@@ -37,160 +51,165 @@ def read_scaling_table(path: str | Path) -> tuple[list[float], list[float]]:
             got=sorted(set(batch_sizes)),
             fix="Add rows of other batch sizes.",
         )
-    return batch_sizes, steps
+    return batch_sizes, counts
 
 
 def read_comparison_table(
-    path: str | Path, *, metric: str = "metric", only: Mapping[str, str] | None = None
+    path: str | Path,
+    *,
+    metric: str = "metric",
+    group: str = "group",
+    seed: str = "seed",
+    only: Mapping[str, str] | None = None,
 ) -> tuple[list[str], list[str], list[float]]:
     """Groups, seeds and the metric from a CSV file with the columns `group,seed` and `metric`.
 
     Args:
         path: The file, one row for each group and seed.
         metric: The name of the metric's column.
+        group: The name of the groups' column.
+        seed: The name of the seeds' column; if all seeds are whole numbers, `7`, `07` and `7.0` are one seed.
         only: Column -> the value that rows must have there to count.
 
     Raises:
-        InputError: The file cannot be read, a column is missing, or there are no rows.
-        InputErrors: Every cell that is empty or not a finite number, every seed that a group has twice.
+        InputError: The file cannot be read, a column is missing, a run did not finish, or there are no rows.
+        InputErrors: Every cell that is empty or not certainly a number, every seed that a group has twice.
     """
-    rows = _rows_with(only or {}, path, _read(path, ("group", "seed", metric, *(only or ()))))
-    first: dict[tuple[str, str], int] = {}
-    twice = [
-        InputError(
-            f"the same group and seed as in line {before}",
-            where=_place(path, line, "seed"),
-            got=cells["seed"],
-            fix=_several(cells, metric),
-        )
-        for line, cells in rows
-        if (before := first.setdefault((cells["group"], cells["seed"]), line)) != line
-    ]
-    _raise(twice, path)
-    groups, seeds = _columns(path, rows, {"group": _text, "seed": _text})
-    (values,) = _columns(path, rows, {metric: _finite})
+    only = only or {}
+    table = read_csv(path, likely=(group, seed, metric, *only))
+    check_one_row_per_run(table)
+    names = resolved(table, {"--group": group, "--seed": seed, "--metric": metric})
+    table.require(tuple(only))
+    rows = finished(table, _rows_with(only, table), but=tuple(only))
+    errors: list[InputError] = []
+    groups = _texts(table, rows, names[0], errors)
+    seeds = _as_seeds(_texts(table, rows, names[1], errors))
+    raise_all(errors, path)
+    raise_all(_repeated(table, rows, groups, seeds, names), path)
+    values = _numbers(table, rows, names[2], errors)
+    raise_all(errors, path)
     return groups, seeds, values
 
 
-def _rows_with(only: Mapping[str, str], path: str | Path, rows: list[Row]) -> list[Row]:
+def _line(error: InputError) -> int:
+    """The line that an error of a cell names, to put errors of several columns in the file's order."""
+    found = re.search(r", line ([0-9]+), column ", error.where or "")
+    return int(found[1]) if found else 0
+
+
+def _rows_with(only: Mapping[str, str], table: CsvTable) -> Sequence[Row]:
     """The rows that have these values."""
+    rows: Sequence[Row] = table.rows
     for name, value in only.items():
         left = [row for row in rows if row[1][name] == value]
         if not left:
             fix = f"There are: {', '.join(sorted({cells[name] for _, cells in rows})[:10])}."
-            raise InputError(f"no row has this {name}", where=str(path), got=value, fix=fix)
+            raise InputError(f"no row has this {name}", where=str(table.path), got=value, fix=fix)
         rows = left
     return rows
 
 
-def _several(cells: Mapping[str, str], metric: str) -> str | None:
-    """What to do where further columns tell the rows of a group and seed apart."""
-    further = [name for name in cells if name not in ("group", "seed", metric)]
-    return f"Choose rows, for example: --only {further[0]}={cells[further[0]]}." if further else None
-
-
-def _read(path: str | Path, columns: Sequence[str]) -> list[Row]:
-    """The rows of a CSV file that has `columns`; empty lines are left out."""
-    try:
-        text = Path(path).read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise InputError("there is no such file", where=str(path), fix="Check the path.") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"the file cannot be read as text ({error})", where=str(path)) from None
-    lines = _lines(text)
-    _, header = next(lines, (0, []))
-    _check_header(path, header, columns)
-    body = list(lines)
-    _raise(
-        [
-            InputError(
-                "a cell for each column is needed",
-                where=f"{path}, line {line}",
-                got=len(cells),
-                fix=f"The header has {len(header)} columns.",
-            )
-            for line, cells in body
-            if len(cells) != len(header)
-        ],
-        path,
-    )
-    if not body:
-        raise InputError("the table has no rows", where=str(path), fix="Add at least two.")
-    return [(line, dict(zip(header, cells, strict=True))) for line, cells in body]
-
-
-def _lines(text: str) -> Iterator[tuple[int, list[str]]]:
-    reader = csv.reader(text.splitlines())
-    for cells in reader:
-        if any(cell.strip() for cell in cells):
-            yield reader.line_num, [cell.strip() for cell in cells]
-
-
-def _check_header(path: str | Path, header: Sequence[str], columns: Sequence[str]) -> None:
-    missing = [name for name in columns if name not in header]
-    if not missing:
-        return
-    close = get_close_matches(missing[0], header, n=1)
-    fix = f"Did you mean {close[0]!r}? " if close else ""
-    raise InputError(
-        f"there is no column {', '.join(map(repr, missing))}",
-        where=f"{path}, line 1",
-        got=",".join(header),
-        fix=f"{fix}The columns needed are {','.join(columns)}.",
-    )
-
-
-def _columns(
-    path: str | Path, rows: Sequence[Row], readers: dict[str, Callable[[str], Value]]
-) -> list[list[Value]]:
-    """The values of each column of `readers`, in their order; all errors at once."""
+def _repeated(
+    table: CsvTable,
+    rows: Sequence[Row],
+    groups: Sequence[str],
+    seeds: Sequence[str],
+    names: Sequence[str],
+) -> list[InputError]:
+    """Every row whose group and seed an earlier row has."""
+    first: dict[tuple[str, str], Row] = {}
     errors: list[InputError] = []
-    columns: list[list[Value]] = [[] for _ in readers]
-    for line, cells in rows:
-        for column, (name, read) in zip(columns, readers.items(), strict=True):
-            try:
-                column.append(read(cells[name]))
-            except ValueError as error:
-                errors.append(InputError(str(error), where=_place(path, line, name), got=cells[name]))
-    _raise(errors, path)
-    return columns
+    for row, group, seed in zip(rows, groups, seeds, strict=True):
+        before = first.setdefault((group, seed), row)
+        if before is not row and len(errors) < MOST_ERRORS:
+            errors.append(
+                InputError(
+                    f"the same group and seed as in line {before[0]}",
+                    where=table.place(row[0], names[1]),
+                    got=row[1][names[1]],
+                    fix=_apart(before[1], row[1], names),
+                )
+            )
+    return errors
 
 
-def _place(path: str | Path, line: int, column: str) -> str:
-    return f"{path}, line {line}, column {column}"
+def _apart(before: Mapping[str, str], row: Mapping[str, str], names: Sequence[str]) -> str:
+    """What to do about two rows of one group and seed: another column may tell them apart."""
+    further = [name for name in row if name not in names and row[name] and row[name] != before[name]]
+    if not further:
+        return "Remove one of the two, or name the column of the seeds with --seed."
+    return f"Choose rows, for example: --only {further[0]}={row[further[0]]}."
 
 
-def _raise(errors: Sequence[InputError], path: str | Path) -> None:
-    if len(errors) > _MOST_ERRORS:
-        rest = InputError(f"and {len(errors) - _MOST_ERRORS} more of the kind")
-        raise InputErrors([*errors[:_MOST_ERRORS], rest], where=str(path))
-    if errors:
-        raise InputErrors(errors, where=str(path))
+def _numbers(
+    table: CsvTable,
+    rows: Sequence[Row],
+    column: str,
+    errors: list[InputError],
+    *,
+    positive: bool = False,
+    whole: bool = False,
+) -> list[float]:
+    """The numbers of a column; what is wrong is added to `errors`."""
+    cells = [row[column] for _, row in rows]
+    decimal_comma = has_decimal_commas(cells, table.separator)
+    unsure = has_unsure_points(cells, table.separator) or (
+        any("." in cell for cell in cells) and _commas_elsewhere(table, rows, column)
+    )
+    values: list[float] = []
+    for (line, _), cell in zip(rows, cells, strict=True):
+        try:
+            value = number(cell, decimal_comma=decimal_comma)
+            _check(cell, value, positive=positive, whole=whole, unsure=unsure)
+            values.append(value)
+        except ValueError as error:
+            fix = "Leave out points at which the goal was not reached." if positive else None
+            errors.append(InputError(str(error), where=table.place(line, column), got=cell, fix=fix))
+            if len(errors) >= MOST_ERRORS:
+                break
+    return values
 
 
-def _finite(cell: str) -> float:
-    try:
-        value = float(cell)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        raise ValueError("must be a finite number")
-    return value
-
-
-def _positive(cell: str) -> float:
-    try:
-        value = _finite(cell)
-    except ValueError:
-        value = 0.0
-    if value <= 0:
+def _check(cell: str, value: float, *, positive: bool, whole: bool, unsure: bool) -> None:
+    if unsure and "." in cell:
         raise ValueError(
-            "must be a positive finite number; leave out points at which the goal was not reached"
+            "its point may separate thousands, because this file has semicolons or decimal commas; "
+            "save it with commas between columns and decimal points"
         )
-    return value
+    if positive and value <= 0:
+        raise ValueError("must be a positive finite number")
+    if whole and not value.is_integer():
+        raise ValueError("must be a whole number")
 
 
-def _text(cell: str) -> str:
-    if not cell:
-        raise ValueError("must not be empty")
-    return cell
+def _commas_elsewhere(table: CsvTable, rows: Sequence[Row], column: str) -> bool:
+    """Whether another column of this file has decimal commas."""
+    others = [name for name in table.columns if name != column and name in rows[0][1]]
+    return table.separator != "," and any(
+        has_decimal_commas([row[name] for _, row in rows], table.separator) for name in others
+    )
+
+
+def _texts(table: CsvTable, rows: Sequence[Row], column: str, errors: list[InputError]) -> list[str]:
+    """The names in a column; what is wrong is added to `errors`."""
+    for line, row in rows:
+        if (wrong := _wrong_name(row[column])) is None:
+            continue
+        errors.append(InputError(wrong, where=table.place(line, column), got=row[column]))
+        if len(errors) >= MOST_ERRORS:
+            break
+    return [row[column] for _, row in rows]
+
+
+def _wrong_name(cell: str) -> str | None:
+    hidden = _INVISIBLE.search(cell)
+    if hidden is not None:
+        return f"must be in one line and without invisible characters; this has U+{ord(hidden[0]):04X}"
+    return None if cell else "must not be empty"
+
+
+def _as_seeds(cells: Sequence[str]) -> list[str]:
+    """Seeds by which rows are paired: whole numbers in one spelling, if all of them are."""
+    found = [_WHOLE.fullmatch(cell) for cell in cells]
+    spelled = [("-" if m[1] == "-" and m[2] != "0" else "") + m[2] for m in found if m is not None]
+    return spelled if len(spelled) == len(cells) else list(cells)

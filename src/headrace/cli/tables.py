@@ -15,6 +15,9 @@ from headrace.errors import InputError
 def fit(
     table: Path,
     *,
+    batch_size: str = "batch_size",
+    steps: str = "steps",
+    only: Annotated[list[str] | None, Parameter(negative="")] = None,
     overhead: float = 0.2,
     reference_batch: int | None = None,
     tolerance: float = 0.2,
@@ -26,6 +29,9 @@ def fit(
 
     Args:
         table: A CSV file; several rows of one batch size are replicates.
+        batch_size: The column of batch sizes; also found by a tracker's prefix (params.batch_size).
+        steps: The column of the steps that reach the goal.
+        only: COLUMN=VALUE: count the rows with this value alone, for example state=finished; may be repeated.
         overhead: The share by which steps may exceed linear scaling at overhead_batch_size.
         reference_batch: The batch size from which linear scaling is reckoned. Default: the smallest.
         tolerance: The share by which S(B) may miss perfect scaling, or the fewest steps, in the two limits.
@@ -33,9 +39,11 @@ def fit(
     from headrace.analysis import scaling
     from headrace.analysis.tables import read_scaling_table
 
-    batch_sizes, steps = read_scaling_table(table)
+    batch_sizes, counts = read_scaling_table(
+        table, batch_size=batch_size, steps=steps, only=_pairs(only or ())
+    )
     fitted = scaling.fit(
-        batch_sizes, steps, overhead=overhead, reference_batch=reference_batch, tolerance=tolerance
+        batch_sizes, counts, overhead=overhead, reference_batch=reference_batch, tolerance=tolerance
     ).to_dict()
     if json:
         print_json(fitted)
@@ -51,6 +59,8 @@ def compare(
     *,
     baseline: str,
     metric: str = "metric",
+    group: str = "group",
+    seed: str = "seed",
     higher_is_better: Annotated[bool, Parameter(negative="")] = False,
     level: float = 0.95,
     only: Annotated[list[str] | None, Parameter(negative="")] = None,
@@ -64,7 +74,9 @@ def compare(
     Args:
         table: A CSV file, one row for each group and seed; groups are paired where their seeds match.
         baseline: The group that all others are compared with.
-        metric: The column of the metric.
+        metric: The column of the metric; as the next two also found by a tracker's prefix (metrics.error).
+        group: The column of the groups, for example params.policy.
+        seed: The column of the seeds; the rows of two groups with one seed are a pair.
         higher_is_better: For an accuracy; an error or a number of steps is better when lower.
         level: The level of the intervals; the verdicts are corrected for the number of groups (Holm).
         only: COLUMN=VALUE: count the rows with this value alone, for example size=6875; may be repeated.
@@ -73,7 +85,9 @@ def compare(
     from headrace.analysis.comparison import compare as compare_groups
     from headrace.analysis.tables import read_comparison_table
 
-    groups, seeds, values = read_comparison_table(table, metric=metric, only=_pairs(only or ()))
+    groups, seeds, values = read_comparison_table(
+        table, metric=metric, group=group, seed=seed, only=_pairs(only or ())
+    )
     result = compare_groups(
         groups, seeds, values, baseline=baseline, higher_is_better=higher_is_better, level=level
     )
@@ -106,6 +120,8 @@ def _pairs(given: Sequence[str]) -> dict[str, str]:
         name, sign, value = text.partition("=")
         if not sign:
             raise InputError("must be COLUMN=VALUE", where="--only", got=text)
+        if name in pairs:
+            raise InputError("the column is chosen twice", where="--only", got=text, fix="Give one value.")
         pairs[name] = value
     return pairs
 

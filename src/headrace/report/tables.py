@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from dataclasses import dataclass
 from urllib.parse import quote
+
+from headrace.csv_cells import csv_text
 
 Cell = str | int | float | bool | None
 
@@ -27,12 +27,8 @@ class Table:
             raise ValueError(f"every row needs {len(self.columns)} cells: {', '.join(self.columns)}")
 
     def csv(self) -> str:
-        """The table as CSV (RFC 4180, with plain line feeds), floats in full precision."""
-        buffer = io.StringIO()
-        writer = csv.writer(buffer, lineterminator="\n")
-        writer.writerow(self.columns)
-        writer.writerows(self.rows)
-        return buffer.getvalue()
+        """The table as CSV (RFC 4180, with plain line feeds), floats in full precision, no text a formula."""
+        return csv_text(self.columns, self.rows)
 
     def data_uri(self) -> str:
         """The CSV as a link that needs no other file."""

@@ -1,0 +1,117 @@
+"""Tables that experiment trackers export: by which names their columns go, and which runs finished.
+
+- Weights & Biases, runs table: `Name,State,..`, then settings and metrics under their own names; a chart's
+  export has `Step` and a column `RUN - METRIC` per run.
+- MLflow, page: `Start Time,Duration,Run ID,Name,..,Status`, then parameters, metrics and tags; `mlflow
+  experiments csv` and `search_runs`: `run_id,experiment_id,status,..`, `params.*`, `metrics.*`, `tags.*`.
+- TensorBoard, scalars: `Wall time,Step,Value`, one curve per file.
+- Optuna: `number,value,..,state`, `params_*`, `user_attrs_*`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+from headrace.csv_tables import CsvTable, Row
+from headrace.errors import InputError, InputErrors
+
+_PREFIXES = (
+    "params.",
+    "metrics.",
+    "tags.",
+    "config.",
+    "config/",
+    "summary.",
+    "summary/",
+    "params_",
+    "user_attrs_",
+)
+_STATES = frozenset({"state", "status"})
+_FINISHED = re.compile("finished|completed?|success|succeeded|done", re.IGNORECASE)
+_UNFINISHED = re.compile(
+    "running|crashed|fail(ed|ure)?|killed|preempt(ed|ing)|pending|queued|scheduled|waiting|stopped|pruned|aborted|"
+    "cancell?ed|terminated|error|infeasible|incomplete|oom|timeout|unfinished",
+    re.IGNORECASE,
+)
+
+
+def resolved(table: CsvTable, wanted: Mapping[str, str]) -> list[str]:
+    """The columns of a table that go by these names, also under the prefix of a tracker (`params.seed`).
+
+    Args:
+        table: The table.
+        wanted: The command's option -> the name that is looked for.
+
+    Raises:
+        InputError: A column is missing, or several go by a name; the option that names it is said.
+    """
+    names = [_resolve(table, option, name) for option, name in wanted.items()]
+    options = [option for option, name in zip(wanted, names, strict=True) if name not in table.columns]
+    fix = f"Name the columns of your table with {', '.join(wanted)}; missing: {', '.join(options)}."
+    table.require(names, fix=fix)
+    if len(set(names)) < len(names):
+        raise InputError("must be different columns", where=", ".join(wanted), got=names)
+    return names
+
+
+def _resolve(table: CsvTable, option: str, name: str) -> str:
+    if name in table.columns:
+        return name
+    found = [prefix + name for prefix in _PREFIXES if prefix + name in table.columns]
+    if len(found) > 1:
+        raise InputError(
+            f"several columns go by the name {name!r}",
+            where=f"{table.path}, line {table.header_line}",
+            got=found,
+            fix=f"Name one with {option}.",
+        )
+    return found[0] if found else name
+
+
+def check_one_row_per_run(table: CsvTable) -> None:
+    """Refuse the export of curves: its rows are steps, not runs.
+
+    Raises:
+        InputError: It is TensorBoard's or W&B's export of a chart.
+    """
+    lower = {name.lower() for name in table.columns}
+    if lower >= {"wall time", "step", "value"}:
+        what = "this is TensorBoard's export of one curve: its rows are steps, not runs"
+    elif any(name.endswith(("__MIN", "__MAX")) for name in table.columns):
+        what = "this is W&B's export of a chart: its rows are steps, not runs"
+    else:
+        return
+    raise InputError(
+        what,
+        where=f"{table.path}, line {table.header_line}",
+        got=table.names,
+        fix="Make a table with one row per run, for example group,seed,metric, with one value each.",
+    )
+
+
+def finished(table: CsvTable, rows: Sequence[Row], *, but: Sequence[str]) -> Sequence[Row]:
+    """The rows, if every run among them finished; the last value of another run is not its result.
+
+    Args:
+        table: The table.
+        rows: The rows that count.
+        but: Columns by which rows were chosen: if the state is one of them, the user has decided.
+
+    Raises:
+        InputErrors: Every run that did not finish, by its line, and the option that leaves it out.
+    """
+    for column in table.columns:
+        if column.lower() not in _STATES or column in but:
+            continue
+        table.require((column,))
+        words = sorted({cells[column] for _, cells in rows if _FINISHED.fullmatch(cells[column])})
+        fix = f"Leave such runs out with --only {column}={words[0] if words else 'VALUE'}, or wait for them."
+        errors = [
+            InputError("this run did not finish", where=table.place(line, column), got=cells[column], fix=fix)
+            for line, cells in rows
+            if _UNFINISHED.fullmatch(cells[column])
+        ]
+        if errors:
+            raise InputErrors(errors, where=str(table.path))
+    return rows
