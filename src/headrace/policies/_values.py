@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from headrace.arrays import on_host
 from headrace.errors import InputError
 from headrace.sampling.plan import Epoch
 
@@ -55,8 +56,7 @@ def score(name: str, history: Any) -> Float[np.ndarray, " examples"]:
 
 def as_float64(values: Any) -> Float[np.ndarray, " examples"]:
     """An array or a tensor on any device, as float64 on the host."""
-    host = values.detach().cpu().numpy() if hasattr(values, "detach") else values
-    return np.asarray(host, dtype=np.float64)
+    return on_host(values, np.float64)
 
 
 def last_losses(history: Any) -> Float[np.ndarray, " examples"]:

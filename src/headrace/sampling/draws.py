@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from jaxtyping import Float, Int
 
+from headrace.arrays import on_host
 from headrace.errors import InputError
 from headrace.sampling.proposals import propose
 
@@ -129,7 +130,7 @@ def checked_weights(weights: npt.ArrayLike, where: str = "weights") -> Float[np.
     Raises:
         InputError: Weights that are not one-dimensional, not finite, negative or all zero.
     """
-    values = np.asarray(weights, dtype=np.float64)
+    values = on_host(weights, np.float64)
     if values.ndim != 1 or values.size == 0:
         raise InputError("weights must be one number per example", where=where, got=values.shape)
     smallest, largest = float(values.min()), float(values.max())

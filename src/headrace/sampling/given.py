@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from headrace.arrays import on_host
 from headrace.errors import InputError
 from headrace.sampling.plan import Planner
 from headrace.sampling.planning import Draw, EveryExample, GivenWeights, WeightSource
@@ -35,7 +36,7 @@ def per_example(given: npt.ArrayLike | None, count: int, where: str, kind: type)
     """One finite number for each of `count` examples, as an array of this type, or None for None."""
     if given is None:
         return None
-    values = np.asarray(given, dtype=kind)
+    values = on_host(given, kind)
     if values.shape != (count,):
         raise InputError(f"must be one number for each of {count} examples", where=where, got=values.shape)
     if not np.isfinite(values).all():

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from jaxtyping import Int
 
+from headrace.arrays import on_host
 from headrace.errors import InputError
 from headrace.random import generator
 
@@ -37,7 +38,7 @@ def partition(
         InputError: Scores that are not finite (the variance of one value is not defined), more workers than
             examples, an unknown heuristic.
     """
-    values = np.asarray(scores, dtype=np.float64)
+    values = on_host(scores, np.float64)
     if values.ndim != 1 or values.size == 0:
         raise InputError("scores must be one number per example", where="scores", got=values.shape)
     if not 1 <= workers <= values.size:

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from jaxtyping import Float
 
+from headrace.arrays import on_host
 from headrace.errors import InputError
 from headrace.random import generator
 from headrace.sampling.draws import (
@@ -175,7 +176,7 @@ class Planning:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take the values over; the plan is made again from them."""
         values = state["values"]
-        self.values = None if values is None else np.asarray(values, dtype=np.float64)
+        self.values = None if values is None else on_host(values, np.float64)
         self._assessed_in = state["assessed_in"]
         self._planned = None
 

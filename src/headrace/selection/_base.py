@@ -5,7 +5,9 @@ A strategy is a function. It is called once for each batch that is to be chosen:
     indices = strategy(what it chooses by, count, [rng], *, candidates=None, ...)
 
 - What it chooses by (scores, features, probabilities) has one row for each example of the caller's index
-space. - `candidates` are the indices that may be chosen, in any order, each once; None means every example.
+  space: lists, NumPy arrays, or tensors of any device. The costly work on features and on members'
+  probabilities is done where they are, on an accelerator with float64; all else by the host.
+- `candidates` are the indices that may be chosen, in any order, each once; None means every example.
 - It returns int64 indices of the caller's index space [count], all different, all candidates, in the order in
   which they were chosen.
 - Higher scores are more wanted, always. Ties go to the smallest index, and of equal examples the smallest
@@ -25,6 +27,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
+from headrace.arrays import Array, on_host, works_there
 from headrace.errors import InputError
 
 Indices = Int[np.ndarray, " chosen"]
@@ -52,7 +55,7 @@ def resolve_pool(num_examples: int, count: int, candidates: Any = None) -> Int[n
 
 def check_indices(indices: Any, num_examples: int, where: str = "candidates") -> Int[np.ndarray, " pool"]:
     """Sorted int64 indices, each once and within 0..num_examples-1."""
-    given = np.asarray(indices)
+    given = on_host(indices)
     if given.size == 0:
         return np.empty(0, dtype=np.int64)
     if given.ndim != 1 or not np.issubdtype(given.dtype, np.integer):
@@ -75,7 +78,7 @@ def check_scores(scores: Any, *, non_negative: bool = False) -> Float[np.ndarray
     Raises:
         InputError: Another shape, NaN or infinity, or (with `non_negative`) less than zero.
     """
-    values = np.asarray(scores, dtype=np.float64)
+    values = on_host(scores, np.float64)
     if values.ndim != 1:
         raise InputError("scores must be one number per example", where="scores", got=values.shape)
     _refuse(~np.isfinite(values), values, "scores", "a score is not finite")
@@ -84,23 +87,27 @@ def check_scores(scores: Any, *, non_negative: bool = False) -> Float[np.ndarray
     return values
 
 
-def check_features(features: Any, num_examples: int | None = None) -> Float[np.ndarray, "examples features"]:
-    """Features [examples, features] in float32 or float64 (anything else becomes float64), finite."""
-    values = np.asarray(features)
-    if values.dtype.name not in ("float32", "float64"):
-        values = values.astype(np.float64)
+def check_features(features: Any, num_examples: int | None = None) -> Float[Array, "examples features"]:
+    """Features [examples, features] in float32 or float64 (anything else becomes float64), finite.
+
+    A NumPy array, or a tensor on the accelerator on which they are and on which the work is done.
+    """
+    there = works_there(features)
+    values: Array = features.detach() if there else on_host(features)
+    if str(values.dtype).removeprefix("torch.") not in ("float32", "float64"):
+        values = values.double() if there else values.astype(np.float64)
     if values.ndim != 2:
-        raise InputError("features must be [examples, features]", where="features", got=values.shape)
+        raise InputError("features must be [examples, features]", where="features", got=tuple(values.shape))
     check_length(values, num_examples, "features")
     # A sum is finite only if every part is (or cancels an infinity, which gives NaN).
-    sums = values.sum(axis=1, dtype=np.float64)
+    sums = on_host(values.double().sum(1)) if there else values.sum(1, dtype=np.float64)
     _refuse(~np.isfinite(sums), sums, "features", "a feature is not finite")
     return values
 
 
 def check_probabilities(probabilities: Any, ndim: int) -> np.ndarray:
     """Probabilities over the last axis in float64: within 0..1, summing to one within 1e-4."""
-    values = np.asarray(probabilities, dtype=np.float64)
+    values = on_host(probabilities, np.float64)
     if values.ndim != ndim or values.shape[-1] < 2:
         axes = "[examples, classes]" if ndim == 2 else "[members, examples, classes]"
         raise InputError(f"probabilities must be {axes}", where="probabilities", got=values.shape)
@@ -114,7 +121,7 @@ def check_probabilities(probabilities: Any, ndim: int) -> np.ndarray:
     return values
 
 
-def check_length(values: np.ndarray, num_examples: int | None, where: str) -> None:
+def check_length(values: Array, num_examples: int | None, where: str) -> None:
     """Refuse another number of rows than there are examples."""
     if num_examples is not None and len(values) != num_examples:
         raise InputError(

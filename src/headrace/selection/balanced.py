@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int
 
+from headrace.arrays import on_host
 from headrace.errors import InputError
 from headrace.selection._base import Indices, check_length, check_scores, resolve_pool
 from headrace.selection.ranked import largest
@@ -86,7 +87,7 @@ def class_balanced(scores: Any, classes: Any, count: int, *, candidates: Any = N
         InputError: Classes that are no such integers, or see the contract in `_base`.
     """
     values = check_scores(scores)
-    labels = np.asarray(classes)
+    labels = on_host(classes)
     check_length(labels, len(values), "classes")
     if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer) or (labels < 0).any():
         raise InputError("classes must be integers of at least 0", where="classes", got=str(labels.dtype))

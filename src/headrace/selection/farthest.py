@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
+from headrace.arrays import Array
 from headrace.selection._base import Indices, check_features, check_indices, check_scores, resolve_pool
 
 _BLOCK = 1 << 20
@@ -24,7 +25,8 @@ def k_center(features: Any, count: int, *, initial: Any = (), candidates: Any = 
 
     Distances are screened in float32 and decided in float64 as sum (x - c)^2, so the choice is that of the
     plain algorithm in float64, ties and duplicates included; equal examples are chosen only when nothing else
-    is left.
+    is left. Features on an accelerator stay there and go through the plain algorithm, which waits for the
+    device once at the end; sums that differ in the last bit may then separate what is a tie on the host.
 
     Args:
         features: One row per example [examples, features], float32 or float64; scale matters.
@@ -41,7 +43,7 @@ def k_center(features: Any, count: int, *, initial: Any = (), candidates: Any = 
     """
     rows = check_features(features)
     pool = resolve_pool(len(rows), count, candidates)
-    return _Farthest(rows, pool, None, check_indices(initial, len(rows), "initial")).take(count)
+    return _greedy(rows, pool, None, check_indices(initial, len(rows), "initial"), count)
 
 
 def score_distance(
@@ -69,7 +71,22 @@ def score_distance(
     values = check_scores(scores, non_negative=True)
     rows = check_features(features, len(values))
     pool = resolve_pool(len(rows), count, candidates)
-    return _Farthest(rows, pool, values[pool], check_indices(initial, len(rows), "initial")).take(count)
+    return _greedy(rows, pool, values[pool], check_indices(initial, len(rows), "initial"), count)
+
+
+def _greedy(
+    rows: Float[Array, "examples features"],
+    pool: Int[np.ndarray, " pool"],
+    weights: Float[np.ndarray, " pool"] | None,
+    initial: Int[np.ndarray, " centres"],
+    count: int,
+) -> Indices:
+    """By the host with as little work as can be; on an accelerator, plainly."""
+    if isinstance(rows, np.ndarray):
+        return _Farthest(rows, pool, weights, initial).take(count)
+    from headrace.selection.plainly import farthest
+
+    return farthest(rows, pool, weights, initial, count)
 
 
 class _Farthest:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from headrace.arrays import Array, beside, on_host
 from headrace.selection._base import Indices, check_features, check_probabilities, resolve_pool
 
 
@@ -37,7 +38,7 @@ def badge(
     p = check_probabilities(probabilities, 2)
     rows = check_features(features, len(p))
     pool = resolve_pool(len(p), count, candidates)
-    embedding = GradientEmbedding(p[pool], rows[pool])
+    embedding = GradientEmbedding(p[pool], rows[beside(pool, rows)])
     chosen: list[int] = []
     nearest = np.full(len(pool), np.inf)
     for _ in range(count):
@@ -54,7 +55,7 @@ class GradientEmbedding:
 
     Args:
         probabilities: [examples, classes], float64.
-        features: [examples, features], float32 or float64.
+        features: [examples, features], float32 or float64; products are taken where they are.
 
     Attributes:
         errors: a = p - onehot(argmax p) [examples, classes].
@@ -65,24 +66,31 @@ class GradientEmbedding:
     def __init__(
         self,
         probabilities: Float[np.ndarray, "examples classes"],
-        features: Float[np.ndarray, "examples features"],
+        features: Float[Array, "examples features"],
     ) -> None:
-        self.errors = probabilities.copy()
-        self.errors[np.arange(len(probabilities)), probabilities.argmax(axis=1)] -= 1
+        errors = probabilities.copy()
+        errors[np.arange(len(probabilities)), probabilities.argmax(axis=1)] -= 1
+        self.errors = beside(errors, features)
         self.features = features
-        lengths = np.einsum("ij,ij->i", features, features, dtype=np.float64)
-        self.squared_norms = np.einsum("ij,ij->i", self.errors, self.errors) * lengths
+        self.squared_norms = np.einsum("ij,ij->i", errors, errors) * _squared_lengths(features)
         # Below this share of the norms a distance is nothing but rounding: the two are copies.
-        self.rounding = 16 * float(np.finfo(features.dtype).eps)
+        single = str(features.dtype).endswith("float32")
+        self.rounding = 16 * float(np.finfo(np.float32 if single else np.float64).eps)
 
     def squared_distances(self, row: int) -> Float[np.ndarray, " examples"]:
         """|g - g_row|^2 of every example; 0 where it is no more than rounding."""
         norms = self.squared_norms + self.squared_norms[row]
         products = (self.errors @ self.errors[row]) * (self.features @ self.features[row])
-        distances = norms - 2 * products
+        distances = norms - 2 * on_host(products)
         distances[distances <= self.rounding * norms] = 0
         distances[row] = 0
         return distances
+
+
+def _squared_lengths(features: Float[Array, "examples features"]) -> Float[np.ndarray, " examples"]:
+    if isinstance(features, np.ndarray):
+        return np.einsum("ij,ij->i", features, features, dtype=np.float64)
+    return on_host(features.double().square().sum(1))
 
 
 def _draw(weights: Float[np.ndarray, " pool"], chosen: list[int], rng: np.random.Generator) -> int:

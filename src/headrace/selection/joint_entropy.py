@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.special import entr
 
+from headrace.arrays import Array, beside, on_host
 from headrace.errors import InputError
 from headrace.selection._base import Indices, check_probabilities, resolve_pool
 
@@ -52,17 +53,28 @@ def batch_bald(
     if configurations < 1:
         raise InputError("must be at least 1", where="configurations", got=configurations)
     pool = resolve_pool(p.shape[1], count, candidates)
-    known = entr(p[:, pool]).sum(axis=2).mean(axis=0)
+    p = p[:, pool]
+    known = entr(p).sum(axis=2).mean(axis=0)
+    there = beside(p, probabilities)
     labels = _Labels(len(p), p.shape[2], configurations)
     chosen: list[int] = []
     for _ in range(count):
-        gains = labels.entropies(p, pool) - known
+        gains = labels.entropies(there) - known
         gains[chosen] = -np.inf
         # Equal examples may differ in the last bit: what rounding separates is a tie.
         best = int(np.flatnonzero(gains >= gains.max() - 1e-12)[0])
-        labels.add(p[:, pool[best]], rng)
+        labels.add(p[:, best], rng)
         chosen.append(best)
     return pool[chosen].astype(np.int64)
+
+
+def _entr(values: Array) -> Array:
+    """-x ln x, where the values are."""
+    if isinstance(values, np.ndarray):
+        return entr(values)
+    import torch
+
+    return torch.special.entr(values)
 
 
 class _Labels:
@@ -75,15 +87,16 @@ class _Labels:
         self.drawn_members: np.ndarray | None = None
         self.exact: list[np.ndarray] = []
 
-    def entropies(self, p: np.ndarray, pool: np.ndarray) -> Float[np.ndarray, " pool"]:
-        """H(y | labels of what is chosen) of every candidate, in nats."""
-        out = np.empty(len(pool))
-        step = max(1, _BLOCK // (len(self.shares) * self.classes))
-        for start in range(0, len(pool), step):
-            part = p[:, pool[start : start + step]]
-            mixed = self.weights @ part.reshape(len(part), -1)
-            inner = entr(mixed).reshape(len(self.shares), -1, self.classes).sum(axis=2)
-            out[start : start + step] = self.shares @ inner
+    def entropies(self, p: Float[Array, "members pool classes"]) -> Float[np.ndarray, " pool"]:
+        """H(y | labels of what is chosen) of every candidate, in nats; computed where `p` is."""
+        out = np.empty(p.shape[1])
+        weights, shares = beside(self.weights, p), beside(self.shares, p)
+        step = max(1, _BLOCK // (len(shares) * self.classes))
+        for start in range(0, len(out), step):
+            part = p[:, start : start + step]
+            mixed = weights @ part.reshape(len(part), -1)
+            inner = _entr(mixed).reshape(len(shares), -1, self.classes).sum(2)
+            out[start : start + step] = on_host(shares @ inner)
         return out
 
     def add(self, p: Float[np.ndarray, "members classes"], rng: np.random.Generator) -> None:
