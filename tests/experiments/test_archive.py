@@ -16,84 +16,12 @@ from headrace.experiments.facts import WorkloadFacts
 from headrace.experiments.records import Status
 from headrace.experiments.space import Choices, Range
 
-HEADER = (
-    "step,train/cross_entropy_error,train/classification_error,"
-    "val/cross_entropy_error,val/classification_error,test/cross_entropy_error,test/classification_error"
-)
-
-
-def study_json(batch_size: int) -> dict:
-    return {
-        "batch_size": batch_size,
-        "dataset": "mnist",
-        "early_stopping": False,
-        "model": "simple_cnn_base",
-        "optimizer": "nesterov_momentum",
-        "parameter_configs": {
-            "end_learning_rate_factor": {
-                "max_value": 0.1,
-                "min_value": 0.0001,
-                "scale": "LOG_SCALE",
-                "type": "DOUBLE",
-            },
-            "label_smoothing": {"feasible_points": [0.0, 0.1], "type": "DISCRETE"},
-            "learning_rate": {"max_value": 10.0, "min_value": 0.001, "scale": "LOG_SCALE", "type": "DOUBLE"},
-            "learning_rate_decay_steps": {
-                "max_value": 1000,
-                "min_value": 500,
-                "scale": "",
-                "type": "INTEGER",
-            },
-            "momentum": {
-                "max_value": 0.999,
-                "min_value": 0.9,
-                "scale": "REVERSE_LOG_SCALE",
-                "type": "DOUBLE",
-            },
-        },
-        "train_steps": 1000,
-    }
-
-
-# status -> the validation errors at steps 0, 400, 1000.
-TRIALS = [
-    ("INFEASIBLE", [0.9, 0.05, None]),
-    ("COMPLETE", [0.9, 0.2, 0.1]),
-    ("INCOMPLETE", [0.9, 0.05]),
-    ("COMPLETE", [0.9, 0.3, 0.09]),
-    ("COMPLETE", [0.9, 0.09, 0.04]),
-    ("COMPLETE", [0.9, 0.01, 0.01]),
-]
+from .made_archive import make_archive
 
 
 @pytest.fixture
 def archive(tmp_path: Path) -> Path:
-    root = tmp_path / "batch_science" / "mnist" / "simple_cnn_base"
-    for batch_size in (16, 256):
-        folder = root / "nesterov_momentum" / str(batch_size)
-        for number, (status, errors) in enumerate(TRIALS, start=1):
-            trial = folder / str(number)
-            trial.mkdir(parents=True)
-            metadata = {
-                "parameters": {
-                    "end_learning_rate_factor": 0.01,
-                    "label_smoothing": 0.1,
-                    "learning_rate": 0.1 * number,
-                    "learning_rate_decay_steps": 777,
-                    "momentum": 0.95,
-                },
-                "status": status,
-                "steps": (0, 400, 1000)[len(errors) - 1],
-                "trial_id": number,
-            }
-            (trial / "metadata.json").write_text(json.dumps(metadata))
-            rows = [
-                f"{step},0.5,0.25,0.6,{'' if error is None else error},0.7,0.125"
-                for step, error in zip((0, 400, 1000), errors, strict=False)
-            ]
-            (trial / "measurements.csv").write_text("\n".join([HEADER, *rows]) + "\n")
-        (folder / "study.json").write_text(json.dumps(study_json(batch_size)))
-    return root
+    return make_archive(tmp_path)
 
 
 def test_import_is_judged_by_the_papers_rule(archive: Path, tmp_path: Path) -> None:
@@ -194,5 +122,64 @@ def test_what_cannot_be_imported(archive: Path, tmp_path: Path) -> None:
         import_archive(archive.parent, tmp_path / "in", goal=0.1)
     file = archive / "nesterov_momentum/16/3/metadata.json"
     file.write_text("{")
-    with pytest.raises(DamagedError, match="cannot be read"):
+    with pytest.raises(DamagedError, match=r"metadata\.json: cannot be read as JSON"):
         import_archive(archive, tmp_path / "in", goal=0.1)
+
+
+def test_a_table_that_ends_too_early_is_told(archive: Path, tmp_path: Path) -> None:
+    table = archive / "nesterov_momentum/16/5/measurements.csv"
+    lines = table.read_text().splitlines(keepends=True)
+    table.write_text("".join(lines[:-1]))
+    stored = import_archive(archive, tmp_path / "in", goal=0.1)
+    assert stored.facts is not None
+    assert "The measurements of 1 complete trial end" in stored.facts.description
+    table.write_text("".join(lines)[:-3])
+    with pytest.raises(DamagedError, match=r"5/measurements\.csv, line 4: .*truncated"):
+        import_archive(archive, tmp_path / "other", goal=0.1)
+
+
+@pytest.mark.parametrize(
+    ("file", "before", "after", "message"),
+    [
+        ("16/5/measurements.csv", "\n400,", "\n1000,", "line 4, column step: must be after step 1000"),
+        (
+            "16/5/measurements.csv",
+            ",0.09,",
+            ",-inf,",
+            "line 3, column val/classification_error: .*from 0 to 1",
+        ),
+        ("16/5/measurements.csv", ",0.09,", ",", "line 3: has 6 cells for 7 columns"),
+        ("16/5/metadata.json", '"steps": 1000', '"steps": "1000"', "metadata.json, key steps: .*integer"),
+        ("16/5/metadata.json", '"trial_id": 5', '"trial_id": 4', "is of trial 4, in a folder 5"),
+        ("16/study.json", '"batch_size": 16', '"batch_size": 256', "is of batch size 256, in a folder 16"),
+        ("16/study.json", '"LOG_SCALE"', '"LOG"', "key parameter_configs.end_learning_rate_factor.*scale"),
+        ("16/study.json", '"model"', '"dataset"', "a key occurs twice"),
+    ],
+)
+def test_an_error_names_file_and_place(
+    archive: Path, tmp_path: Path, file: str, before: str, after: str, message: str
+) -> None:
+    path = archive / "nesterov_momentum" / file
+    text = path.read_text()
+    assert before in text
+    path.write_text(text.replace(before, after, 1))
+    with pytest.raises(DamagedError, match=message):
+        import_archive(archive, tmp_path / "in", goal=0.1)
+    assert not (tmp_path / "in").exists()
+
+
+def test_a_folder_that_is_there_is_left_alone(archive: Path, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    stored = import_archive(archive, tmp_path / "in", goal=0.1)
+    with pytest.raises(InputError, match="already exists"):
+        import_archive(archive, tmp_path / "in", goal=0.1)
+    made = export_archive(stored, tmp_path / "out")
+    with pytest.raises(InputError, match="already exists"):
+        export_archive(stored, tmp_path / "out")
+    with pytest.raises(InputError, match=r"cannot be a folder's name; got '\.\.'"):
+        export_archive(stored, tmp_path / "out", dataset="../..")
+    part = next((tmp_path / "in" / "studies").rglob("*.parquet"))
+    part.write_bytes(b"")
+    with pytest.raises(DamagedError):
+        export_archive(store.load(tmp_path / "in"), tmp_path / "new" / "folder")
+    assert not (tmp_path / "new").exists() and made.is_dir()

@@ -1,94 +1,40 @@
-"""The layout of the published batch-science archive (Shallue et al. 2019): import and export.
-
-    dataset/model/optimizer/batch_size/study.json
-    dataset/model/optimizer/batch_size/trial_id/{metadata.json, measurements.csv}
-
-The keys are those of the archive's own description (google-research, `batch_science/README.md`).
-"""
+"""Import of the published batch-science archive (Shallue et al. 2019), whose layout is `archive_layout`."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pydantic import ValidationError
+
 from headrace.errors import DamagedError, InputError
-from headrace.experiments import lock, store
+from headrace.experiments import store
+from headrace.experiments.archive_layout import (
+    HYPERPARAMETERS,
+    OPTIMIZERS,
+    SCALES,
+    STUDY_FILE,
+    ArchivedStudy,
+    DiscreteConfig,
+    RangeConfig,
+    TrialFile,
+    read_archive,
+)
 from headrace.experiments.experiment import Experiment
 from headrace.experiments.facts import WorkloadFacts
-from headrace.experiments.records import Configuration, StudyKey, TrialRecord
+from headrace.experiments.records import TrialRecord
+from headrace.experiments.space import Choices, Range
+from headrace.files import write_whole
+from headrace.folders import making
+from headrace.training import recipe
 
 if TYPE_CHECKING:
     import polars as pl
 
-OPTIMIZERS = {"sgd": "sgd", "momentum": "momentum", "nesterov_momentum": "nesterov"}
-"""The archive's name -> ours."""
-
-HYPERPARAMETERS = {"end_learning_rate_factor": "end_factor", "learning_rate_decay_steps": "decay_fraction"}
-"""The archive's name -> ours, where they differ. Decay steps are a fraction of the study's training steps."""
-
-SCALES = {"LOG_SCALE": "log", "LINEAR_SCALE": "linear", "REVERSE_LOG_SCALE": "one-minus-log", "": "linear"}
-"""The archive's scale -> ours."""
-
-COLUMNS = {
-    f"{theirs}/{metric}": f"{ours}/{name}"
-    for theirs, ours in (("train", "train"), ("val", "validation"), ("test", "test"))
-    for metric, name in (("cross_entropy_error", "loss"), ("classification_error", "error"))
-}
-"""The archive's column of measurements -> ours."""
-
 TRAIN_EXAMPLES = {"mnist": 55_000, "fashion_mnist": 55_000}
 """Size of the training split, where the paper gives it; the archive does not."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class ArchivedStudy:
-    """One study of an archive, as it lies there.
-
-    Attributes:
-        directory: Its folder.
-        content: `study.json`.
-        trials: Every trial's `metadata.json`, by trial id.
-    """
-
-    directory: Path
-    content: Mapping[str, Any]
-    trials: Sequence[Mapping[str, Any]]
-
-    @property
-    def key(self) -> StudyKey:
-        """Our name for it."""
-        optimizer = str(self.content["optimizer"])
-        configuration = Configuration(batch_size=int(self.content["batch_size"]))
-        return StudyKey(optimizer=OPTIMIZERS.get(optimizer, optimizer), configuration=configuration)
-
-    @property
-    def train_steps(self) -> int:
-        """The study's training steps; where the archive gives none (a time budget), the most of any trial."""
-        longest = max((int(trial["steps"]) for trial in self.trials), default=1)
-        return int(self.content["train_steps"]) or longest
-
-    @property
-    def complete(self) -> int:
-        """How many trials are complete."""
-        return sum(trial["status"] == "COMPLETE" for trial in self.trials)
-
-    def measurements(self) -> pl.DataFrame:
-        """All measurements: trial (the index, from 0), step, and the metrics under our names."""
-        import polars as pl
-
-        paths = [self.directory / str(trial["trial_id"]) / "measurements.csv" for trial in self.trials]
-        index = pl.DataFrame({"path": [str(path) for path in paths], "trial": range(len(paths))})
-        with_names = pl.scan_csv(
-            paths, include_file_paths="path", schema_overrides=dict.fromkeys(COLUMNS, pl.Float64)
-        )
-        frame = with_names.collect().join(index.with_columns(pl.col("trial").cast(pl.Int64)), on="path")
-        there = {name: ours for name, ours in COLUMNS.items() if name in frame.columns}
-        return (
-            frame.select("trial", pl.col("step").cast(pl.Int64), *there).rename(there).sort("trial", "step")
-        )
 
 
 def import_archive(
@@ -106,55 +52,54 @@ def import_archive(
 
     Args:
         source: The folder `dataset/model` of an archive.
-        directory: The folder to make.
+        directory: The folder to make; it appears when all of it is written, or not at all.
         goal: The validation error to get strictly below.
         trials: How many complete trials count, N; where a study has fewer, as many as that study has.
         train_examples: The size of the training set; may be left out for MNIST and Fashion-MNIST.
 
     Raises:
-        InputError: There are no studies, or the size of the training set is not known.
-        DamagedError: A file of the archive cannot be read.
+        InputError: There are no studies, the size of the training set is not known, or the folder exists.
+        DamagedError: A file of the archive is missing, truncated or altered.
+        StorageError: The folder cannot be written.
     """
+    _check_settings(goal, trials, train_examples)
     studies = read_archive(source)
     experiment = _experiment(Path(source), studies, goal=goal, trials=trials)
-    facts = WorkloadFacts(
-        name=experiment.workload.name,
-        goal=goal,
-        train_examples=train_examples or _train_examples(str(studies[0].content["dataset"])),
-        validation_examples=1,
-        description="Imported from an archive; the sizes of the validation and test sets are not recorded.",
-    )
-    store.create(directory, experiment)
-    with lock.exclusive(Path(directory)):
-        store.write_facts(directory, facts)
-        for study in studies:
-            _import_study(study, Path(directory), goal, experiment.training.budget.steps or 1)
+    examples = train_examples or _train_examples(studies[0].file.dataset)
+    with making(directory) as folder:
+        store.create(folder, experiment)
+        budget = experiment.training.budget.steps or 1
+        short = sum(_import_study(study, folder, goal, budget) for study in studies)
+        facts = WorkloadFacts(
+            name=experiment.workload.name,
+            goal=goal,
+            train_examples=examples,
+            validation_examples=1,
+            description=_description(short),
+        )
+        store.write_facts(folder, facts)
     return store.load(directory)
 
 
-def read_archive(source: str | Path) -> list[ArchivedStudy]:
-    """Every study below a folder `dataset/model`, without the measurements.
+def _description(short: int) -> str:
+    """What the report shows about the import.
 
-    Raises:
-        InputError: There are no studies.
-        DamagedError: A file cannot be read.
+    Args:
+        short: How many complete trials were measured for fewer steps than the archive says that they took.
     """
-    paths = sorted(Path(source).glob("*/*/study.json"))
-    if not paths:
-        raise InputError(
-            "there are no studies here", where=str(source), fix="Give the folder dataset/model of an archive."
-        )
-    return [
-        ArchivedStudy(
-            directory=path.parent,
-            content=_read_json(path),
-            trials=sorted(
-                (_read_json(file) for file in path.parent.glob("*/metadata.json")),
-                key=lambda trial: int(trial["trial_id"]),
-            ),
-        )
-        for path in paths
-    ]
+    missing = "the sizes of the validation and test sets are not recorded."
+    if not short:
+        return f"Imported from an archive; {missing}"
+    trials = "1 complete trial" if short == 1 else f"{short:,} complete trials"
+    return f"Imported from an archive; {missing} The measurements of {trials} end before the last step."
+
+
+def _check_settings(goal: float, trials: int, train_examples: int | None) -> None:
+    if not 0 < goal <= 1:
+        raise InputError("must be an error above 0 and at most 1", where="goal", got=goal)
+    for name, value in (("trials", trials), ("train_examples", train_examples)):
+        if value is not None and not 1 <= value <= 10**12:
+            raise InputError("must be a whole number of at least 1", where=name, got=value)
 
 
 def steps_to_goal(measurements: pl.DataFrame, goal: float, column: str = "validation/error") -> pl.DataFrame:
@@ -174,13 +119,6 @@ def steps_to_goal(measurements: pl.DataFrame, goal: float, column: str = "valida
     return below.group_by("trial").agg(pl.col("step").min()).sort("trial").collect()
 
 
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        return json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise DamagedError(f"cannot be read ({error})", where=str(path), fix="Unpack it again.") from None
-
-
 def _train_examples(dataset: str) -> int:
     if dataset not in TRAIN_EXAMPLES:
         raise InputError(
@@ -194,9 +132,10 @@ def _train_examples(dataset: str) -> int:
 
 def _experiment(source: Path, studies: Sequence[ArchivedStudy], *, goal: float, trials: int) -> Experiment:
     """The experiment that an archive's studies make up; it serves analysis and cannot be run."""
+    source = source.resolve()
     space: dict[str, Any] = {}
     for study in studies:
-        space |= {HYPERPARAMETERS.get(k, k): _entry(k, v, study) for k, v in _configs(study).items()}
+        space |= _space(study)
     decays = "decay_fraction" in space
     if not decays:
         space.pop("end_factor", None)
@@ -220,20 +159,44 @@ def _experiment(source: Path, studies: Sequence[ArchivedStudy], *, goal: float, 
     return Experiment.from_dict(content, where=str(source))
 
 
-def _configs(study: ArchivedStudy) -> Mapping[str, Mapping[str, Any]]:
-    return study.content["parameter_configs"]
+def _space(study: ArchivedStudy) -> dict[str, Any]:
+    """The search space of a study under our names."""
+    place = study.directory / STUDY_FILE
+    if study.key.optimizer not in recipe.OPTIMIZERS:
+        known = f"Known: {', '.join(OPTIMIZERS)}."
+        raise InputError(
+            "unknown optimizer", where=f"{place}, key optimizer", got=study.file.optimizer, fix=known
+        )
+    space: dict[str, Any] = {}
+    for name, config in study.file.parameter_configs.items():
+        where, ours = f"{place}, key parameter_configs.{name}", HYPERPARAMETERS.get(name, name)
+        if ours not in recipe.RANGES:
+            raise InputError("unknown hyperparameter", where=where, fix=f"Known: {', '.join(recipe.RANGES)}.")
+        try:
+            space[ours] = _entry(name, config, study).model_dump()
+        except ValidationError as error:
+            raise DamagedError(
+                error.errors()[0]["msg"], where=where, fix="Unpack the archive again."
+            ) from None
+    return space
 
 
-def _entry(name: str, config: Mapping[str, Any], study: ArchivedStudy) -> dict[str, Any]:
-    if config["type"] == "DISCRETE":
-        return {"choices": [float(value) for value in config["feasible_points"]]}
+def _entry(name: str, config: RangeConfig | DiscreteConfig, study: ArchivedStudy) -> Range | Choices:
+    if isinstance(config, DiscreteConfig):
+        return Choices(choices=tuple(config.feasible_points))
     unit = study.train_steps if name == "learning_rate_decay_steps" else 1
-    low, high = float(config["min_value"]) / unit, float(config["max_value"]) / unit
-    return {"low": low, "high": high, "scale": SCALES[config.get("scale", "")]}
+    scale: Any = SCALES[config.scale]
+    return Range(low=config.min_value / unit, high=config.max_value / unit, scale=scale)
 
 
-def _import_study(study: ArchivedStudy, directory: Path, goal: float, budget: int) -> None:
-    """Store a study as one part, and its `study.json` beside it for the way back."""
+def _import_study(study: ArchivedStudy, directory: Path, goal: float, budget: int) -> int:
+    """Store a study as one part, and its `study.json` beside it for the way back.
+
+    Returns:
+        How many complete trials were measured for fewer steps than they took.
+    """
+    import polars as pl
+
     measurements = study.measurements()
     table = steps_to_goal(measurements, goal)
     reached = dict(zip(table["trial"].to_list(), table["step"].to_list(), strict=True))
@@ -241,27 +204,28 @@ def _import_study(study: ArchivedStudy, directory: Path, goal: float, budget: in
         _record(study, number, trial, reached.get(number), budget)
         for number, trial in enumerate(study.trials)
     ]
-    if records:
-        store.write_trials(directory, records, measurements, part=0)
-        kept = store.study_directory(directory, study.key.name) / STUDY_FILE
-        store.write_whole(kept, (json.dumps(dict(study.content), indent=2) + "\n").encode())
-
-
-STUDY_FILE = "study.json"
+    store.write_trials(directory, records, measurements, part=0)
+    kept = store.study_directory(directory, study.key.name) / STUDY_FILE
+    write_whole(kept, (json.dumps(dict(study.content), indent=2) + "\n").encode())
+    last = dict(measurements.group_by("trial").agg(pl.col("step").max()).iter_rows())
+    return sum(
+        trial.status == "COMPLETE" and last.get(number, 0) < trial.steps
+        for number, trial in enumerate(study.trials)
+    )
 
 
 def _record(
-    study: ArchivedStudy, number: int, trial: Mapping[str, Any], reached: int | None, budget: int
+    study: ArchivedStudy, number: int, trial: TrialFile, reached: int | None, budget: int
 ) -> TrialRecord:
-    complete, infeasible = trial["status"] == "COMPLETE", trial["status"] == "INFEASIBLE"
-    examples = int(trial["steps"]) * study.key.configuration.batch_size
+    complete, infeasible = trial.status == "COMPLETE", trial.status == "INFEASIBLE"
+    examples = trial.steps * study.key.configuration.batch_size
     unit = {"learning_rate_decay_steps": study.train_steps}
-    parameters: Mapping[str, float] = trial["parameters"]
     return TrialRecord(
         study=study.key.name,
         trial=number,
         hyperparameters={
-            HYPERPARAMETERS.get(name, name): value / unit.get(name, 1) for name, value in parameters.items()
+            HYPERPARAMETERS.get(name, name): value / unit.get(name, 1)
+            for name, value in trial.parameters.items()
         },
         reached=reached if complete else None,
         diverged=0 if infeasible else None,

@@ -4,14 +4,26 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from headrace.errors import InputError
-from headrace.experiments.archive import COLUMNS, HYPERPARAMETERS, OPTIMIZERS, SCALES, STUDY_FILE
+from headrace.experiments.archive_layout import (
+    COLUMNS,
+    HYPERPARAMETERS,
+    OPTIMIZERS,
+    SCALES,
+    STUDY_FILE,
+    StudyFile,
+    read_file,
+)
 from headrace.experiments.records import StudyKey, TrialRecord
 from headrace.experiments.space import AnyEntry, Choices, Range
 from headrace.experiments.store import StoredExperiment, study_directory
+from headrace.files import write_whole
+from headrace.folders import making
 
 if TYPE_CHECKING:
     import polars as pl
@@ -25,7 +37,7 @@ _SCALES = {ours: theirs for theirs, ours in SCALES.items() if theirs}
 def export_archive(
     stored: StoredExperiment, target: str | Path, *, dataset: str | None = None, model: str | None = None
 ) -> Path:
-    """Write every trial in the archive's layout.
+    """Write every trial in the archive's layout; the folder appears when all of it is written, or not at all.
 
     A trial that was stopped is INCOMPLETE there, for the archive has no word for it. Trial ids begin with 1.
 
@@ -39,39 +51,58 @@ def export_archive(
         The folder `target/dataset/model`.
 
     Raises:
-        InputError: The archive has no place for a study of this experiment.
+        InputError: The archive has no place for a study of this experiment, a name cannot be a folder's, no
+            trials, or the folder exists.
+        DamagedError: A part of the experiment's folder is truncated or was altered.
+        StorageError: The folder cannot be written.
     """
     before, _, after = stored.experiment.workload.name.replace(":", "/").rpartition("/")
-    root = Path(target) / (dataset or before or after) / (model or after)
-    for study in stored.experiment.studies():
-        if stored.study_records(study.name):
-            _export_study(stored, study, root)
+    names = _Names(dataset=dataset or before or after, model=model or after)
+    for name in (*names.dataset.split("/"), *names.model.split("/")):
+        if name in ("", ".", "..") or "\0" in name:
+            raise InputError(
+                "cannot be a folder's name",
+                where="export",
+                got=name,
+                fix="Export from Python with other names: export_archive(..., dataset=..., model=...).",
+            )
+    studies = [study for study in stored.experiment.studies() if stored.study_records(study.name)]
+    if not studies:
+        raise InputError("there are no trials", where=str(stored.directory), fix="Run the experiment first.")
+    root = Path(target) / names.dataset / names.model
+    with making(root) as folder:
+        for study in studies:
+            _export_study(stored, study, folder, names)
     return root
 
 
-def _export_study(stored: StoredExperiment, study: StudyKey, root: Path) -> None:
+@dataclass(frozen=True, kw_only=True)
+class _Names:
+    dataset: str
+    model: str
+
+
+def _export_study(stored: StoredExperiment, study: StudyKey, root: Path, names: _Names) -> None:
     configuration = study.configuration
     if (configuration.subset, configuration.policy, configuration.workers) != ("full", "shuffle", 1):
         raise InputError("the archive has no place for this study", where="export", got=study.name)
     optimizer = _OPTIMIZERS.get(study.optimizer, study.optimizer)
     folder = root / optimizer / str(configuration.batch_size)
-    folder.mkdir(parents=True, exist_ok=True)
-    content = _content(stored, study, root)
+    content = _content(stored, study, names)
     _write_json(folder / STUDY_FILE, content)
     tables = stored.study_measurements(study.name).partition_by("trial", as_dict=True, include_key=False)
     for record in stored.study_records(study.name):
         trial = folder / str(record.trial + 1)
-        trial.mkdir(exist_ok=True)
         table = tables.get((record.trial,))
         _write_json(trial / "metadata.json", _metadata(stored, study, record, content, table))
         _write_table(trial / "measurements.csv", table, stored)
 
 
-def _content(stored: StoredExperiment, study: StudyKey, root: Path) -> dict[str, Any]:
+def _content(stored: StoredExperiment, study: StudyKey, names: _Names) -> dict[str, Any]:
     """`study.json`: as it was imported, or made from the experiment."""
     imported = study_directory(stored.directory, study.name) / STUDY_FILE
     if imported.exists():
-        return json.loads(imported.read_bytes())
+        return read_file(imported, StudyFile)[1]
     budget = stored.budget_steps(study)
     configs = {
         _HYPERPARAMETERS.get(name, name): _config(name, entry, budget)
@@ -79,9 +110,9 @@ def _content(stored: StoredExperiment, study: StudyKey, root: Path) -> dict[str,
     }
     return {
         "batch_size": study.configuration.batch_size,
-        "dataset": root.parent.name,
+        "dataset": names.dataset,
         "early_stopping": stored.experiment.training.stop == "bound",
-        "model": root.name,
+        "model": names.model,
         "optimizer": _OPTIMIZERS.get(study.optimizer, study.optimizer),
         "parameter_configs": configs,
         "train_steps": budget,
@@ -139,7 +170,7 @@ def _status(record: TrialRecord, budget: int) -> str:
 
 
 def _write_json(path: Path, content: Mapping[str, Any]) -> None:
-    path.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    write_whole(path, (json.dumps(content, indent=2, sort_keys=True) + "\n").encode())
 
 
 def _write_table(path: Path, table: pl.DataFrame | None, stored: StoredExperiment) -> None:
@@ -147,10 +178,12 @@ def _write_table(path: Path, table: pl.DataFrame | None, stored: StoredExperimen
     import polars as pl
 
     if table is None:
-        path.write_text("step\n", encoding="utf-8")
+        write_whole(path, b"step\n")
         return
     named = table.rename(
         {f"{split}/{stored.metric_name}": f"{split}/error" for split in ("validation", "test")}, strict=False
     )
+    buffer = BytesIO()
     columns = [name for name in _COLUMNS if name in named.columns]
-    named.select("step", *(pl.col(name).alias(_COLUMNS[name]) for name in columns)).write_csv(path)
+    named.select("step", *(pl.col(name).alias(_COLUMNS[name]) for name in columns)).write_csv(buffer)
+    write_whole(path, buffer.getvalue())
