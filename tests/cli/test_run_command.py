@@ -74,7 +74,7 @@ def inline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
         (
             ('blobs"', 'blobs"\ngoal = 1.5'),
             "workload.goal: the goal is met before training: validation/error of an untrained model is "
-            "N; got 1.5. Set a lower goal.",
+            "N; got 1.5. Set a lower goal; a metric must be lower for better models.",
         ),
     ],
 )

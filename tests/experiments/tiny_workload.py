@@ -56,15 +56,17 @@ class _Broken(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.model = _model()
+        self.trained = 0
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
-        if self.training:
+        self.trained += self.training
+        if self.trained > 1:
             raise RuntimeError("the user's model is broken")
         return self.model(inputs)
 
 
 def broken() -> Workload:
-    """A model that raises as soon as it is trained."""
+    """A model that raises when it is trained for more than a step."""
     return Workload(
         name="broken",
         train=_blobs(96, "train"),

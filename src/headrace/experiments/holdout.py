@@ -99,7 +99,7 @@ def _best_losses(
     measurements = train(
         model=model,
         data=workload.train,
-        loss=workload.loss,
+        loss=workload.training_loss,
         batches=_of(mine.to(device), shuffled_batches(len(mine), size, seed=seed, path=path, device=device)),
         recipe=Recipe(optimizer="adamw", learning_rate=LEARNING_RATE),
         budget_steps=EPOCHS * per_epoch,

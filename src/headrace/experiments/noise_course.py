@@ -114,7 +114,10 @@ def measure_course(
         rng = random.generator(setting.experiment.seed, "noise scale", study.name, trial, step)
         drawn = rng.choice(len(data), examples, replace=False)
         found.append(
-            _point(step, *per_example_pairs(models[-1], *_fetched(setting, drawn), setting.workload.loss))
+            _point(
+                step,
+                *per_example_pairs(models[-1], *_fetched(setting, drawn), setting.workload.training_loss),
+            )
         )
         if progress is not None:
             progress(f"{study.name}, step {step}")

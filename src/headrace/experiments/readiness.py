@@ -87,7 +87,7 @@ def _goal_errors(inspection: Inspection) -> Iterator[InputError]:
             f"{inspection.start_metric:.4g}",
             where="workload.goal",
             got=facts.goal,
-            fix="Set a lower goal.",
+            fix="Set a lower goal; a metric must be lower for better models.",
         )
 
 

@@ -269,7 +269,7 @@ def block_seconds(
     trained = train(
         model=model,
         data=workload.train,
-        loss=workload.loss,
+        loss=workload.training_loss,
         batches=shuffled_batches(
             len(workload.train), batch_size, seed=seed, path=("throughput",), device=setting.device
         ),

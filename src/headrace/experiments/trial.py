@@ -30,6 +30,7 @@ from headrace.training.parallel import ProcessWorld, VirtualWorld, World, worker
 from headrace.training.recipe import Recipe
 from headrace.training.stream import TorchStream
 from headrace.workloads import Workload
+from headrace.workloads.inspection import inspected
 from headrace.workloads.registry import describe
 
 EVALUATION_BATCH = 1024
@@ -63,6 +64,12 @@ class Setting:
     weights: Tensor | None = None
     together: bool = False
     _parts: dict[str, Setting] = field(default_factory=dict, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if self.workload.targets is None:  # Not loaded by a worker, which inspects it.
+            with random.torch_stream(self.experiment.seed, "inspection"):
+                model = self.workload.build_model().to(self.device)
+            object.__setattr__(self, "workload", inspected(self.workload, model))
 
     def on(self, subset: str) -> Setting:
         """The same on a subset of the grid, which is loaded at its first use.
@@ -120,6 +127,7 @@ class Setting:
             self.workload.loss,
             self.workload.metric,
             metric_name=self.workload.metric_name,
+            weigh=self.workload.weigh,
             batch_size=EVALUATION_BATCH,
         )
 
@@ -151,7 +159,7 @@ def begin(
     return train(
         model=model,
         data=workload.train,
-        loss=workload.loss,
+        loss=workload.training_loss,
         batches=fed.batches,
         record=record,
         choose=fed.choose,

@@ -11,15 +11,31 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from typing import Any, Literal, get_args
 
+import torch
 from torch import Tensor, nn
 
 from headrace import ids as example_ids
 from headrace.errors import InputError
 from headrace.ids import Ids
 from headrace.training.data import ExampleData
-from headrace.training.losses import Loss, classification_error, cross_entropy
+from headrace.training.losses import (
+    Loss,
+    Weigh,
+    classification_error,
+    counted_targets,
+    cross_entropy,
+    weighted_by_targets,
+)
+
+Targets = Literal["classes", "labels", "numbers", "tokens"]
+"""One class for each example; yes or no for each class; real numbers; one class for each token, pixel, ..."""
+MeanOver = Literal["examples", "targets"]
+
+_CHUNK = 4096
+"""Examples fetched at once to count their targets; memory only."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +61,11 @@ class Workload:
             with 1 or 3 channels first or last) or a Pillow image. It is called with the example's id, or
             with its index in `train` if there are no ids. Without it, inputs [1 or 3, height, width] are
             shown as pictures, and others are not shown.
+        targets: What kind of targets they are: "classes" [examples], "labels" (0 or 1 for each class)
+            [examples classes], "numbers" (anything to be predicted as a number), or "tokens" (class numbers
+            [examples ...], -100 for padding). None: found out once, from targets, outputs and loss.
+        mean_over: "examples" counts all examples alike; "targets" weighs each by its number of targets that
+            are not -100 (documents by their length), in training as in evaluation.
         ids: What the training examples are called wherever a person or a file names them: integers or
             texts, each different [examples]. None: those of `train`, if it has any (`train.ids`), or else
             the indices.
@@ -66,10 +87,13 @@ class Workload:
     description: str = ""
     clean_targets: Tensor | None = None
     show: Callable[[Any], object] | None = None
+    targets: Targets | None = None
+    mean_over: MeanOver = "examples"
     ids: object = None
 
     def __post_init__(self) -> None:
         self._check_texts()
+        self._check_choices()
         for split in ("train", "validation", "test"):
             self._check_split(split)
         for field in ("build_model", "loss", "metric"):
@@ -102,6 +126,31 @@ class Workload:
                 raise InputError(
                     "the ids differ from those of train", where="Workload", fix="Give them in one place."
                 )
+
+    @property
+    def weigh(self) -> Weigh | None:
+        """How much each example counts in an evaluation; None as `training.evaluation.evaluator` has it."""
+        return counted_targets if self.mean_over == "targets" else None
+
+    @cached_property
+    def training_loss(self) -> Loss:
+        """The loss that is trained on: with `mean_over="targets"` weighted, after one look at all targets.
+
+        Raises:
+            InputError: No training target counts.
+        """
+        if self.mean_over == "examples":
+            return self.loss
+        parts = torch.arange(len(self.train)).split(_CHUNK)
+        counted = sum(int(counted_targets(self.train.fetch(part)[1]).sum()) for part in parts)
+        if not counted:
+            raise InputError("all training targets are -100", where="train")
+        return weighted_by_targets(self.loss, counted / len(self.train))
+
+    def _check_choices(self) -> None:
+        for field, choices in (("targets", (*get_args(Targets), None)), ("mean_over", get_args(MeanOver))):
+            if getattr(self, field) not in choices:
+                raise self._wrong(field, f"must be one of {', '.join(map(repr, choices))}")
 
     def _check_texts(self) -> None:
         if not isinstance(self.name, str) or not self.name:  # pyright: ignore[reportUnnecessaryIsInstance]

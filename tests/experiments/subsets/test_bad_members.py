@@ -76,6 +76,6 @@ def test_a_search_goes_on_where_members_were_mended(spec: Spec, tmp_path: Path) 
 
 def test_what_the_users_loss_raises_is_told_with_its_place(spec: Spec, tmp_path: Path) -> None:
     changes = {"workload": {"name": "pool_workload:untrainable_pool"}}
-    says = r"a training run raised ArithmeticError: no loss today \(.*pool_workload.py, line \d+\)"
+    says = r"an untrained model .*raised ArithmeticError: no loss today \(.*pool_workload.py, line \d+\)"
     with pytest.raises(HeadraceError, match=says):
         search_subset(spec(changes), tmp_path, processes=1)

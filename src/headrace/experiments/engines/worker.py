@@ -5,8 +5,10 @@ from __future__ import annotations
 import inspect as signatures
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from headrace import random
 from headrace.errors import HeadraceError, InputError
 from headrace.experiments.engines.messages import Inspection, Report, Task
 from headrace.experiments.engines.processes import physical_bytes, plainly
@@ -141,22 +143,25 @@ class Worker:
 
         from headrace.experiments.feeding import BYTES_PER_EXAMPLE
         from headrace.experiments.trial import Setting
+        from headrace.workloads.inspection import inspected
         from headrace.workloads.registry import load_workload
 
         torch.set_num_threads(1)
         table = self._experiment.workload
-        workload = load_workload(table.name, table.settings)
         device = pick_device(self._experiment.training.device, self._rank)
+        workload = _on_device(load_workload(table.name, table.settings), device)
+        with _users_code(table.name):
+            with random.torch_stream(self._experiment.seed, "inspection"):
+                model = workload.build_model().to(device)
+            workload = inspected(workload, model)
         goal = workload.goal if table.goal is None else table.goal
         setting = Setting(
             experiment=self._experiment,
-            workload=_on_device(workload, device),
+            workload=workload,
             goal=goal,
             device=device,
             together=self._together,
         )
-        with _users_code(table.name):
-            model = setting.new_model(self._experiment.studies()[0], 0)
         size = BYTES_PER_PARAMETER * max(1, _parameters(model))
         if set(self._experiment.grid.policy) != {"shuffle"}:
             size += BYTES_PER_EXAMPLE * len(workload.train)
@@ -177,7 +182,7 @@ def _users_code(spec: str) -> Generator[None]:
         raise InputError(
             f"making and evaluating an untrained model raised {describe(error)}",
             where=spec,
-            fix="Mend the model, the loss or the metric.",
+            fix="Fix the model, the loss or the metric.",
         ) from error
 
 
@@ -200,8 +205,6 @@ def pick_device(wanted: str, rank: int) -> torch.device:
 
 
 def _on_device(workload: Any, device: torch.device) -> Any:
-    from dataclasses import replace
-
     splits = {split: getattr(workload, split) for split in ("train", "validation", "test")}
     return replace(workload, **{k: data.to(device) for k, data in splits.items() if data is not None})
 

@@ -49,6 +49,7 @@ from headrace.training.loop import Measurement, train
 from headrace.training.recipe import Recipe
 from headrace.training.stream import TorchStream
 from headrace.workloads import Workload
+from headrace.workloads.inspection import inspected
 from headrace.workloads.registry import describe, find_function, load_workload
 
 
@@ -189,12 +190,19 @@ class Workshop:
         workload = load_workload(table.name, table.settings)
         splits = {split: getattr(workload, split) for split in ("train", "validation", "test")}
         moved = {split: data.to(self._device) for split, data in splits.items() if data is not None}
-        return replace(workload, **moved)
+        workload = replace(workload, **moved)
+        trains = self._spec.training is not None
+        model = self._untrained(workload.build_model if trains else self._member_of(workload))
+        hidden = self._spec.search.labels != "known"
+        return inspected(workload, model, hidden=hidden, trains=trains)
+
+    def _member_of(self, workload: Workload) -> Callable[[], nn.Module]:
+        own = None if self._trains_only else self._spec.members
+        return workload.build_model if own is None or own.build is None else find_function(own.build)
 
     @cached_property
     def _build_member(self) -> Callable[[], nn.Module]:
-        own = None if self._trains_only else self._spec.members
-        return self._workload.build_model if own is None or own.build is None else find_function(own.build)
+        return self._member_of(self._workload)
 
     @cached_property
     def _scorer(self) -> Scorer:
@@ -210,8 +218,7 @@ class Workshop:
     @cached_property
     def _multilabel(self) -> bool:
         """Whether a target says yes or no to each class."""
-        _, targets = self._workload.train.fetch(torch.zeros(1, dtype=torch.int64))
-        return targets.ndim == 2
+        return self._workload.targets == "labels"
 
     @cached_property
     def _picker(self) -> Picker:
@@ -264,12 +271,15 @@ class Workshop:
     def _fresh(self) -> tuple[nn.Module, Tensor]:
         """An untrained member, and one example."""
         inputs, _ = self._workload.train.fetch(torch.zeros(1, dtype=torch.int64))
+        return self._untrained(self._build_member).eval(), inputs
+
+    def _untrained(self, build: Callable[[], nn.Module]) -> nn.Module:
         with random.torch_stream(self._spec.seed, "subset search", "inspection"):
-            model = self._build_member()
+            model = build()
         if not isinstance(model, nn.Module):  # pyright: ignore[reportUnnecessaryIsInstance]
             where = self._spec.members.build if self._spec.members else self._spec.workload.name
             raise InputError("build must return a torch module", where=where or "", got=type(model).__name__)
-        return model.to(self._device).eval(), inputs
+        return model.to(self._device)
 
     def _num_classes(self) -> int:
         model, inputs = self._fresh()
@@ -313,7 +323,7 @@ class Workshop:
         measurements = train(
             model=model,
             data=part,
-            loss=self._workload.loss,
+            loss=self._workload.training_loss,
             batches=self._batches(job, training.batch_size),
             recipe=Recipe(
                 optimizer=training.optimizer,
@@ -355,6 +365,7 @@ class Workshop:
             workload.loss,
             workload.metric,
             metric_name=workload.metric_name,
+            weigh=workload.weigh,
             batch_size=SCORE_BATCH,
         )
         return measure(model)
