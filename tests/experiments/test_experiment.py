@@ -163,5 +163,5 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="this is not TOML"):
         Experiment.from_toml(tmp_path / "e.toml")
     (tmp_path / "e.toml").write_bytes(b"\xff")
-    with pytest.raises(InputError, match="the file cannot be read"):
+    with pytest.raises(InputError, match="line 1 is not UTF-8"):
         Experiment.from_toml(tmp_path / "e.toml")

@@ -72,7 +72,11 @@ def summarise(reached: Sequence[tuple[int, int]], counted: int, *, level: float 
 def best_of_probabilities(trials: int) -> list[float]:
     """P(the best of K drawn from N is s(i)) for i = 1 .. N, with K = `best_of(N)`."""
     k = best_of(trials)
-    return [comb(trials - i, k - 1) / comb(trials, k) for i in range(1, trials + 1)]
+    ways, total, found = comb(trials - 1, k - 1), comb(trials, k), list[float]()
+    for left in range(trials - 1, -1, -1):
+        found.append(ways / total)
+        ways = ways * (left - k + 1) // max(1, left)
+    return found
 
 
 def draws(result: StepsToResult, size: int, rng: np.random.Generator) -> Each:

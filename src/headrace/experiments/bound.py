@@ -29,7 +29,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from math import comb, inf
+from fractions import Fraction
+from math import inf
 
 from headrace.experiments.records import Outcome, Status
 
@@ -45,12 +46,12 @@ def interval_rank(trials: int, level: float = 0.95) -> int:
     Best of K from N without resampling, s(1) <= .. <= s(N): P(min = s(i)) = C(N-i, K-1) / C(N, K).
     The rank is the smallest r with P(min <= s(r)) >= level.
     """
-    k = best_of(trials)
-    total, cumulated = comb(trials, k), 0
-    for i in range(1, trials + 1):
-        cumulated += comb(trials - i, k - 1)
-        if cumulated >= level * total:
-            return i
+    # P(min > s(r)) is the product of (N - K - i) / (N - i) over i < r, exact for any number of trials.
+    k, beyond, least = best_of(trials), Fraction(1), Fraction(str(level))
+    for i in range(trials):
+        beyond *= Fraction(trials - k - i, trials - i)
+        if 1 - beyond >= least:
+            return i + 1
     return trials
 
 

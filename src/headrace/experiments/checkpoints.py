@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,6 +12,7 @@ from pydantic import Field
 
 from headrace.errors import InputError
 from headrace.experiments.files import write_whole
+from headrace.experiments.limits import FEW, Checkpoints
 from headrace.experiments.records import Status
 
 if TYPE_CHECKING:
@@ -20,8 +22,8 @@ if TYPE_CHECKING:
     from headrace.experiments.store import StoredExperiment
 
 Share = Annotated[float, Field(gt=0, le=1)]
-Shares = Annotated[tuple[Share, ...], Field(strict=False, min_length=1)]
-Schedule = Annotated[int, Field(ge=1)] | Shares
+Shares = Annotated[tuple[Share, ...], Field(strict=False, min_length=1), FEW]
+Schedule = Checkpoints | Shares
 """So many, spread over the second half of a training, or the shares of it after which they are taken."""
 
 CHECKPOINTS = "checkpoints"
@@ -42,7 +44,7 @@ def steps(schedule: Schedule, evaluated: Sequence[int]) -> frozenset[int]:
         evaluated: The evaluated steps, rising; the last is the budget.
     """
     wanted = [share * evaluated[-1] for share in shares(schedule)]
-    return frozenset(next((s for s in evaluated if s >= least), evaluated[-1]) for least in wanted)
+    return frozenset(evaluated[min(bisect_left(evaluated, least), len(evaluated) - 1)] for least in wanted)
 
 
 def packed(model: nn.Module) -> bytes:

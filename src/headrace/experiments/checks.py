@@ -2,114 +2,30 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator
-from difflib import get_close_matches
+import math
+from collections.abc import Iterator
 from itertools import pairwise
-from typing import TYPE_CHECKING, get_args
-
-from pydantic import BaseModel, ValidationError
+from typing import TYPE_CHECKING
 
 from headrace.errors import InputError
 from headrace.experiments.checkpoints import shares
+from headrace.experiments.findings import did_you_mean
+from headrace.experiments.limits import MOST_STUDIES
 from headrace.experiments.policy_checks import policy_errors
+from headrace.experiments.settings import settings_errors
 from headrace.experiments.space import INTEGERS, Choices, Entry, Range
 from headrace.experiments.subsets.names import is_built_in, is_file
 from headrace.experiments.subsets.restriction import check_subset
 from headrace.training import recipe
 
 if TYPE_CHECKING:
-    from pydantic_core import ErrorDetails
-
     from headrace.experiments.experiment import Experiment
-
-_FORM = re.compile(r"(constrained-|tuple\[|list\[|function-)")
-"""How pydantic names one of several forms of a value."""
-_TAGS = ("range", "choices", "constant")
-
-
-def input_errors(error: ValidationError, model: type[BaseModel]) -> list[InputError]:
-    """Pydantic's findings as errors that a user can act on.
-
-    Args:
-        error: What was raised for `model`.
-        model: The outermost table; its fields are the keys that may stand in the file.
-    """
-    # A list whose items are all wrong is told by its items, and not for being short of right ones as well.
-    details = [d for d in error.errors() if not (d["type"] == "too_short" and d["input"])]
-    places = [_dotted(_path(detail["loc"])) for detail in details]
-    # Of several forms that a value may have, the one is told that came furthest.
-    return [
-        _input_error(detail, model)
-        for detail, place in zip(details, places, strict=True)
-        if not any(other.startswith((f"{place}[", f"{place}.")) for other in places)
-    ]
-
-
-def _input_error(detail: ErrorDetails, model: type[BaseModel]) -> InputError:
-    path = _path(detail["loc"])
-    where, message = _dotted(path), detail["msg"].removeprefix("Value error, ")
-    if detail["type"] == "extra_forbidden":
-        return _unknown_key(path, model)
-    if detail["type"] == "missing":
-        return InputError("is missing", where=where, fix="Add it.")
-    if detail["type"] == "string_pattern_mismatch":
-        message, fix = "must be letters, digits and . _ + -, the first of them a letter or a digit", None
-    elif detail["type"] in ("too_short", "tuple_type"):
-        message, fix = "must be a list that is not empty", None
-    else:
-        message, fix = message[0].lower() + message[1:], None
-    return InputError(message, where=where, got=detail["input"], fix=fix)
-
-
-def _path(location: Iterable[int | str]) -> list[int | str]:
-    """The keys as they stand in the file: pydantic's tags of entries to be tuned are left out."""
-    keys = [key for key in location if isinstance(key, int) or not _FORM.match(key)]
-    tag = {"space": 3, "policy": 4}.get(str(keys[1]), 0) if keys[:1] == ["search"] and len(keys) > 1 else 0
-    return [key for i, key in enumerate(keys) if not (tag and i == tag and key in _TAGS)]
-
-
-def _dotted(path: Iterable[int | str]) -> str:
-    return "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in path).removeprefix(".")
-
-
-def _unknown_key(path: list[int | str], model: type[BaseModel]) -> InputError:
-    key, known = str(path[-1]), _known_keys(path[:-1], model)
-    fix = did_you_mean(key, known) if known else "Leave it out."
-    return InputError(f"there is no key {key!r} here", where=_dotted(path), fix=fix)
-
-
-def _known_keys(path: list[int | str], model: type[BaseModel]) -> list[str]:
-    """The keys of the table at `path`; empty where any may stand."""
-    if path[:2] in (["search", "space"], ["search", "policy"]) and len(path) > 2:
-        return [*Range.model_fields, *Choices.model_fields]
-    for key in (key for key in path if isinstance(key, str)):
-        field = model.model_fields.get(key)
-        tables = [] if field is None else list(_tables(field.annotation))
-        if not tables:
-            return []
-        model = tables[0]
-    return list(model.model_fields)
-
-
-def _tables(annotation: object) -> Iterator[type[BaseModel]]:
-    """The tables within an annotation such as `Table | None` or a list of tables."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        yield annotation
-    for inner in get_args(annotation):
-        yield from _tables(inner)
-
-
-def did_you_mean(got: str, known: Iterable[str]) -> str:
-    """The fix for an unknown word: the closest known one, and all of them."""
-    names = [str(name) for name in known]
-    close = get_close_matches(got, names, n=1)
-    return (f"Did you mean {close[0]!r}? " if close else "") + f"Known: {', '.join(names)}."
 
 
 def cross_checks(experiment: Experiment) -> list[InputError]:
     """What is wrong with tables that are each right by themselves; nothing that has no effect is accepted."""
     return [
+        *settings_errors(experiment.workload.settings, "workload.settings"),
         *_grid_errors(experiment),
         *_worker_errors(experiment),
         *_subset_errors(experiment),
@@ -129,6 +45,15 @@ def _grid_errors(experiment: Experiment) -> Iterator[InputError]:
                 got=optimizer,
                 fix=did_you_mean(optimizer, recipe.HYPERPARAMETERS),
             )
+    axes = (grid.optimizer, grid.subset, grid.policy, grid.workers, grid.batch_size)
+    studies = math.prod(map(len, axes))
+    if studies > MOST_STUDIES:
+        yield InputError(
+            f"must have at most {MOST_STUDIES:,} combinations, because each is a study of its own",
+            where="grid",
+            got=studies,
+            fix="Use shorter lists, or several experiments.",
+        )
 
 
 def _worker_errors(experiment: Experiment) -> Iterator[InputError]:
@@ -198,17 +123,21 @@ def _domain_errors(where: str, name: str, entry: Entry) -> Iterator[InputError]:
 
 
 def _training_errors(experiment: Experiment) -> Iterator[InputError]:
-    search, limit = experiment.search, experiment.search.limit
-    taken = experiment.training.checkpoints
-    if taken is not None and any(a >= b for a, b in pairwise(shares(taken))):
-        yield InputError("must rise", where="training.checkpoints", got=list(shares(taken)))
-    if limit < search.trials:
-        yield InputError(f"must be at least trials = {search.trials}", where="search.max_trials", got=limit)
-    microbatch = experiment.training.microbatch
-    if microbatch is not None and microbatch >= max(experiment.grid.batch_size):
+    search, training = experiment.search, experiment.training
+    if training.checkpoints is not None and any(a >= b for a, b in pairwise(shares(training.checkpoints))):
+        yield InputError("must rise", where="training.checkpoints", got=list(shares(training.checkpoints)))
+    if search.limit < search.trials:
+        what = f"must be at least trials = {search.trials}"
+        yield InputError(what, where="search.max_trials", got=search.limit)
+    if training.microbatch is not None and training.microbatch >= max(experiment.grid.batch_size):
         yield InputError(
-            f"has no effect: no batch size is larger than {microbatch}",
+            f"has no effect: no batch size is larger than {training.microbatch}",
             where="training.microbatch",
-            got=microbatch,
+            got=training.microbatch,
             fix="Leave it out.",
         )
+    if training.budget.steps is not None:
+        try:
+            experiment.evaluation_steps(training.budget.steps)
+        except InputError as error:
+            yield error.within("training")

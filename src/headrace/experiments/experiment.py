@@ -4,32 +4,37 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from headrace.errors import InputErrors
-from headrace.experiments import toml
+from headrace.errors import InputError
 from headrace.experiments.bound import interval_rank
 from headrace.experiments.checkpoints import Schedule
-from headrace.experiments.checks import cross_checks, input_errors
-from headrace.experiments.records import FULL, Configuration, Hyperparameters, Record, StudyKey
+from headrace.experiments.checks import cross_checks
+from headrace.experiments.document import Document, Table
+from headrace.experiments.limits import (
+    FEW,
+    Attempts,
+    Count,
+    Epochs,
+    Name,
+    Seed,
+    Steps,
+    Trials,
+    Workers,
+)
+from headrace.experiments.records import FULL, Configuration, Hyperparameters, StudyKey
 from headrace.experiments.space import INTEGERS, POLICY, AnyEntry, Choices, Entry, Range, Setting, draw
 from headrace.experiments.subsets.names import canonical, is_file
 from headrace.policies import ACTIVE_BIAS, kinds_of
 from headrace.training import budget, recipe
 
-BatchSizes = Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(strict=False, min_length=1)]
-Numbers = Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(strict=False, min_length=1)]
-Names = Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
-
-
-class Table(Record):
-    """One table of the experiment file: nothing is converted, unknown keys are refused."""
-
-    model_config = ConfigDict(strict=True)
+BatchSizes = Annotated[tuple[Count, ...], Field(strict=False, min_length=1), FEW]
+Numbers = Annotated[tuple[Workers, ...], Field(strict=False, min_length=1), FEW]
+Names = Annotated[tuple[Name, ...], Field(strict=False, min_length=1), FEW]
 
 
 class WorkloadTable(Table):
@@ -41,7 +46,7 @@ class WorkloadTable(Table):
         goal: The validation metric to get strictly below; None for the workload's own.
     """
 
-    name: str = Field(min_length=1)
+    name: Name = Field(min_length=1)
     settings: dict[str, Any] = Field(default_factory=dict)
     goal: float | None = Field(default=None, allow_inf_nan=False)
 
@@ -96,10 +101,10 @@ class Search(Table):
         policy: Policy of the grid -> its settings, each a range, choices, or a constant.
     """
 
-    trials: int = Field(default=16, ge=1)
-    max_trials: int | None = Field(default=None, ge=1)
-    space: dict[str, Entry] = Field(min_length=1)
-    policy: dict[str, dict[str, Setting]] = Field(default_factory=dict)
+    trials: Trials = 16
+    max_trials: Attempts | None = None
+    space: Annotated[dict[str, Entry], Field(min_length=1), FEW]
+    policy: Annotated[dict[str, Annotated[dict[str, Setting], FEW]], FEW] = Field(default_factory=dict)
 
     @field_validator("policy")
     @classmethod
@@ -118,8 +123,8 @@ class Search(Table):
 class Budget(Table):
     """How long a trial is trained at most: in steps, or in epochs (B * step <= epochs * examples)."""
 
-    steps: int | None = Field(default=None, ge=1)
-    epochs: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    steps: Steps | None = None
+    epochs: Epochs | None = None
 
     @model_validator(mode="after")
     def _one(self) -> Self:
@@ -132,7 +137,7 @@ class Evaluation(Table):
     """When a trial is evaluated: each step `ratio` times the last one, or every so many steps."""
 
     ratio: float | None = Field(default=None, gt=1, allow_inf_nan=False)
-    every: int | None = Field(default=None, ge=1)
+    every: Steps | None = None
 
     @model_validator(mode="after")
     def _one(self) -> Self:
@@ -158,7 +163,7 @@ class Training(Table):
     schedule: Literal["constant", "linear", "cosine"] = "constant"
     budget: Budget
     evaluation: Evaluation = Evaluation(ratio=1.05)
-    microbatch: int | None = Field(default=None, ge=1)
+    microbatch: Count | None = None
     stop: Literal["bound", "budget"] = "bound"
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     checkpoints: Schedule | None = None
@@ -172,10 +177,10 @@ class ReportTable(Table):
             policy is trained again, so that every example's history is known; the budget allowing. 0: not.
     """
 
-    portrait_epochs: float = Field(default=5.0, ge=0, allow_inf_nan=False)
+    portrait_epochs: float = Field(default=5.0, ge=0, le=10**9, allow_inf_nan=False)
 
 
-class Experiment(Table):
+class Experiment(Document):
     """One experiment: what is trained on what, how trials are drawn, how each is trained.
 
     Attributes:
@@ -192,23 +197,22 @@ class Experiment(Table):
         InputErrors: The tables do not go together (from any constructor).
     """
 
-    seed: int = Field(default=0, ge=0)
+    kind: ClassVar[str] = "experiment"
+
+    seed: Seed = 0
     workload: WorkloadTable
     grid: Grid
     search: Search
     training: Training
-    subsets: dict[str, str] = Field(default_factory=dict)
+    subsets: Annotated[dict[Name, str], FEW] = Field(default_factory=dict)
     report: ReportTable = ReportTable()
 
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        errors = cross_checks(self)
-        if errors:
-            raise InputErrors(errors, where="experiment")
-        return self
+    def cross_checks(self) -> Sequence[InputError]:
+        """What is wrong with tables that are each right by themselves."""
+        return cross_checks(self)
 
     @classmethod
-    def from_toml(cls, path: str | Path) -> Experiment:
+    def from_toml(cls, path: str | Path) -> Self:
         """Read and check an experiment file; paths of subset files are relative to its folder.
 
         Args:
@@ -218,34 +222,12 @@ class Experiment(Table):
             InputError: The file cannot be read, or is not TOML.
             InputErrors: Every error of its content at once.
         """
-        made = cls.from_dict(toml.read(path), where=str(path))
+        made = super().from_toml(path)
         named = {name: name for name in made.grid.subset if is_file(name)} | made.subsets
         folder = Path(path).parent
         return made.model_copy(
             update={"subsets": {name: str((folder / file).resolve()) for name, file in named.items()}}
         )
-
-    @classmethod
-    def from_dict(cls, content: Mapping[str, Any], *, where: str = "experiment") -> Experiment:
-        """Check an experiment given as nested dictionaries, as they stand in the file.
-
-        Args:
-            content: The tables.
-            where: What to call the source in error messages.
-
-        Raises:
-            InputErrors: Every error at once.
-        """
-        try:
-            return cls.model_validate(dict(content))
-        except ValidationError as error:
-            raise InputErrors(input_errors(error, cls), where=where) from None
-        except InputErrors as error:
-            raise InputErrors(error.errors, where=where) from None
-
-    def to_toml(self) -> str:
-        """The canonical text: every key with its value, defaults included, in a fixed order."""
-        return toml.dumps(self.model_dump(exclude_none=True))
 
     def identity(self) -> dict[str, Any]:
         """The content as nested dictionaries, without what no result depends on.

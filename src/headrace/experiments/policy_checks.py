@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
-from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from headrace.errors import InputError
+from headrace.experiments.findings import closest, did_you_mean
+from headrace.experiments.limits import MOST_COUNTED
 from headrace.experiments.space import AnyEntry, Choices, Range
 from headrace.policies import ACTIVE_BIAS, POLICIES, kinds_of, make_policy
+from headrace.training.recipe import is_number
 
 if TYPE_CHECKING:
     from headrace.experiments.experiment import Experiment
@@ -23,24 +24,17 @@ def policy_errors(experiment: Experiment) -> Iterator[InputError]:
     grid = experiment.grid.policy
     for name in grid:
         if name not in POLICIES:
-            close = get_close_matches(name, [*POLICIES, *ACTIVE_BIAS], n=1)
-            guess = f"Did you mean {close[0]!r}? " if close else ""
-            yield InputError(
-                "there is no such policy",
-                where="grid.policy",
-                got=name,
-                fix=f"{guess}Known: {', '.join(POLICIES)}.",
-            )
+            guess = closest(name, [*POLICIES, *ACTIVE_BIAS])
+            fix = f"{guess}Known: {', '.join(POLICIES)}."
+            yield InputError("there is no such policy", where="grid.policy", got=name, fix=fix)
     for name, settings in experiment.search.policy.items():
         where = f"search.policy.{name}"
         if name not in grid:
-            close = get_close_matches(name, grid, n=1)
-            guess = f"Did you mean {close[0]!r}? " if close else ""
             yield InputError(
                 "has no effect: the policy is not in the grid",
                 where=where,
                 got=name,
-                fix=f"{guess}Add it to grid.policy, or leave its settings out.",
+                fix=f"{closest(name, grid)}Add it to grid.policy, or leave its settings out.",
             )
         elif name in POLICIES:
             yield from _setting_errors(name, where, settings)
@@ -50,12 +44,10 @@ def _setting_errors(policy: str, where: str, settings: Mapping[str, AnyEntry]) -
     kinds = kinds_of(policy)
     for setting, entry in settings.items():
         if setting not in kinds:
-            close = get_close_matches(setting, kinds, n=1)
-            guess = f"Did you mean {close[0]!r}? " if close else ""
             yield InputError(
                 f"the policy {policy} has no such setting",
                 where=f"{where}.{setting}",
-                fix=f"{guess}Known: {', '.join(kinds)}.",
+                fix=did_you_mean(setting, kinds),
             )
             continue
         yield from _value_errors(policy, f"{where}.{setting}", setting, entry, kinds[setting])
@@ -69,6 +61,9 @@ def _value_errors(policy: str, where: str, setting: str, entry: AnyEntry, kind: 
     for key, value in _values(where, entry):
         if not _is(value, kind, tuned=isinstance(entry, Range | Choices)):
             yield InputError(f"must be {KINDS[kind]}", where=key, got=value)
+            continue
+        if kind is int and value > MOST_COUNTED:
+            yield InputError(f"must be at most {MOST_COUNTED:,}", where=key, got=value)
             continue
         try:
             make_policy(policy, **{setting: int(value) if kind is int else value})
@@ -86,6 +81,6 @@ def _is(value: bool | float | int | str, kind: type, *, tuned: bool) -> bool:
     """Whether a value is of a kind; in ranges and choices whole numbers are read as floats."""
     if kind in (bool, str) or isinstance(value, bool | str):
         return isinstance(value, kind)
-    if not math.isfinite(value):
+    if not is_number(value):
         return False
     return kind is float or isinstance(value, int) or (tuned and value.is_integer())

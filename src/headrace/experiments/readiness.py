@@ -10,7 +10,7 @@ from headrace.experiments.engines.messages import Inspection
 from headrace.experiments.experiment import Experiment
 from headrace.experiments.facts import WorkloadFacts
 from headrace.experiments.records import FULL
-from headrace.experiments.space import Entry, Range, split
+from headrace.experiments.space import Choices, Entry, Range, split
 from headrace.experiments.subsets.restriction import checksum_of
 from headrace.policies import make_policy
 from headrace.sampling.split import check_dealing
@@ -132,11 +132,15 @@ def _partition_errors(experiment: Experiment, inspection: Inspection) -> Iterato
 
 def _budget_errors(experiment: Experiment, inspection: Inspection) -> Iterator[InputError]:
     """Budgets without a step, and warm-ups that do not fit: the first of each study."""
+    space = experiment.search.space
+    tuned = any(isinstance(space.get(name), Range | Choices) for name in ("warmup_steps", "decay_fraction"))
     for study in experiment.studies():
         try:
             examples = inspection.facts.examples_in(study.configuration.subset)
             budget = experiment.budget_steps(study, examples)
-            for trial in range(experiment.search.limit):
+            experiment.evaluation_steps(budget)
+            # Where nothing of the schedule is tuned, every trial has that of the first.
+            for trial in range(experiment.search.limit if tuned else 1):
                 check_schedule(
                     Recipe(
                         optimizer=study.optimizer,
@@ -146,4 +150,4 @@ def _budget_errors(experiment: Experiment, inspection: Inspection) -> Iterator[I
                     budget,
                 )
         except InputError as error:
-            yield InputError(str(error), where=study.name)
+            yield error.within(study.name)

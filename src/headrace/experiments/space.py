@@ -18,6 +18,7 @@ from jaxtyping import Float
 from pydantic import ConfigDict, Discriminator, Field, Tag, model_validator
 
 from headrace import random
+from headrace.experiments.limits import FEW
 from headrace.experiments.records import Hyperparameters, Record
 from headrace.training import recipe
 
@@ -83,6 +84,8 @@ class Range(Record):
             raise ValueError(f"a log scale needs low > 0, got low = {self.low!r}")
         if self.scale == "one-minus-log" and self.high >= 1:
             raise ValueError(f"a one-minus-log scale needs high < 1, got high = {self.high!r}")
+        if not math.isfinite(SCALES[self.scale].value(1.0, self.low, self.high)):
+            raise ValueError("low and high are too far apart for numbers of 64 bits")
         return self
 
     def value(self, unit: float) -> float:
@@ -100,7 +103,9 @@ class Choices(Record):
     model_config = ConfigDict(strict=True)
 
     choices: Annotated[
-        tuple[Annotated[float, Field(allow_inf_nan=False)], ...], Field(strict=False, min_length=1)
+        tuple[Annotated[float, Field(allow_inf_nan=False)], ...],
+        Field(strict=False, min_length=1),
+        FEW,
     ]
 
     @model_validator(mode="after")

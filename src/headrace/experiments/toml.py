@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import codecs
 import json
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from headrace.errors import InputError
+
+LARGEST_FILE = 2**20
+"""Bytes of a file of tables; what is longer is data, and takes a parser minutes."""
+_MOST_PARTS = 30
+_PART = r"""(?:"[^"\n]*"|'[^'\n]*'|[A-Za-z0-9_-]+)[ \t]*"""
+_LONG_KEY = re.compile(rf"(?<![A-Za-z0-9_-]){_PART}(?:\.[ \t]*{_PART}){{{_MOST_PARTS},}}[=\]]")
+"""A dotted key of more than `_MOST_PARTS` parts; the parser's time grows with the square of their number."""
 
 
 def read(path: str | Path) -> dict[str, Any]:
@@ -18,14 +27,49 @@ def read(path: str | Path) -> dict[str, Any]:
         InputError: The file cannot be read, or is not TOML.
     """
     where = str(path)
+    text = _decoded(_content(Path(path), where), where)
+    if _LONG_KEY.search(text):
+        raise InputError(f"a key has more than {_MOST_PARTS} parts", where=where, fix="Use fewer dots.")
     try:
-        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        # As an editor saves it: a byte order mark is no part of the text.
+        return tomllib.loads(text.removeprefix("\ufeff"))
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"this is not TOML: {error}", where=where, fix="Fix the line named.") from None
+    except RecursionError:
+        raise InputError("lists or tables are nested too deep", where=where, fix="Nest fewer.") from None
+    except ValueError as error:
+        # Of a number with thousands of digits, or a date that no calendar has.
+        raise InputError(f"a number or a date cannot be read ({error})", where=where) from None
+
+
+def _content(path: Path, where: str) -> bytes:
+    """The bytes of an ordinary file that is not too large."""
+    try:
+        size = path.stat().st_size
+        if not path.is_file():
+            what = "this is a folder" if path.is_dir() else "this is not an ordinary file"
+            raise InputError(what, where=where, fix="Give the path of a TOML file.")
+        if size > LARGEST_FILE:
+            what = f"the file has {size:,} bytes, and at most {LARGEST_FILE:,} are read"
+            raise InputError(what, where=where, fix="Give the path of a TOML file.")
+        return path.read_bytes()
     except FileNotFoundError:
         raise InputError("there is no such file", where=where, fix="Check the path.") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"the file cannot be read ({error})", where=where) from None
-    except tomllib.TOMLDecodeError as error:
-        raise InputError(f"this is not TOML: {error}", where=where, fix="Mend the line named.") from None
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+        raise InputError(f"the file cannot be read ({reason})", where=where, fix="Check the path.") from None
+
+
+def _decoded(content: bytes, where: str) -> str:
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            what = "the file is UTF-16"
+        else:
+            line = content.count(b"\n", 0, error.start) + 1
+            what = f"line {line} is not UTF-8 (the byte 0x{content[error.start]:02x})"
+        raise InputError(what, where=where, fix="Save the file as UTF-8.") from None
 
 
 def dumps(tables: Mapping[str, Any]) -> str:

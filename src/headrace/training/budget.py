@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from headrace.errors import InputError
+
+MOST_EVALUATIONS = 1_000_000
+"""Of one trial: each is a pass over the validation set, and a row that is kept."""
 
 
 def budget_steps(
@@ -52,7 +57,7 @@ def evaluation_steps(budget_steps: int, ratio: float = 1.05, every: int | None =
         every: Instead, evaluate at every multiple of this number of steps.
 
     Raises:
-        InputError: Where an argument is out of range.
+        InputError: Where an argument is out of range, or there would be more than `MOST_EVALUATIONS`.
     """
     for what, value, allowed in (
         ("the budget must be at least 1 step", budget_steps, budget_steps >= 1),
@@ -61,11 +66,27 @@ def evaluation_steps(budget_steps: int, ratio: float = 1.05, every: int | None =
     ):
         if not allowed:
             raise InputError(what, where="evaluation", got=value)
-    if every is not None:
-        return [*range(0, budget_steps, every), budget_steps]
+    following = _following(ratio, every)
     steps: list[int] = []
     step = 0
     while step < budget_steps:
+        if len(steps) == MOST_EVALUATIONS:
+            raise InputError(
+                f"a trial would be evaluated more than {MOST_EVALUATIONS:,} times",
+                where="evaluation",
+                got={
+                    "budget_steps": budget_steps,
+                    **({"ratio": ratio} if every is None else {"every": every}),
+                },
+                fix="Use a larger ratio or every, or a smaller budget.",
+            )
         steps.append(step)
-        step = max(step + 1, int(step * ratio))
+        step = following(step)
     return [*steps, budget_steps]
+
+
+def _following(ratio: float, every: int | None) -> Callable[[int], int]:
+    """What gives the next evaluated step."""
+    if every is not None:
+        return lambda step: step + every
+    return lambda step: max(step + 1, int(min(step * ratio, 1e18)))

@@ -6,6 +6,7 @@ Imports no torch: experiment files are checked against it.
 from __future__ import annotations
 
 import math
+import sys
 from dataclasses import dataclass, fields
 
 from headrace.errors import InputError, InputErrors
@@ -33,6 +34,11 @@ OPTIMIZERS = frozenset(HYPERPARAMETERS)
 SCHEDULES = frozenset(SCHEDULE_HYPERPARAMETERS)
 
 
+def is_number(value: float) -> bool:
+    """Whether a number is finite as a float: whole numbers of a file may have any number of digits."""
+    return -sys.float_info.max <= value <= sys.float_info.max
+
+
 @dataclass(frozen=True)
 class Range:
     """The values that a hyperparameter may have: finite numbers between two limits.
@@ -54,7 +60,7 @@ class Range:
     def __contains__(self, value: object) -> bool:
         """Whether `value` is a number of the range; True and False are no numbers."""
         kinds = int if self.whole else (int, float)
-        if not isinstance(value, kinds) or isinstance(value, bool) or not math.isfinite(value):
+        if not isinstance(value, kinds) or isinstance(value, bool) or not is_number(value):
             return False
         above = value >= self.low if self.low_allowed else value > self.low
         return above and (value <= self.high if self.high_allowed else value < self.high)

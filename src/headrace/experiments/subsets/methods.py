@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from headrace.experiments.experiment import Table
+from headrace.experiments.document import Table
+from headrace.experiments.limits import Configurations, Strata
 
 Label = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$")]
 """A name that can be part of a file's."""
@@ -54,11 +55,11 @@ class Select(Table):
         "badge",
         "batch_bald",
     ] = "top_k"
-    exponent: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    exponent: float | None = Field(default=None, ge=0, le=1_000)
     drop_hardest: float | None = Field(default=None, ge=0, lt=1)
-    strata: int | None = Field(default=None, ge=1)
-    shortlist: float | None = Field(default=None, ge=1, allow_inf_nan=False)
-    configurations: int | None = Field(default=None, ge=1)
+    strata: Strata | None = None
+    shortlist: float | None = Field(default=None, ge=1, le=1e6)
+    configurations: Configurations | None = None
 
     @property
     def settings(self) -> dict[str, float | int]:

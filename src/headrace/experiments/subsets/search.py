@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from collections.abc import Sequence
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field
 
-from headrace.errors import InputErrors
-from headrace.experiments import toml
+from headrace.errors import InputError
 from headrace.experiments.checkpoints import Schedule, Shares, shares
-from headrace.experiments.checks import input_errors
-from headrace.experiments.experiment import Budget, Table, WorkloadTable
+from headrace.experiments.document import Document, Table
+from headrace.experiments.experiment import Budget, Names, WorkloadTable
+from headrace.experiments.limits import FEW, Attempts, Count, Name, Repeats, Runs, Seed
 from headrace.experiments.subsets.methods import Label, Method, Select
 from headrace.experiments.subsets.search_checks import cross_checks
-
-Names = Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
 
 
 class SearchTable(Table):
@@ -39,7 +36,7 @@ class SearchTable(Table):
     sizes: Shares
     acquisition: Names | None = None
     select: Select | None = None
-    methods: Annotated[tuple[Method, ...], Field(strict=False, min_length=1)] | None = None
+    methods: Annotated[tuple[Method, ...], Field(strict=False, min_length=1), FEW] | None = None
     choose_from: Literal["remainder", "pool"] = "remainder"
     start: Literal["scratch", "warm"] = "scratch"
     labels: Literal["known", "hidden"] = "known"
@@ -74,14 +71,14 @@ class TrainingTable(Table):
         device: "auto", "cpu", "cuda" or "mps".
     """
 
-    runs: int = Field(default=2, ge=1)
+    runs: Runs = 2
     checkpoints: Schedule = 5
-    batch_size: int = Field(ge=1)
-    optimizer: str = "momentum"
-    hyperparameters: dict[str, float | int]
+    batch_size: Count
+    optimizer: Name = "momentum"
+    hyperparameters: Annotated[dict[str, float | int], FEW]
     schedule: Literal["constant", "linear", "cosine"] = "constant"
     budget: Budget
-    microbatch: int | None = Field(default=None, ge=1)
+    microbatch: Count | None = None
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
 
     @property
@@ -102,7 +99,7 @@ class MembersTable(Table):
 
     checkpoints: Names | None = None
     experiment: str | None = None
-    best: int | None = Field(default=None, ge=1)
+    best: Attempts | None = None
     build: str | None = None
 
 
@@ -114,7 +111,7 @@ class ComparisonTable(Table):
         baselines: "random" (of the same size), "full" (everything), "rs2" (a fresh random subset each epoch).
     """
 
-    seeds: int = Field(default=5, ge=1)
+    seeds: Repeats = 5
     baselines: Names = ("random", "full")
 
 
@@ -134,12 +131,12 @@ class TransferTable(Table):
 
     name: Label | None = None
     workload: WorkloadTable
-    batch_size: int | None = Field(default=None, ge=1)
-    optimizer: str | None = None
-    hyperparameters: dict[str, float | int] | None = None
+    batch_size: Count | None = None
+    optimizer: Name | None = None
+    hyperparameters: Annotated[dict[str, float | int], FEW] | None = None
     schedule: Literal["constant", "linear", "cosine"] | None = None
     budget: Budget | None = None
-    microbatch: int | None = Field(default=None, ge=1)
+    microbatch: Count | None = None
 
     @property
     def label(self) -> str:
@@ -154,55 +151,26 @@ class TransferTable(Table):
         return plain.model_copy(update={key: value for key, value in given.items() if value is not None})
 
 
-class SubsetSearch(Table):
+class SubsetSearch(Document):
     """One subset search.
 
     Raises:
         InputErrors: The tables do not go together (from any constructor).
     """
 
-    seed: int = Field(default=0, ge=0)
+    kind: ClassVar[str] = "search"
+
+    seed: Seed = 0
     workload: WorkloadTable
     search: SearchTable
     training: TrainingTable | None = None
     members: MembersTable | None = None
     comparison: ComparisonTable | None = None
-    transfer: Annotated[tuple[TransferTable, ...], Field(strict=False)] = ()
+    transfer: Annotated[tuple[TransferTable, ...], Field(strict=False), FEW] = ()
 
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        errors = cross_checks(self)
-        if errors:
-            raise InputErrors(errors, where="search")
-        return self
-
-    @classmethod
-    def from_toml(cls, path: str | Path) -> SubsetSearch:
-        """Read and check the file of a search.
-
-        Raises:
-            InputError: The file cannot be read, or is not TOML.
-            InputErrors: Every error of its content at once.
-        """
-        return cls.from_dict(toml.read(path), where=str(path))
-
-    @classmethod
-    def from_dict(cls, content: Mapping[str, Any], *, where: str = "search") -> SubsetSearch:
-        """Check a search given as nested dictionaries, as they stand in the file.
-
-        Raises:
-            InputErrors: Every error at once.
-        """
-        try:
-            return cls.model_validate(dict(content))
-        except ValidationError as error:
-            raise InputErrors(input_errors(error, cls), where=where) from None
-        except InputErrors as error:
-            raise InputErrors(error.errors, where=where) from None
-
-    def to_toml(self) -> str:
-        """The canonical text: every key with its value, defaults included, in a fixed order."""
-        return toml.dumps(self.model_dump(exclude_none=True))
+    def cross_checks(self) -> Sequence[InputError]:
+        """What is wrong with tables that are each right by themselves."""
+        return cross_checks(self)
 
     @property
     def methods(self) -> tuple[Method, ...]:

@@ -7,7 +7,8 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from headrace.errors import InputError
-from headrace.experiments.checks import did_you_mean
+from headrace.experiments.findings import did_you_mean
+from headrace.experiments.settings import settings_errors
 from headrace.experiments.subsets.methods import APART
 from headrace.training import recipe
 from headrace.workloads.registry import check_spec
@@ -58,6 +59,7 @@ def _workload_errors(spec: SubsetSearch) -> Iterator[InputError]:
             check_spec(table.name)
         except InputError as error:
             yield InputError(error.what, where=f"{where}.name", got=table.name, fix=error.fix)
+        yield from settings_errors(table.settings, f"{where}.settings")
 
 
 def _size_errors(spec: SubsetSearch) -> Iterator[InputError]:
