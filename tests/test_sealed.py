@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import hashlib
 import json
+import os
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +16,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headrace.errors import DamagedError
-from headrace.sealed import read_table, sealed, unsealed, write_table
+from headrace.files import StorageError
+from headrace.sealed import (
+    finish_pair,
+    read_table,
+    read_table_of,
+    sealed,
+    sealed_toml,
+    unsealed,
+    unsealed_toml,
+    write_pair,
+    write_table,
+)
 
 BODIES = (b'{"a": 1}', b'{\n  "goal": 0.25,\n  "name": "digits"\n}\n', b'{"format":1,"records":[{"x":null}]}')
 
@@ -69,3 +85,80 @@ def test_an_altered_table_is_found_or_says_the_same(
         return
     assert again[0].equals(frame, null_equal=True)
     assert again[1] == metadata
+
+
+TOML = 'seed = 3\n\n[workload]\nname = "digits"\n'
+
+
+def test_sealed_toml_is_toml_and_every_altered_byte_is_found(tmp_path: Path) -> None:
+    whole, path = sealed_toml(TOML), tmp_path / "experiment.toml"
+    path.write_bytes(whole)
+    assert unsealed_toml(path) == TOML
+    assert tomllib.loads(whole.decode()) == tomllib.loads(TOML)
+    changed = [whole[:at] for at in range(1, len(whole))]
+    for at, byte in enumerate(whole):
+        changed += [whole[:at] + bytes([other]) + whole[at + 1 :] for other in {0, 32, 35, 255} - {byte}]
+        changed.append(whole[:at] + whole[at + 1 :])
+    # A file cut off within the word "sha256" is an empty one with a comment, and refused as that.
+    for content in changed[11:]:
+        path.write_bytes(content)
+        with pytest.raises(DamagedError, match="was altered since Headrace wrote it"):
+            unsealed_toml(path)
+
+
+@pytest.mark.parametrize("text", [TOML, f"# my own notes\n{TOML}", "", "[workload]\n"])
+def test_toml_from_before_there_were_seals_is_read(tmp_path: Path, text: str) -> None:
+    (tmp_path / "x").write_text(text)
+    assert unsealed_toml(tmp_path / "x") == text
+
+
+def test_a_pair_is_whole_at_every_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first pair and one that replaces it, stopped before each write, rename and flush in turn."""
+    record, table = tmp_path / "1.json", tmp_path / "1.parquet"
+
+    def write(number: int) -> None:
+        content = b"table %d" % number
+        body = json.dumps({"table": hashlib.sha256(content).hexdigest(), "number": number})
+        write_pair(record, body.encode(), table, content)
+
+    def found() -> int | None:
+        if not record.exists():
+            return None
+        body = json.loads(unsealed(record))
+        assert read_table_of(table, body["table"]) == b"table %d" % body["number"]
+        finish_pair(table, body["table"])
+        assert table.read_bytes() == b"table %d" % body["number"]
+        assert {path.name for path in tmp_path.iterdir()} <= {"1.json", "1.parquet"}
+        return body["number"]
+
+    calls = {name: getattr(os, name) for name in ("open", "fsync", "rename")}
+    seen: list[tuple[int | None, int | None]] = []
+    stop_at, left = 0, 0
+
+    def counted(name: str):
+        def call(*args: object, **kwargs: object) -> object:
+            nonlocal left
+            left -= 1
+            if left < 0:
+                raise OSError(errno.ENOSPC, "full")
+            return calls[name](*args, **kwargs)
+
+        return call
+
+    finished = False
+    while not finished:
+        for path in tmp_path.iterdir():
+            path.unlink()
+        for number in (1, 2):
+            before = found()
+            left = stop_at if number == 1 + stop_at % 2 else 10**6
+            with monkeypatch.context() as patch:
+                for name in calls:
+                    patch.setattr(os, name, counted(name))
+                with contextlib.suppress(StorageError):
+                    write(number)
+                finished = (left > 0 and left < 10**5) or finished
+            seen.append((before, found()))
+            assert seen[-1][1] in (before, number)
+        stop_at += 1
+    assert {(1, 1), (1, 2), (None, None), (None, 1)} <= set(seen)

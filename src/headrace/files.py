@@ -12,7 +12,7 @@ import errno
 import os
 import re
 import secrets
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -28,7 +28,11 @@ _NO_FOLDER_SYNC = (errno.EINVAL, errno.ENOTSUP)
 """What file systems answer that cannot flush a folder."""
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-_guards: dict[Path, tuple[int, int]] = {}
+
+Identity = tuple[int, int]
+"""Of a folder: its device and its number there."""
+
+_guards: dict[Path, Identity] = {}
 
 
 class StorageError(HeadraceError):
@@ -36,7 +40,7 @@ class StorageError(HeadraceError):
 
 
 @contextmanager
-def guarded(folder: str | Path) -> Generator[None]:
+def guarded(folder: str | Path, *, make: bool = False) -> Generator[None]:
     """Hold all writing below `folder` to this very folder within the block.
 
     If the folder is removed, renamed, unmounted or replaced by another, writing below its old name is an
@@ -45,21 +49,43 @@ def guarded(folder: str | Path) -> Generator[None]:
 
     Args:
         folder: An existing folder, or a link to one.
+        make: Make it if it is missing.
 
     Raises:
-        StorageError: The folder cannot be read.
+        StorageError: The folder cannot be opened or made.
     """
     path = _absolute(Path(folder))
-    before = _guards.get(path)
+    if path in _guards:
+        yield
+        return
     try:
-        found = path.stat()
+        if make:
+            path.mkdir(parents=True, exist_ok=True)
+        # Open until the end, so that no other folder can be given the same identity.
+        descriptor = os.open(path, _FOLDER)
     except OSError as error:
         raise _explained(path, error) from error
-    _guards[path] = before or (found.st_dev, found.st_ino)
+    try:
+        with guarding({path: _identity(descriptor)}):
+            yield
+    finally:
+        os.close(descriptor)
+
+
+def guards() -> dict[Path, Identity]:
+    """The guarded folders of this process, for the processes that write on its behalf."""
+    return dict(_guards)
+
+
+@contextmanager
+def guarding(folders: Mapping[Path, Identity]) -> Generator[None]:
+    """Guard within the block what `guards` named in another process of this machine."""
+    added = folders.keys() - _guards.keys()
+    _guards.update({path: folders[path] for path in added})
     try:
         yield
     finally:
-        if before is None:
+        for path in added:
             del _guards[path]
 
 
@@ -120,6 +146,21 @@ def remove(path: str | Path) -> None:
         raise _explained(path, error) from error
 
 
+def rename(path: str | Path, name: str) -> None:
+    """Give a file of this writer another name in its folder, at once; a file of that name is replaced.
+
+    Raises:
+        StorageError: It cannot be renamed.
+    """
+    path = Path(path)
+    try:
+        with _opened(path.parent) as folder:
+            os.rename(path.name, name, src_dir_fd=folder, dst_dir_fd=folder)
+            _flush(folder)
+    except OSError as error:
+        raise _explained(path, error) from error
+
+
 def clean(folder: Path) -> None:
     """Remove what killed writers left in a folder and below it; only for its single writer."""
     for place, _, names in os.walk(folder):
@@ -169,9 +210,14 @@ def _guard_of(folder: Path) -> Path | None:
 
 
 def _check_guard(base: Path, descriptor: int) -> None:
-    found = os.fstat(descriptor)
-    if _guards.get(base, (found.st_dev, found.st_ino)) != (found.st_dev, found.st_ino):
+    identity = _identity(descriptor)
+    if _guards.get(base, identity) != identity:
         raise FileNotFoundError(errno.ENOENT, "another folder has taken its place", str(base))
+
+
+def _identity(descriptor: int) -> Identity:
+    found = os.fstat(descriptor)
+    return found.st_dev, found.st_ino
 
 
 def _flush(folder: int) -> None:

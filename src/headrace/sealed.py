@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from headrace.errors import DamagedError
-from headrace.files import write_whole
+from headrace.files import remove, rename, write_whole
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 
 _SUM = "sha256"
 _HEAD = b'{"sha256":"'
+_TOML = b"# sha256: "
+_TOML_TRACE = re.compile("sha256: |[0-9a-f]{60}")
+"""A seal in a first line, whole or altered."""
+
 _TRACE = re.compile(rb'\s*\{\s*"[^"]{0,8}"\s*:\s*"[^"]{60,}"')
 """A seal, whole or altered: no file from before it begins so."""
 
@@ -58,6 +62,93 @@ def unsealed(path: Path, *, older: bool = False) -> bytes:
             json.loads(content)
             return content
     raise ValueError("the checksum does not fit")
+
+
+def sealed_toml(text: str) -> bytes:
+    """TOML with the checksum of all that follows in its first line, a comment."""
+    body = text.encode()
+    return _TOML + hashlib.sha256(body).hexdigest().encode() + b" (written by Headrace: do not edit)\n" + body
+
+
+def unsealed_toml(path: Path) -> str:
+    """The TOML text in a file that `sealed_toml` made, without its first line; or in one from before.
+
+    Raises:
+        DamagedError: The file is truncated or was altered.
+        OSError: It cannot be read.
+    """
+    try:
+        text = path.read_bytes().decode()
+        first, _, rest = text.partition("\n")
+        if not _TOML_TRACE.search(first):
+            return text
+        if sealed_toml(rest) == text.encode():
+            return rest
+    except UnicodeDecodeError:
+        pass
+    raise DamagedError(
+        "was altered since Headrace wrote it",
+        where=str(path),
+        fix="Undo the change. To run something else, give a file of your own and a new folder.",
+    )
+
+
+def write_pair(record: Path, body: bytes, table: Path, content: bytes) -> None:
+    """Write a table and the JSON record that holds its SHA-256: at every moment there is a whole pair.
+
+    A former table stays until the record of the new one is safe; until then the new one is beside it as
+    `NAME.next`. `read_table_of` reads whichever is the record's, `finish_pair` ends what was interrupted.
+
+    Args:
+        record: The record's file; its appearance makes the pair count.
+        body: The record, a JSON object.
+        table: The table's file, in the same folder.
+        content: The table.
+
+    Raises:
+        StorageError: One of them cannot be written; the former pair is still there.
+    """
+    if not record.exists():
+        write_whole(table, content)
+        write_whole(record, sealed(body))
+        return
+    write_whole(_coming(table), content)
+    write_whole(record, sealed(body))
+    rename(_coming(table), table.name)
+
+
+def read_table_of(table: Path, checksum: str) -> bytes:
+    """The table with this SHA-256, as `write_pair` left it.
+
+    Raises:
+        OSError: There is no table.
+        ValueError: It is truncated or was altered.
+    """
+    # Once more at the end, since the writer may be between the two names.
+    for path in (table, _coming(table), table):
+        if path == table or path.exists():
+            content = path.read_bytes()
+            if hashlib.sha256(content).hexdigest() == checksum:
+                return content
+    raise ValueError("the checksum does not fit")
+
+
+def finish_pair(table: Path, checksum: str) -> None:
+    """Put a table in its place whose writer was interrupted, or remove one that never came to count.
+
+    Raises:
+        StorageError: The folder cannot be written.
+    """
+    if not _coming(table).exists():
+        return
+    if sha256(_coming(table)) == checksum:
+        rename(_coming(table), table.name)
+    else:
+        remove(_coming(table))
+
+
+def _coming(table: Path) -> Path:
+    return table.with_name(table.name + ".next")
 
 
 def sha256(path: Path) -> str:

@@ -16,7 +16,6 @@ from headrace.analysis.chosen import holdings, largest
 from headrace.analysis.subset_search import conclude
 from headrace.cli.app import execute
 from headrace.errors import DamagedError, InputError
-from headrace.experiments.parts import sealed
 from headrace.experiments.portraits.records import Exhibit, Gallery, Wall
 from headrace.experiments.subsets.outcome import Transferred
 from headrace.random import generator
@@ -25,6 +24,7 @@ from headrace.report.canvas import NARROW, WIDE, Layout
 from headrace.report.figures import Absent, Picture
 from headrace.report.search_report import cost_rows, figures, verdict_rows
 from headrace.report.searches import MOST_CLASSES, TAKEN, WHOLE, class_shares, lines, taken_scores
+from headrace.sealed import sealed
 
 from .made_search import CHOSEN, outcome
 from .test_report_page import SCRIPT, Page

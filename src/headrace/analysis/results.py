@@ -21,9 +21,9 @@ from headrace.analysis.frames import best_frame, budgets_frame, fits_frame, step
 from headrace.analysis.hyperparameters import effective_learning_rate
 from headrace.analysis.portraits import Reading, portrait_results, read
 from headrace.analysis.studies import Study, read_studies
-from headrace.experiments.files import write_whole
 from headrace.experiments.portraits.store import portraits
 from headrace.experiments.records import Status
+from headrace.files import guarded, write_whole
 
 if TYPE_CHECKING:
     import polars as pl
@@ -113,7 +113,8 @@ def write_results(analysis: Analysis, directory: str | Path) -> Path:
     """
     text = json.dumps(analysis.results, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
     path = Path(directory) / RESULTS
-    write_whole(path, (text + "\n").encode())
+    with guarded(directory, make=True):
+        write_whole(path, (text + "\n").encode())
     return path
 
 

@@ -13,9 +13,9 @@ from headrace.analysis.comparison import Comparison, GroupResult, compare
 from headrace.analysis.studies import FORWARD
 from headrace.analysis.words import listed, number
 from headrace.csv_cells import csv_text
-from headrace.experiments.files import write_whole
 from headrace.experiments.subsets.methods import Method
 from headrace.experiments.subsets.outcome import Measured, Outcome, Transferred
+from headrace.files import guarded, write_whole
 
 LEVEL = 0.95
 NAMED = 4
@@ -97,11 +97,12 @@ def write(outcome: Outcome) -> dict[str, Any]:
         StorageError: A file cannot be written.
     """
     results, folder = conclude(outcome), outcome.directory
-    write_whole(folder / "results.json", json.dumps(results, indent=2, ensure_ascii=False).encode())
-    write_whole(folder / "comparison.csv", _csv(outcome.measured))
-    for other in outcome.transfers:
-        write_whole(folder / f"comparison-{other.name}.csv", _csv(other.measured))
-    write_whole(folder / "report.md", markdown(results).encode())
+    with guarded(folder):
+        write_whole(folder / "results.json", json.dumps(results, indent=2, ensure_ascii=False).encode())
+        write_whole(folder / "comparison.csv", _csv(outcome.measured))
+        for other in outcome.transfers:
+            write_whole(folder / f"comparison-{other.name}.csv", _csv(other.measured))
+        write_whole(folder / "report.md", markdown(results).encode())
     return results
 
 

@@ -34,9 +34,10 @@ def noise(
     """
     from headrace.analysis.noise_course import WARNING, best_trials, compare
     from headrace.analysis.results import rounded
-    from headrace.experiments import Experiment
     from headrace.experiments.engines.worker import Worker
     from headrace.experiments.noise_course import NoiseCourses, measure_course, write
+    from headrace.experiments.store import read_experiment
+    from headrace.files import guarded
     from headrace.report.noise_course import figure
     from headrace.report.write import draw_all
 
@@ -45,7 +46,7 @@ def noise(
         if value < least:
             raise InputError(f"must be at least {least}", where=name, got=value)
     results = _results(directory)
-    experiment = Experiment.from_toml(directory / "experiment.toml")
+    experiment = read_experiment(directory)
     best = best_trials(results, batch_size)
     setting = Worker(experiment, 0, 1, None).setting
     with counting(len(best) * points) as say:
@@ -57,8 +58,9 @@ def noise(
             for one in best
         ]  # fmt: skip
     measured = NoiseCourses(courses=tuple(courses))
-    path = write(directory, measured)
-    draw_all([figure(measured, results)], directory, ("svg", "png"))
+    with guarded(directory):
+        path = write(directory, measured)
+        draw_all([figure(measured, results)], directory, ("svg", "png"))
     found = [compare(course, results) for course in courses]
     sentences = [comparison.words for comparison in found]
     if json:

@@ -64,12 +64,11 @@ def throughput(
 
 def _check_folder(asked: Experiment, folder: Path) -> None:
     """Refuse the folder of a run on another workload: its step times would be taken for that run's."""
-    from headrace.experiments import Experiment
+    from headrace.experiments.store import read_experiment
 
-    path = folder / "experiment.toml"
-    if not path.is_file():
+    if not (folder / "experiment.toml").is_file():
         return
-    there = Experiment.from_toml(path).workload
+    there = read_experiment(folder).workload
     if not there.same_data(asked.workload):
         raise InputError(
             "this is the folder of a run on another workload",

@@ -11,8 +11,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from headrace.experiments.files import StorageError, write_whole
 from headrace.experiments.progress import State, StudyState
+from headrace.files import StorageError, remove, write_whole
 
 NAME = "progress.json"
 INTERVAL_SECONDS = 5.0
@@ -21,7 +21,7 @@ INTERVAL_SECONDS = 5.0
 class LiveFile:
     """Keeps `progress.json` in a folder while the block lasts; calling it notes a state.
 
-    Nothing depends on the file: where it cannot be written, the run goes on.
+    Nothing depends on the file: if it cannot be written, the run continues.
 
     Args:
         directory: The folder of the run.
@@ -40,8 +40,8 @@ class LiveFile:
     ) -> None:
         # A folder that was refused may belong to another run, and its file with it.
         if self._written:
-            with suppress(OSError):
-                self._path.unlink(missing_ok=True)
+            with suppress(StorageError):
+                remove(self._path)
 
     def __call__(self, state: State) -> None:
         """Write the state, unless that was done a moment ago."""

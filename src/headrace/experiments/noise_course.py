@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from pydantic import Field, ValidationError
+from pydantic import Field
 
-from headrace.errors import DamagedError, InputError
-from headrace.experiments.files import write_whole
-from headrace.experiments.records import Record, StudyKey
+from headrace.errors import InputError
+from headrace.experiments.records import Record, StudyKey, read_record, write_record
+from headrace.files import guarded
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -156,7 +156,8 @@ def write(directory: str | Path, measured: NoiseCourses) -> Path:
         StorageError: The disk is full, or the file cannot be written.
     """
     path = Path(directory) / NOISE
-    write_whole(path, (measured.model_dump_json(indent=1) + "\n").encode())
+    with guarded(directory, make=True):
+        write_record(path, measured, indent=1)
     return path
 
 
@@ -166,14 +167,5 @@ def read(directory: str | Path) -> NoiseCourses | None:
     Raises:
         DamagedError: The file was altered.
     """
-    path = Path(directory) / NOISE
-    if not path.exists():
-        return None
-    try:
-        return NoiseCourses.model_validate_json(path.read_bytes())
-    except ValidationError as error:
-        raise DamagedError(
-            f"is no measurement of ours ({error.errors()[0]['msg']})",
-            where=str(path),
-            fix="Delete it, or run headrace noise again.",
-        ) from None
+    fix = "Delete it, or run headrace noise again."
+    return read_record(Path(directory) / NOISE, NoiseCourses, fix=fix)

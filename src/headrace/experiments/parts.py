@@ -2,7 +2,8 @@
 
 `NNNNN.parquet` holds the measurements and is written first; `NNNNN.json` holds the records and both
 checksums, and its appearance makes the part count. A part holds one trial, or many. The first line of
-the JSON file is the checksum of all bytes after it.
+the JSON file is the checksum of all bytes after it. A part that is replaced stays until the new one is
+safe: then `NNNNN.parquet.next` holds the measurements for a moment.
 """
 
 from __future__ import annotations
@@ -17,8 +18,7 @@ from pydantic import Field, ValidationError
 
 from headrace.errors import DamagedError
 from headrace.experiments.records import Record, TrialRecord
-from headrace.files import write_whole
-from headrace.sealed import sealed, unsealed
+from headrace.sealed import finish_pair, read_table_of, unsealed, write_pair
 
 if TYPE_CHECKING:
     import polars as pl
@@ -50,16 +50,16 @@ class Part:
 
         path = self.path.with_suffix(".parquet")
         try:
-            content = path.read_bytes()
+            content = read_table_of(path, self.content.measurements_sha256)
         except OSError as error:
             raise _damaged(self.path, path, f"cannot be read ({error.strerror})") from None
-        if hashlib.sha256(content).hexdigest() != self.content.measurements_sha256:
-            raise _damaged(self.path, path, "is truncated or was altered")
+        except ValueError:
+            raise _damaged(self.path, path, "is truncated or was altered") from None
         return pl.read_parquet(BytesIO(content))
 
 
 def write_part(path: Path, records: tuple[TrialRecord, ...], measurements: pl.DataFrame) -> Part:
-    """Store trials and their measurements; replaces a part of the same name.
+    """Store trials and their measurements; a part of the same name is replaced once the new one is safe.
 
     Args:
         path: The JSON file.
@@ -75,11 +75,17 @@ def write_part(path: Path, records: tuple[TrialRecord, ...], measurements: pl.Da
     content = Content(
         measurements_sha256=hashlib.sha256(table).hexdigest(), rows=measurements.height, records=records
     )
-    # A part that is replaced must not be seen with its records and other measurements.
-    path.unlink(missing_ok=True)
-    write_whole(path.with_suffix(".parquet"), table)
-    write_whole(path, sealed(content.model_dump_json().encode()))
+    write_pair(path, content.model_dump_json().encode(), path.with_suffix(".parquet"), table)
     return Part(path=path, content=content)
+
+
+def finish_part(part: Part) -> None:
+    """End the replacement of a part that was interrupted; only for the folder's single writer.
+
+    Raises:
+        StorageError: The folder cannot be written.
+    """
+    finish_pair(part.path.with_suffix(".parquet"), part.content.measurements_sha256)
 
 
 def read_part(path: Path) -> Part:

@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from pathlib import Path
+from typing import TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from headrace.errors import DamagedError
+from headrace.files import write_whole
+from headrace.sealed import sealed, unsealed
 
 Hyperparameters = dict[str, bool | float | int | str]
 """Name -> value, for example `{"learning_rate": 0.1, "policy.beta": 1.5}`; a policy's have the prefix."""
@@ -31,6 +37,35 @@ class Record(BaseModel):
     """A frozen record; unknown keys are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+R = TypeVar("R", bound=Record)
+
+
+def write_record(path: Path, record: Record, *, indent: int) -> None:
+    """Write a record as sealed JSON.
+
+    Raises:
+        StorageError: The file cannot be written.
+    """
+    write_whole(path, sealed((record.model_dump_json(indent=indent) + "\n").encode()))
+
+
+def read_record(path: Path, kind: type[R], *, fix: str) -> R | None:
+    """What `write_record` wrote, or a file from before there were seals; None if there is no such file.
+
+    Raises:
+        DamagedError: It is truncated or was altered, or another program wrote it.
+    """
+    if not path.exists():
+        return None
+    try:
+        return kind.model_validate_json(unsealed(path, older=True))
+    except ValidationError as error:
+        what = f"is truncated or was altered ({error.errors()[0]['msg']})"
+    except ValueError:
+        what = "is truncated or was altered"
+    raise DamagedError(what, where=str(path), fix=fix)
 
 
 class Configuration(Record):

@@ -56,6 +56,7 @@ def run(
     with lock.exclusive(directory):
         store.create(directory, experiment)
         stored = store.load(directory)
+        store.finish(stored)
         if stored.facts is not None:
             check_files(experiment, stored.facts)
         if stored.facts is None or not Schedule(_races(stored)).finished or missing(stored):

@@ -1,7 +1,7 @@
 """The store: an experiment's folder, readable by any tool, whole after any interruption.
 
-experiment.toml     the experiment, in canonical form
-workload.json       the facts of the workload
+experiment.toml     the experiment, in canonical form, with a checksum
+workload.json       the facts of the workload, with a checksum
 lock                held by the process that runs
 studies/<name>/     a part for each trial: NNNNN.json and NNNNN.parquet
 portraits/<name>/   what one trial tells of every example: portrait.json and examples.parquet
@@ -16,15 +16,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from pydantic import ValidationError
-
 from headrace.errors import DamagedError, InputError
 from headrace.experiments.bound import Judgement, Rules, judge
 from headrace.experiments.experiment import Experiment
 from headrace.experiments.facts import WorkloadFacts
-from headrace.experiments.files import write_whole
-from headrace.experiments.parts import Part, read_part, write_part
-from headrace.experiments.records import StudyKey, TrialRecord
+from headrace.experiments.parts import Part, finish_part, read_part, write_part
+from headrace.experiments.records import StudyKey, TrialRecord, read_record, write_record
+from headrace.files import write_whole
+from headrace.sealed import sealed_toml, unsealed_toml
 
 if TYPE_CHECKING:
     import polars as pl
@@ -150,9 +149,9 @@ def create(directory: str | Path, experiment: Experiment) -> None:
         )
     begun = (Path(directory) / FACTS).exists() or (Path(directory) / STUDIES).exists()
     if not path.exists() or not begun:
-        write_whole(path, experiment.to_toml().encode())
+        write_whole(path, sealed_toml(experiment.to_toml()))
         return
-    there = Experiment.from_toml(path)
+    there = read_experiment(Path(directory))
     if there.identity() != experiment.identity():
         raise InputError(
             f"holds another experiment; they differ in {', '.join(_differences(there, experiment))}",
@@ -161,7 +160,7 @@ def create(directory: str | Path, experiment: Experiment) -> None:
         )
     if there.report != experiment.report:
         # What is made for the report alone may be asked for afterwards.
-        write_whole(path, experiment.to_toml().encode())
+        write_whole(path, sealed_toml(experiment.to_toml()))
 
 
 def _differences(there: Experiment, here: Experiment) -> Iterator[str]:
@@ -187,7 +186,7 @@ def write_facts(directory: str | Path, facts: WorkloadFacts) -> None:
     """
     there = read_facts(Path(directory))
     if there is None:
-        write_whole(Path(directory) / FACTS, (facts.model_dump_json(indent=2) + "\n").encode())
+        write_record(Path(directory) / FACTS, facts, indent=2)
     elif there != facts:
         differences = [key for key, value in facts if getattr(there, key) != value]
         raise InputError(
@@ -203,16 +202,8 @@ def read_facts(directory: Path) -> WorkloadFacts | None:
     Raises:
         DamagedError: The file is truncated or was altered.
     """
-    path = directory / FACTS
-    if not path.exists():
-        return None
-    try:
-        return WorkloadFacts.model_validate_json(path.read_bytes())
-    except ValidationError as error:
-        fix = "Delete it and run again: it is made anew."
-        raise DamagedError(
-            f"is truncated or was altered ({error.errors()[0]['msg']})", where=str(path), fix=fix
-        ) from None
+    fix = "Delete it and run again: it is made anew."
+    return read_record(directory / FACTS, WorkloadFacts, fix=fix)
 
 
 def write_trials(
@@ -243,7 +234,7 @@ def load(directory: str | Path) -> StoredExperiment:
     directory = Path(directory)
     if not (directory / EXPERIMENT).exists():
         raise InputError("there is no experiment in this folder", where=str(directory), fix="Check the path.")
-    experiment = Experiment.from_toml(directory / EXPERIMENT)
+    experiment = read_experiment(directory)
     parts = {study.name: _parts(directory, study.name) for study in experiment.studies()}
     return StoredExperiment(
         experiment=experiment,
@@ -254,6 +245,30 @@ def load(directory: str | Path) -> StoredExperiment:
         directory=directory,
         parts=parts,
     )
+
+
+def read_experiment(directory: Path) -> Experiment:
+    """The experiment of a folder.
+
+    Raises:
+        InputError: There is none, or it cannot be read.
+        DamagedError: It was altered since it was stored.
+    """
+    path = directory / EXPERIMENT
+    if path.is_file():
+        unsealed_toml(path)
+    return Experiment.from_toml(path)
+
+
+def finish(stored: StoredExperiment) -> None:
+    """End the replacement of parts that was interrupted; only for the folder's single writer.
+
+    Raises:
+        StorageError: The folder cannot be written.
+    """
+    for parts in stored.parts.values():
+        for part in parts:
+            finish_part(part)
 
 
 def _parts(directory: Path, study: str) -> tuple[Part, ...]:

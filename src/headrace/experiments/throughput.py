@@ -14,12 +14,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
-from headrace.errors import DamagedError, InputError
+from headrace.errors import InputError
 from headrace.experiments.experiment import Experiment
-from headrace.experiments.files import write_whole
-from headrace.experiments.records import Record, StudyKey
+from headrace.experiments.records import Record, StudyKey, read_record, write_record
+from headrace.files import guarded
 
 if TYPE_CHECKING:
     from torch import nn
@@ -325,7 +325,8 @@ def write(directory: str | Path, measured: Throughput) -> Path:
         StorageError: The disk is full, or the file cannot be written.
     """
     path = Path(directory) / THROUGHPUT
-    write_whole(path, (measured.model_dump_json(indent=2) + "\n").encode())
+    with guarded(directory, make=True):
+        write_record(path, measured, indent=2)
     return path
 
 
@@ -335,14 +336,5 @@ def read(directory: str | Path) -> Throughput | None:
     Raises:
         DamagedError: The file was altered.
     """
-    path = Path(directory) / THROUGHPUT
-    if not path.exists():
-        return None
-    try:
-        return Throughput.model_validate_json(path.read_bytes())
-    except ValidationError as error:
-        raise DamagedError(
-            f"is no measurement of ours ({error.errors()[0]['msg']})",
-            where=str(path),
-            fix="Delete it, or run headrace throughput again.",
-        ) from None
+    fix = "Delete it, or run headrace throughput again."
+    return read_record(Path(directory) / THROUGHPUT, Throughput, fix=fix)

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from headrace.analysis.chosen import Holding, holdings, largest
 from headrace.analysis.portraits import percent
 from headrace.errors import InputError
-from headrace.experiments.files import write_whole
 from headrace.experiments.subsets.chosen import Chosen, read_chosen, read_table
+from headrace.files import guarded, write_whole
 from headrace.report import searches
 from headrace.report.figures import Absent, Picture, score_figure
 from headrace.report.frame import Provenance, Shown, lead, render
@@ -55,9 +55,10 @@ def write_search_report(directory: Path, *, formats: Sequence[Format] = ("svg", 
             "the search has no results yet", where=str(directory), fix="Give headrace subset again."
         )
     chosen = read_chosen(directory)
-    drawn = draw_all(figures(results, directory, chosen), directory, formats)
     path = directory / "report.html"
-    write_whole(path, page(results, chosen, drawn, _provenance(directory)).encode("utf-8"))
+    with guarded(directory):
+        drawn = draw_all(figures(results, directory, chosen), directory, formats)
+        write_whole(path, page(results, chosen, drawn, _provenance(directory)).encode("utf-8"))
     return path
 
 

@@ -12,7 +12,7 @@ from platform import python_version
 from typing import TYPE_CHECKING, Any
 
 from headrace.errors import DamagedError
-from headrace.experiments.files import write_whole
+from headrace.files import guarded, write_whole
 from headrace.report.figures import Absent, Picture, figures, portrait_figures
 from headrace.report.frame import Provenance, Shown
 from headrace.report.noise_course import noise_course
@@ -20,6 +20,7 @@ from headrace.report.numbers import whole
 from headrace.report.page import page, portrait_part
 from headrace.report.recommended import Recommended, recommended
 from headrace.report.values import curves
+from headrace.sealed import unsealed_toml
 
 if TYPE_CHECKING:
     from headrace.analysis.results import Analysis
@@ -43,6 +44,9 @@ def write_report(
 
     Returns:
         The path of the page.
+
+    Raises:
+        StorageError: The folder cannot be written, or a link leads out of it.
     """
     facts = read_json(directory / "workload.json")
     metric = str(analysis.results.get("goal_metric", "validation/error")).removeprefix("validation/")
@@ -54,15 +58,16 @@ def write_report(
         *figures(analysis, found, metric=metric),
         *([noise] if noise else []),
     ]
-    shown = draw_all(drawable, directory, formats)
-    first = 1 + sum(isinstance(figure, Shown) for figure in shown)
-    about = draw_all(portrait_figures(analysis.portraits), directory, formats, first=first)
-    part = portrait_part(analysis, about)
     made_of = provenance(directory, facts)
     told = advice if isinstance(advice, Recommended) else None
-    text = page(analysis, found, shown, made_of, part, metric=metric, advice=told)
     path = directory / "report.html"
-    write_whole(path, text.encode("utf-8"))
+    with guarded(directory, make=True):
+        shown = draw_all(drawable, directory, formats)
+        first = 1 + sum(isinstance(figure, Shown) for figure in shown)
+        about = draw_all(portrait_figures(analysis.portraits), directory, formats, first=first)
+        part = portrait_part(analysis, about)
+        text = page(analysis, found, shown, made_of, part, metric=metric, advice=told)
+        write_whole(path, text.encode("utf-8"))
     return path
 
 
@@ -91,7 +96,8 @@ def write_figure(figure: Picture, directory: Path, *, formats: Sequence[Format] 
     Returns:
         The path of the first format's file.
     """
-    _drawn(figure, 1, directory, formats)
+    with guarded(directory, make=True):
+        _drawn(figure, 1, directory, formats)
     return directory / "figures" / f"{figure.name}.{formats[0]}"
 
 
@@ -104,7 +110,6 @@ def _drawn(figure: Picture, number: int, directory: Path, formats: Sequence[Form
     save = partial(saved, title=figure.words.title)
     inline = partial(inline_svg, description=figure.description)
     folder = directory / "figures"
-    folder.mkdir(parents=True, exist_ok=True)
     with styled(figure.name):
         picture = figure.draw(WIDE)
         wide = save(picture, "svg")
@@ -124,7 +129,7 @@ def _drawn(figure: Picture, number: int, directory: Path, formats: Sequence[Form
 def provenance(directory: Path, facts: Mapping[str, Any]) -> Provenance:
     """What is known of how the results came about; only what the folder and this machine say."""
     path = directory / "experiment.toml"
-    text = path.read_text(encoding="utf-8") if path.is_file() else None
+    text = unsealed_toml(path) if path.is_file() else None
     return Provenance(
         experiment=text,
         seed=None if text is None else tomllib.loads(text).get("seed"),

@@ -16,11 +16,10 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from headrace.errors import DamagedError
-from headrace.experiments.files import write_whole
 from headrace.experiments.portraits.choice import Sitting, sittings
 from headrace.experiments.portraits.records import Portrait
 from headrace.experiments.store import StoredExperiment, folder_name
-from headrace.sealed import sealed, unsealed
+from headrace.sealed import read_table_of, unsealed, write_pair
 
 if TYPE_CHECKING:
     import polars as pl
@@ -49,10 +48,8 @@ def write_portrait(directory: Path, portrait: Portrait, table: bytes) -> None:
         StorageError: The disk is full, or the files cannot be written.
     """
     folder = portrait_directory(directory, portrait.study.name)
-    (folder / PORTRAIT).unlink(missing_ok=True)
-    write_whole(folder / EXAMPLES, table)
     body = {"table_sha256": hashlib.sha256(table).hexdigest(), "portrait": portrait.model_dump(mode="json")}
-    write_whole(folder / PORTRAIT, sealed(json.dumps(body).encode()))
+    write_pair(folder / PORTRAIT, json.dumps(body).encode(), folder / EXAMPLES, table)
 
 
 def read_portrait(directory: Path, study: str) -> StoredPortrait | None:
@@ -69,11 +66,9 @@ def read_portrait(directory: Path, study: str) -> StoredPortrait | None:
     try:
         body = json.loads(unsealed(path))
         portrait = Portrait.model_validate(body["portrait"])
-        table = (path.parent / EXAMPLES).read_bytes()
+        table = read_table_of(path.parent / EXAMPLES, body["table_sha256"])
     except (ValueError, ValidationError, KeyError, OSError):
         raise _damaged(path) from None
-    if hashlib.sha256(table).hexdigest() != body["table_sha256"]:
-        raise _damaged(path)
     return StoredPortrait(portrait=portrait, examples=pl.read_parquet(BytesIO(table)))
 
 

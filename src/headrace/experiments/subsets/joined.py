@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -20,6 +22,7 @@ from headrace.errors import HeadraceError, InputError
 from headrace.experiments.subsets.jobs import Job, Workshop
 from headrace.experiments.subsets.pool import Tell
 from headrace.experiments.subsets.search import SubsetSearch
+from headrace.files import guarded, guards
 from headrace.training.parallel.joining import join, leave
 
 LONGEST = timedelta(days=30)
@@ -66,7 +69,7 @@ class JoinedPool:
         """
         if not jobs:
             return []
-        self._send(list(jobs))
+        self._send((list(jobs), tuple(guards())))
         found = self._share(jobs, tell)
         for result in found:
             if isinstance(result, HeadraceError):
@@ -88,7 +91,8 @@ class JoinedPool:
             HeadraceError: There is none, for the first process has stopped with an error.
         """
         while not isinstance(sent := self._send(None), _End):
-            self._share(sent, None)
+            jobs, folders = sent
+            self._share(jobs, None, folders)
         leave()
         if sent.outcome is None:
             raise HeadraceError("the first process has stopped with an error; see what it said")
@@ -100,11 +104,11 @@ class JoinedPool:
         dist.broadcast_object_list(box, src=0, group=self._group)
         return box[0]
 
-    def _share(self, jobs: Sequence[Job], tell: Tell | None) -> list[Any]:
+    def _share(self, jobs: Sequence[Job], tell: Tell | None, folders: Sequence[Path] = ()) -> list[Any]:
         """Do this process's jobs; the results of all in the order of the jobs, in the first process."""
         mine: list[Any] = []
         for job in jobs[self.rank :: self.processes]:
-            mine.append(self._result(job))
+            mine.append(self._result(job, folders))
             if tell:
                 # The others are taken to be as far.
                 tell(min(len(mine) * self.processes, len(jobs)), len(jobs))
@@ -116,10 +120,13 @@ class JoinedPool:
             else [parts[n % self.processes][n // self.processes] for n in range(len(jobs))]
         )
 
-    def _result(self, job: Job) -> Any:
+    def _result(self, job: Job, folders: Sequence[Path]) -> Any:
         """What came of it; an error of ours is sent as one that can be pickled."""
         try:
-            return self._workshop.do(job)
+            with ExitStack() as stack:
+                for folder in folders:
+                    stack.enter_context(guarded(folder))
+                return self._workshop.do(job)
         except InputError as error:
             return InputError(str(error))
         except HeadraceError as error:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from headrace.experiments.engines.processes import Lifeline, plainly, result_of, worker_environment
 from headrace.experiments.subsets.search import SubsetSearch
+from headrace.files import Identity, guarding, guards
 
 if TYPE_CHECKING:
     from headrace.experiments.subsets.jobs import Job, Workshop
@@ -72,7 +74,7 @@ class Pool:
             return self._do_here(jobs, tell)
         executor = self._executor = self._executor or self._start()
         with worker_environment():
-            futures = [executor.submit(_do, job) for job in jobs]
+            futures = [executor.submit(_do, job, guards()) for job in jobs]
         pending = set(futures)
         while pending:
             done, pending = wait(pending, return_when=FIRST_COMPLETED)
@@ -124,7 +126,8 @@ def _begin(spec: str, ranks: Any) -> None:
     _workshop = Workshop(SubsetSearch.model_validate_json(spec), ranks.get())
 
 
-def _do(job: Job) -> Any:
-    """Do a job in this worker."""
+def _do(job: Job, folders: Mapping[Path, Identity]) -> Any:
+    """Do a job in this worker, which writes only where the searching process does."""
     assert _workshop is not None
-    return plainly(_workshop.do, job)
+    with guarding(folders):
+        return plainly(_workshop.do, job)
