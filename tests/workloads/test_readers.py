@@ -158,7 +158,7 @@ def test_pictures_are_scaled_and_made_grey_when_asked(tmp_path: Path) -> None:
 def test_what_is_no_image_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such folder"):
         read_image_folder(tmp_path / "none")
-    with pytest.raises(InputError, match="one a class"):
+    with pytest.raises(InputError, match="one per class"):
         read_image_folder(tmp_path)
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match=r"empty: the class has no pictures"):

@@ -27,6 +27,11 @@ if TYPE_CHECKING:
 _DRAWN_SHARE = 0.1
 """Share of the examples that becomes a validation, or a test, split where none is given."""
 _VALIDATION_NAMES = ("validation", "valid", "val")
+_SPLIT_NAMES = ("train", *_VALIDATION_NAMES, "test")
+_LIKE_SPLITS = frozenset(
+    {*_SPLIT_NAMES, "training", "testing", "tests", "dev", "eval", "evaluation", "train_set", "test_set"}
+)
+"""Names that folders of splits have, in lower case."""
 
 
 @dataclass(frozen=True)
@@ -185,6 +190,7 @@ def from_folder(
 
     folder = Path(folder)
     name = name or folder.resolve().name
+    _check_split_names(folder)
     named = (folder / "train").is_dir()
     if not named:
         whole = read_image_folder(folder, mode=mode, size=size)
@@ -283,6 +289,21 @@ def _called(pictures: Labelled, before: str, ids: Callable[[str], Id] | None) ->
     paths = [f"{before}{path}" for path in pictures.ids]
     given = paths if ids is None else [ids(path) for path in paths]
     return replace(pictures, ids=checked(given, len(paths), where="from_folder"))
+
+
+def _check_split_names(folder: Path) -> None:
+    """Refuse folders that look like splits and would be taken for classes, or passed over."""
+    names = sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
+    other = [name for name in names if name.lower() in _LIKE_SPLITS and name not in _SPLIT_NAMES]
+    validation = [name for name in names if name in _VALIDATION_NAMES]
+    parts = other + [name for name in names if name in _SPLIT_NAMES]
+    if (other and len(parts) > 1) or len(validation) > 1 or (parts and "train" not in parts):
+        raise InputError(
+            "the folder's splits must be called train, validation (or val, or valid) and test",
+            where=str(folder),
+            got=parts,
+            fix="Rename these folders; of several for validation keep one.",
+        )
 
 
 def _first(parts: dict[str, Labelled], names: tuple[str, ...]) -> Labelled | None:

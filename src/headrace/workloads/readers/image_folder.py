@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import unicodedata
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -9,7 +11,12 @@ import torch
 from headrace.errors import InputError
 from headrace.ids import checked
 from headrace.workloads.labelled import Labelled
-from headrace.workloads.readers.pictures import SUFFIXES, Mode, stack_pictures
+from headrace.workloads.readers.pictures import SUFFIXES, UNREAD_SUFFIXES, Mode, stack_pictures
+
+STRAY = frozenset(
+    {"__MACOSX", "@eaDir", "#recycle", "$RECYCLE.BIN", "System Volume Information", "lost+found"}
+)
+"""Folders that systems leave behind, with copies or thumbnails of pictures; passed over at any depth."""
 
 
 def read_image_folder(
@@ -19,10 +26,13 @@ def read_image_folder(
     size: tuple[int, int] | None = None,
     classes: tuple[str, ...] | None = None,
 ) -> Labelled:
-    """Read `folder/<class>/<picture>`; the classes are numbered in the order of their names.
+    """Read `folder/<class>/.../<picture>`; the classes are numbered in the order of their names.
+
+    Passed over at any depth is what is hidden (names that begin with a dot), what systems leave behind
+    (`STRAY`), and files that are not pictures by their suffix. Linked folders are followed.
 
     Args:
-        folder: Holds one subfolder a class; hidden ones are passed over.
+        folder: Holds one subfolder per class.
         mode: "L" for grey, "RGB" for colour.
         size: (height, width) to which every picture is scaled; needed where they differ.
         classes: The classes that there must be, for example those of the training part, whose numbers
@@ -33,19 +43,27 @@ def read_image_folder(
         paths relative to `folder`.
 
     Raises:
-        InputError: No folder, no classes, other classes than asked for, a class without pictures, or one
-            that cannot be read.
+        InputError: No folder, no classes, other classes than asked for, a class without pictures or with
+            pictures of a kind that is not read, or a picture that cannot be read.
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise InputError("there is no such folder", where=str(folder))
-    found = tuple(sorted(path.name for path in folder.iterdir() if path.is_dir() and path.name[0] != "."))
+        raise InputError("no such folder", where=str(folder))
+    places = {
+        _composed(path.name): path for path in folder.iterdir() if path.is_dir() and not _is_stray(path)
+    }
+    found = tuple(sorted(places))
     if not found:
-        raise InputError("the folder has no subfolders; one a class is needed", where=str(folder))
+        raise InputError("the folder has no subfolders; one per class is needed", where=str(folder))
     if classes is not None and (unknown := sorted(set(found) - set(classes))):
         raise InputError(f"the training part has no class {', '.join(unknown)}", where=str(folder))
     classes = classes or found
-    files = [(path, number) for number, name in enumerate(classes) for path in _pictures(folder / name)]
+    files = [
+        (path, number)
+        for number, name in enumerate(classes)
+        if name in places
+        for path in _pictures(places[name])
+    ]
     return Labelled(
         inputs=stack_pictures([(str(path), path) for path, _ in files], mode=mode, size=size),
         targets=torch.tensor([number for _, number in files]),
@@ -55,16 +73,47 @@ def read_image_folder(
 
 
 def _path(path: Path, folder: Path) -> str:
-    """Relative and with `/`; bytes of a name that are no UTF-8 are written out."""
+    """Relative and with `/`; bytes of a name that are not UTF-8 are written out."""
     return path.relative_to(folder).as_posix().encode("utf-8", "backslashreplace").decode()
 
 
+def _composed(name: str) -> str:
+    """The name as most file systems keep it: some take accents apart, and the order with them."""
+    return unicodedata.normalize("NFC", name)
+
+
+def _is_stray(path: Path) -> bool:
+    """Whether an entry is none of the data set's: hidden, or left behind by a system."""
+    return path.name.startswith(".") or path.name in STRAY
+
+
 def _pictures(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        return []
-    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+    """The pictures of a class, in its folder and at any depth below it."""
+    files = list(_files(folder, ()))
+    unread = sorted(path for path in files if path.suffix.lower() in UNREAD_SUFFIXES)
+    if unread:
+        raise InputError(
+            f"{len(unread)} files of the class are of a kind that is not read",
+            where=str(unread[0]),
+            fix=f"Convert them, or take them out of the folder. Read are {' '.join(sorted(SUFFIXES))}.",
+        )
+    found = [path for path in files if path.suffix.lower() in SUFFIXES]
     if not found:
         raise InputError(
             "the class has no pictures", where=str(folder), fix=f"Read are {' '.join(sorted(SUFFIXES))}."
         )
-    return found
+    return sorted(found, key=lambda path: tuple(map(_composed, path.parts)))
+
+
+def _files(folder: Path, above: tuple[Path, ...]) -> Iterator[Path]:
+    """All files below a folder; linked folders are followed, as torchvision does."""
+    real = folder.resolve()
+    if real in above:
+        raise InputError("the link leads to a folder above itself", where=str(folder), fix="Remove the link.")
+    for path in folder.iterdir():
+        if _is_stray(path):
+            continue
+        if path.is_dir():
+            yield from _files(path, (*above, real))
+        else:
+            yield path

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import torch
 from jaxtyping import UInt8
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps
 from torch import Tensor
 
 from headrace.errors import InputError
@@ -18,14 +20,44 @@ from headrace.errors import InputError
 Mode = Literal["L", "RGB"]
 """Grey (one channel) or red, green, blue."""
 
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
+SUFFIXES = frozenset(
+    {
+        ".png",
+        ".jpg",
+        ".jpeg",
+        ".jpe",
+        ".jfif",
+        ".bmp",
+        ".gif",
+        ".webp",
+        ".tif",
+        ".tiff",
+        ".ppm",
+        ".pgm",
+        ".pbm",
+    }
+)
 """The endings of files that are taken as pictures."""
+
+UNREAD_SUFFIXES = frozenset(
+    {".heic", ".heif", ".avif", ".jp2", ".jxl", ".svg", ".dcm", ".dng", ".cr2", ".nef", ".exr"}
+)
+"""The endings of pictures that are not read: refused, since a class without some of its own is another."""
+
+_FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM", "JPEG2000")
+_SIXTEEN_BITS = frozenset({"PNG", "PPM", "JPEG2000"})
+"""Formats whose pictures of mode I (32 bits in memory) hold 16 bits."""
+_REDUCED = 254
+"""TIFF's tag NewSubfileType; its lowest bit marks a smaller copy of another page."""
 
 
 def open_picture(
     source: Path | bytes, *, mode: Mode, size: tuple[int, int] | None = None, where: str | None = None
 ) -> UInt8[np.ndarray, "channels height width"]:
-    """One picture.
+    """One picture, upright as its EXIF data say, with 8 bits per channel.
+
+    16 bits are scaled by the range of the type: v / 257. An alpha channel is dropped. Of a palette the
+    colours are taken.
 
     Args:
         source: The file, or its content.
@@ -34,18 +66,88 @@ def open_picture(
         where: Names the picture in errors, where `source` is bytes.
 
     Raises:
-        InputError: Not a picture, or damaged.
+        InputError: Not a picture, damaged, too large, of 32 bits or floating-point numbers, one of several in
+            the file, or one whose content is in its alpha channel.
     """
-    where = where or (str(source) if isinstance(source, Path) else "a picture")
+    where = where or (str(source) if isinstance(source, Path | str) else "a picture")
+    file = io.BytesIO(source) if isinstance(source, bytes) else source
     try:
-        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as picture:
-            converted = picture.convert(mode)
-    except (OSError, UnidentifiedImageError, Image.DecompressionBombError, SyntaxError) as error:
-        raise InputError(f"the picture cannot be read: {error}", where=where) from error
+        with (
+            warnings.catch_warnings(action="error", category=Image.DecompressionBombWarning),
+            Image.open(file, formats=_formats()) as picture,
+        ):
+            _check_single(picture, where)
+            sixteen = picture.mode == "I" and picture.format in _SIXTEEN_BITS
+            upright = ImageOps.exif_transpose(picture)
+            converted = _eight_bits(upright, where, sixteen=sixteen).convert(mode)
+    except InputError:
+        raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        fix = "Scale it down before."
+        raise InputError(f"the picture is too large: {error}", where=where, fix=fix) from error
+    except Exception as error:  # Pillow's readers raise errors of many kinds for damaged files.
+        fix = "Get the file again, or delete it if it is not a picture."
+        raise InputError(f"the picture cannot be read: {error}", where=where, fix=fix) from error
     if size is not None:
         converted = converted.resize((size[1], size[0]), Image.Resampling.BILINEAR)
     pixels = np.asarray(converted)
     return pixels[None] if mode == "L" else np.ascontiguousarray(pixels.transpose(2, 0, 1))
+
+
+@cache
+def _formats() -> tuple[str, ...]:
+    """Those of the formats that this Pillow can read; no others are tried."""
+    Image.init()
+    return tuple(name for name in _FORMATS if name in Image.OPEN)
+
+
+def _check_single(picture: Image.Image, where: str) -> None:
+    """Refuse animations and stacks; an MPO's further pictures are other views of the first."""
+    frames = getattr(picture, "n_frames", 1)
+    if frames < 2 or picture.format == "MPO":
+        return
+    if picture.format == "TIFF":
+        frames = sum(not _is_reduced(picture, frame) for frame in range(frames))
+        picture.seek(0)
+    if frames > 1:
+        raise InputError(
+            f"the file holds {frames} pictures, and an example is one",
+            where=where,
+            fix="Save the one that is meant as a file of its own.",
+        )
+
+
+def _is_reduced(picture: Image.Image, frame: int) -> bool:
+    picture.seek(frame)
+    tags: dict[int, int] = getattr(picture, "tag_v2", {})
+    return bool(tags.get(_REDUCED, 0) & 1)
+
+
+def _eight_bits(picture: Image.Image, where: str, *, sixteen: bool) -> Image.Image:
+    """The picture with 8 bits per channel; `sixteen` says that one of mode I holds 16 bits."""
+    if picture.mode.startswith("I;16") or sixteen:
+        values = np.asarray(picture).astype(np.float64)
+        return Image.fromarray((values / 257).round().clip(0, 255).astype(np.uint8))
+    if picture.mode in ("I", "F"):
+        raise InputError(
+            "pictures must have 8 or 16 bits per channel",
+            where=where,
+            got=f"32 bits, mode {picture.mode}",
+            fix="Scale them to 0 .. 255 and save them with 8 bits.",
+        )
+    if "A" in picture.getbands():
+        _check_alpha(picture, where)
+    return picture
+
+
+def _check_alpha(picture: Image.Image, where: str) -> None:
+    *colours, alpha = (channel.getextrema() for channel in picture.split())
+    if alpha[0] != alpha[1] and all(low == high for low, high in colours):
+        raise InputError(
+            "all that the picture shows is in its alpha channel, which is not read",
+            where=where,
+            fix="Lay the picture over a background and save it without alpha.",
+        )
 
 
 def stack_pictures(
