@@ -29,8 +29,10 @@ def test_places_are_in_order(no_data: Path, tmp_path: Path) -> None:
     assert places("fashion-mnist") == (
         no_data / "fashion-mnist",
         no_data / "FashionMNIST/raw",
+        no_data / "fashion-mnist/raw",
         cache / "fashion-mnist",
         cache / "FashionMNIST/raw",
+        cache / "fashion-mnist/raw",
         tmp_path / "system",
     )
 
@@ -93,7 +95,7 @@ def test_check_holds_uncompressed_files_against_their_checksums(
     state = {place.name: place for place in survey(check=True)}["mr"]
     assert state.sound is True
     assert state.verdict == "1 of 1 checksums are right"
-    (no_data / "mr" / "rt-polarity.all.txt.gz").write_bytes(b"no gzip")
+    (no_data / "mr" / "rt-polarity.all.txt.gz").write_bytes(gzip.compress(b"abc")[:-4])
     state = {place.name: place for place in survey(check=True)}["mr"]
     assert state.sound is False
     assert "cannot be read" in state.verdict

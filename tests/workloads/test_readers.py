@@ -55,8 +55,11 @@ def test_damaged_idx_files_are_named(tmp_path: Path, change, message: str) -> No
 
 @pytest.mark.parametrize(
     "raw",
-    [gzip.compress(bytes(1000), mtime=0)[:-12], b"not gzip", b"\x1f\x8b\x08\0\0\0\0\0\0\0zz"],
-    ids=["truncated", "no gzip", "no deflate"],
+    [
+        gzip.compress(bytes([0, 0, 8, 1, 0, 0, 3, 232]) + bytes(1000), mtime=0)[:-12],
+        b"\x1f\x8b\x08\0\0\0\0\0\0\0zz",
+    ],
+    ids=["truncated", "no deflate"],
 )
 def test_damaged_gzip_is_named(tmp_path: Path, raw: bytes) -> None:
     path = tmp_path / "images.gz"

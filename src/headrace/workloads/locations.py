@@ -55,7 +55,7 @@ DATA_SETS: dict[str, DataSet] = {
     for data in (
         DataSet(
             name="mnist",
-            folders=("MNIST/raw",),
+            folders=("MNIST/raw", "mnist/raw"),
             forms=(IDX_FILES,),
             how_to_get=(
                 "put the four idx files (gzipped or not) into a folder 'mnist', or let torchvision do it: "
@@ -77,7 +77,7 @@ DATA_SETS: dict[str, DataSet] = {
         ),
         DataSet(
             name="fashion-mnist",
-            folders=("FashionMNIST/raw",),
+            folders=("FashionMNIST/raw", "fashion-mnist/raw"),
             system=("/usr/share/datasets/fashion-mnist",),
             forms=(IDX_FILES,),
             how_to_get=(
@@ -186,13 +186,22 @@ def require(name: str) -> Path:
 
 
 def has_files(folder: Path, files: tuple[str, ...]) -> bool:
-    """Whether the folder holds all these files, gzipped or not."""
+    """Whether the folder holds all these files, see `file_in`."""
     return all(file_in(folder, name) is not None for name in files)
 
 
 def file_in(folder: Path, name: str) -> Path | None:
-    """The file `name`, or else `name.gz`, of the folder."""
-    return next((path for path in (folder / name, folder / f"{name}.gz") if path.is_file()), None)
+    """The file `name`, or else `name.gz`, or the same in another spelling: `.idx` for `-idx`, upper case."""
+    exact = next((path for path in (folder / name, folder / f"{name}.gz") if path.is_file()), None)
+    if exact is not None or not folder.is_dir():
+        return exact
+    same = (path for path in sorted(folder.iterdir()) if _spelt(path.name) == _spelt(name) and path.is_file())
+    return next(same, None)
+
+
+def _spelt(name: str) -> str:
+    """The name as mirrors and systems leave it alone: lower case, without `.gz`, `-idx` for `.idx`."""
+    return name.lower().removesuffix(".gz").replace(".idx", "-idx")
 
 
 def survey(*, check: bool = False) -> list[Place]:

@@ -85,11 +85,31 @@ def mnist_splits(name: Name, folder: Path | None = None) -> Splits:
         InputError: The data set is missing or damaged.
     """
     folder = folder or require(name)
-    paths = [file_in(folder, file) or folder / file for file in IDX_FILES]
+    paths = [_idx_file(folder, file) for file in IDX_FILES]
     pool = read_images(paths[0], paths[1], CLASSES[name])
     test = read_images(paths[2], paths[3], CLASSES[name])
+    if len(pool) <= VALIDATION:
+        raise InputError(
+            f"more than {VALIDATION:,} training images are needed, {VALIDATION:,} of them for validation",
+            where=str(paths[0]),
+            got=len(pool),
+            fix="Get the whole data set, or read a part of it by from_tensors.",
+        )
     train, validation = split(pool, (len(pool) - VALIDATION, VALIDATION), name)
     return Splits(train=train, validation=validation, test=test)
+
+
+def _idx_file(folder: Path, name: str) -> Path:
+    """The file in the folder, or in its subfolder `raw`, as torchvision leaves it."""
+    found = file_in(folder, name) or file_in(folder / "raw", name)
+    if found is not None:
+        return found
+    there = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    raise InputError(
+        f"the file {name} (gzipped or not) is missing; there are {', '.join(there[:20]) or 'no files'}",
+        where=str(folder),
+        fix="Get it again, or rename the file that it is.",
+    )
 
 
 def mnist_simple_cnn(*, dropout: float = 0.4, label_noise: float = 0.0) -> Workload:
