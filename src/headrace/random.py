@@ -8,9 +8,10 @@ makes run 0's second epoch equal to run 1's first.
 from __future__ import annotations
 
 import hashlib
+import random as python_random
 from collections.abc import Generator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -49,16 +50,50 @@ def torch_generator(seed: int, *path: Name, device: torch.device | str = "cpu") 
     return torch.Generator(device=device).manual_seed(integer_seed(seed, *path))
 
 
+class HostStream:
+    """A stream of NumPy's and Python's global generators, to be exchanged with what they are at, and back.
+
+    For code of others that draws from them, such as an augmentation.
+
+    Args:
+        seed: The root seed.
+        path: The names of the stream.
+    """
+
+    def __init__(self, seed: int, *path: Name) -> None:
+        twister = np.random.MT19937(sequence(seed, *path, "numpy"))
+        self._numpy: Any = np.random.RandomState(twister).get_state()
+        self._python = python_random.Random(integer_seed(seed, *path, "python")).getstate()
+
+    def exchange(self) -> None:
+        """Begin a block on the stream, or end it: the state outside and the stream's change places."""
+        numpy, python = np.random.get_state(), python_random.getstate()
+        np.random.set_state(self._numpy)
+        python_random.setstate(self._python)
+        self._numpy, self._python = numpy, python
+
+
+def host_state() -> object:
+    """The state of NumPy's and Python's global generators: equal if nothing was drawn from them."""
+    _, key, *rest = np.random.get_state()
+    return np.asarray(key).tobytes(), *rest, python_random.getstate()
+
+
 @contextmanager
 def torch_stream(seed: int, *path: Name) -> Generator[None]:
-    """Run a block (initialisation, dropout) on the stream `path`; torch's global state is put back after it.
+    """Run a block (initialisation, dropout) on the stream `path`; all global state is put back after it.
 
     Torch's own initialisers and dropout read the global generators, so within the block these are
-    seeded, on the CPU and on every GPU.
+    seeded, on the CPU and on every GPU; and so are NumPy's and Python's, for code that draws from them.
     """
     import torch
 
+    host = HostStream(seed, *path)
     devices = list(range(torch.cuda.device_count())) if torch.cuda.is_available() else []
     with torch.random.fork_rng(devices=devices):
         torch.manual_seed(integer_seed(seed, *path))
-        yield
+        host.exchange()
+        try:
+            yield
+        finally:
+            host.exchange()

@@ -205,15 +205,23 @@ def read_table(path: Path, what: str) -> tuple[pl.DataFrame, dict[str, str]]:
     return frame, plain
 
 
-def parquet(path: Path, what: str, fix: str) -> tuple[pl.DataFrame, dict[str, str]]:
+def parquet(
+    path: Path, what: str, fix: str, *, content: bytes | None = None
+) -> tuple[pl.DataFrame, dict[str, str]]:
     """Any Parquet file and its metadata.
+
+    Args:
+        path: The file.
+        what: It is or holds, for the message.
+        fix: What to do if it cannot be read.
+        content: Its bytes, if they were read already.
 
     Raises:
         DamagedError: It cannot be read.
     """
     import polars as pl
 
-    content = path.read_bytes()
+    content = path.read_bytes() if content is None else content
     try:
         return pl.read_parquet(BytesIO(content)), pl.read_parquet_metadata(BytesIO(content))
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError) as error:

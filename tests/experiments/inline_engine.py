@@ -10,6 +10,7 @@ from typing import Self
 from headrace.experiments import Experiment
 from headrace.experiments.engines.messages import Inspection, Report, Task
 from headrace.experiments.engines.worker import Worker
+from headrace.experiments.facts import WorkloadFacts
 from headrace.experiments.portraits.choice import Sitting
 from headrace.experiments.portraits.records import Portrait
 
@@ -38,6 +39,10 @@ class InlineEngine:
 
     def inspect(self) -> Inspection:
         return self._workers[0].inspect()
+
+    def expect(self, facts: WorkloadFacts) -> None:
+        for worker in self._workers:
+            worker.expect(facts)
 
     def set_bound(self, number: int, step: int) -> None:
         self._bounds[number] = step

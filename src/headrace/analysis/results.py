@@ -19,6 +19,7 @@ from headrace.analysis.conclusions import conclude, warn
 from headrace.analysis.curves import CurveFit, fit_curves
 from headrace.analysis.frames import best_frame, budgets_frame, fits_frame, steps_frame, trials_frame
 from headrace.analysis.hyperparameters import effective_learning_rate
+from headrace.analysis.origins import warn_of_changes
 from headrace.analysis.portraits import Reading, portrait_results, read
 from headrace.analysis.studies import Study, read_studies
 from headrace.experiments.portraits.store import portraits
@@ -121,8 +122,11 @@ def write_results(analysis: Analysis, directory: str | Path) -> Path:
 def _results(
     stored: StoredExperiment, studies: Sequence[Study], curves: Sequence[CurveFit]
 ) -> dict[str, Any]:
-    warnings = warn(studies, asked=stored.experiment.search.trials)
     facts = stored.facts
+    warnings = [
+        *warn_of_changes(facts, [record.fingerprint for record in stored.records]),
+        *warn(studies, asked=stored.experiment.search.trials),
+    ]
     examples = {name: facts.examples_in(name) for name in stored.experiment.grid.subset} if facts else {}
     return {
         "format": FORMAT,

@@ -37,7 +37,12 @@ def demo(*, out: Path = Path("runs/demo"), processes: int | None = None, json: J
 
 
 def run(
-    experiment: Path, *, out: Path | None = None, processes: int | None = None, json: Json = False
+    experiment: Path,
+    *,
+    out: Path | None = None,
+    processes: int | None = None,
+    accept_change: str | None = None,
+    json: Json = False,
 ) -> int:
     """Run an experiment, or go on with it; at the end OUT holds results.json and report.html.
 
@@ -47,11 +52,20 @@ def run(
         experiment: The experiment file (TOML).
         out: The folder of the results. Default: runs/NAME for NAME.toml.
         processes: How many trials run side by side. Default: one per core.
+        accept_change: Why a run may continue although the workload's code or data have changed since its
+            first trials. The reason is recorded, and the report says which trials are from before.
     """
     from headrace.experiments import Experiment
 
     folder = out if out is not None else Path("runs") / experiment.stem
-    return _run(experiment, Experiment.from_toml(experiment), folder, processes=processes, json=json)
+    return _run(
+        experiment,
+        Experiment.from_toml(experiment),
+        folder,
+        processes=processes,
+        accept_change=accept_change,
+        json=json,
+    )
 
 
 def status(directory: Path, *, json: Json = False) -> int:
@@ -99,7 +113,15 @@ def report(directory: Path, *, json: Json = False) -> int:
     return _conclude(directory, json)
 
 
-def _run(file: Path, experiment: Experiment, directory: Path, *, processes: int | None, json: bool) -> int:
+def _run(
+    file: Path,
+    experiment: Experiment,
+    directory: Path,
+    *,
+    processes: int | None,
+    accept_change: str | None = None,
+    json: bool,
+) -> int:
     from headrace.experiments.bar import Bar
     from headrace.experiments.engines import torchrun
     from headrace.experiments.live import LiveFile
@@ -126,7 +148,9 @@ def _run(file: Path, experiment: Experiment, directory: Path, *, processes: int 
             bar(state)
             live(state)
 
-        stored = run_experiment(experiment, directory, processes=processes, progress=show)
+        stored = run_experiment(
+            experiment, directory, processes=processes, progress=show, accept_change=accept_change
+        )
     code = _conclude(directory, json)
     return 1 if _tell_failures(stored.records) else code
 

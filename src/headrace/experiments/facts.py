@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from headrace.experiments.records import Record
+from headrace.workloads.fingerprint import Fingerprint
 
 
 class PartFacts(Record):
@@ -17,6 +18,23 @@ class PartFacts(Record):
 
     examples: int = Field(ge=1)
     sha256: str | None = None
+
+
+class Change(Record):
+    """A change of the workload between two trials of a folder.
+
+    Attributes:
+        why: Why it is accepted, in the user's words; empty if nobody was asked because the trials before it
+            are from a version that kept no fingerprints.
+        what: What changed, one text for each part; empty if that cannot be known.
+        before: The digest of the fingerprint before; None if none was kept.
+        after: The digest of the one after.
+    """
+
+    why: str = ""
+    what: tuple[str, ...] = ()
+    before: str | None = None
+    after: str
 
 
 class WorkloadFacts(Record):
@@ -33,6 +51,10 @@ class WorkloadFacts(Record):
         description: The workload's own words.
         classes: The names of the classes, or None.
         subsets: The subsets of the grid beside the full one, by name.
+        random_items: Whether the training examples differ from fetch to fetch, wherever they are looked at.
+        experiment: The digest of the experiment of which they are; None in folders of older versions.
+        fingerprint: What the workload is, for a comparison; None in folders of older versions.
+        changes: Of the workload, between trials, in their order.
     """
 
     name: str
@@ -45,6 +67,20 @@ class WorkloadFacts(Record):
     description: str = ""
     classes: tuple[str, ...] | None = None
     subsets: dict[str, PartFacts] = Field(default_factory=dict)
+    random_items: bool = False
+    experiment: str | None = None
+    fingerprint: Fingerprint | None = None
+    changes: tuple[Change, ...] = ()
+
+    @property
+    def digest(self) -> str | None:
+        """What stands for the fingerprint in a trial's record; None without a fingerprint."""
+        return None if self.fingerprint is None else self.fingerprint.digest
+
+    @property
+    def known(self) -> frozenset[str | None]:
+        """The digests that trials of the folder may carry; None among them if some have none."""
+        return frozenset({self.digest, *(change.before for change in self.changes)})
 
     def examples_in(self, subset: str) -> int:
         """The size of the training set's part that the grid calls `subset`."""

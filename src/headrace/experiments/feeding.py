@@ -201,7 +201,7 @@ def predicts_classes(setting: Setting) -> bool:
 def width(setting: Setting) -> int:
     """The number of classes that the workload's models tell apart."""
     model = setting.new_model(setting.experiment.studies()[0], 0)
-    inputs, _ = setting.workload.train.fetch(torch.zeros(1, dtype=torch.int64))
+    inputs, _ = setting.workload.evaluation_data("train").fetch(torch.zeros(1, dtype=torch.int64))
     with evaluation_mode(model), torch.no_grad():
         return model(inputs).shape[-1]
 

@@ -98,7 +98,7 @@ def _best_losses(
 
     measurements = train(
         model=model,
-        data=workload.train,
+        data=workload.training_data,
         loss=workload.training_loss,
         batches=_of(mine.to(device), shuffled_batches(len(mine), size, seed=seed, path=path, device=device)),
         recipe=Recipe(optimizer="adamw", learning_rate=LEARNING_RATE),
@@ -130,9 +130,9 @@ def _losses(
 ) -> Float64[Tensor, " examples"]:
     """The loss of each of the examples in evaluation mode, on the host."""
     loss: Loss = workload.loss
-    with evaluation_mode(model), torch.inference_mode():
-        parts = [
-            loss(model(inputs), targets)
-            for inputs, targets in map(workload.train.fetch, examples.split(CHUNK))
-        ]
+    data = workload.evaluation_data("train")
+    # Data sets that augment what they fetch do so here too: always in the same way.
+    stream = random.torch_stream(0, "holdout", "evaluation")
+    with stream, evaluation_mode(model), torch.inference_mode():
+        parts = [loss(model(inputs), targets) for inputs, targets in map(data.fetch, examples.split(CHUNK))]
         return torch.cat(parts).double().cpu()

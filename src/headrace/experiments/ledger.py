@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from headrace.experiments import checkpoints
 from headrace.experiments.engines.messages import Report, Row
+from headrace.experiments.facts import WorkloadFacts
 from headrace.experiments.records import TrialRecord
 from headrace.experiments.store import schema, write_trials
 
@@ -32,12 +33,13 @@ class Ledger:
 
     Args:
         directory: The experiment's folder.
-        metric_name: The name of the workload's metric.
+        facts: The folder's, which workers compare with what they loaded; each trial carries their digests.
     """
 
-    def __init__(self, directory: Path, metric_name: str) -> None:
+    def __init__(self, directory: Path, facts: WorkloadFacts) -> None:
         self._directory = directory
-        self._schema = schema(metric_name)
+        self._schema = schema(facts.metric_name)
+        self._origin = {"experiment": facts.experiment, "fingerprint": facts.digest}
         self._open: dict[tuple[str, int], Entry] = {}
 
     def note(self, report: Report) -> None:
@@ -71,7 +73,8 @@ class Ledger:
     def _store(self, key: tuple[str, int]) -> None:
         entry = self._open[key]
         if entry.unstored > 0:
-            write_trials(self._directory, [entry.record], self._frame(entry.rows), part=entry.record.trial)
+            record = entry.record.model_copy(update=self._origin)
+            write_trials(self._directory, [record], self._frame(entry.rows), part=record.trial)
             entry.unstored = 0.0
 
     def _frame(self, rows: list[Row]) -> pl.DataFrame:

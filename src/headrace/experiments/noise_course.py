@@ -127,7 +127,10 @@ def measure_course(
 def _fetched(setting: Setting, drawn: np.ndarray) -> tuple[Tensor, Tensor]:
     import torch
 
-    return setting.workload.train.fetch(torch.as_tensor(drawn))
+    from headrace.random import torch_stream
+
+    with torch_stream(setting.experiment.seed, "noise scale", "examples"):
+        return setting.workload.evaluation_data("train").fetch(torch.as_tensor(drawn))
 
 
 def _point(step: int, signal: np.ndarray, noise: np.ndarray) -> NoisePoint:

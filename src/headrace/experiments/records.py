@@ -134,7 +134,8 @@ class TrialRecord(Outcome):
     """One training run as it was measured, with all that is needed to run it again.
 
     `examples_forwarded` counts selection passes, candidates, and whatever the policy trained beforehand;
-    `examples_backpropagated` what was trained on, beforehand too.
+    `examples_backpropagated` what was trained on, beforehand too. `experiment` and `fingerprint` are the
+    digests of its experiment and of the workload that it was trained on; None in records of older versions.
     """
 
     study: str
@@ -143,3 +144,5 @@ class TrialRecord(Outcome):
     examples_backpropagated: int = Field(ge=0)
     seconds: float = Field(ge=0)
     error: str | None = None
+    experiment: str | None = None
+    fingerprint: str | None = None

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from headrace.experiments import lock, store
+from headrace.experiments.changes import check_reason
 from headrace.experiments.engines import torchrun
 from headrace.experiments.engines.local import LocalEngine
 from headrace.experiments.engines.messages import Inspection, Report
@@ -30,6 +31,7 @@ def run(
     *,
     processes: int | None = None,
     progress: Progress | None = None,
+    accept_change: str | None = None,
 ) -> StoredExperiment:
     """Run an experiment, or go on with it, until every study is decided and the portraits are made.
 
@@ -43,9 +45,12 @@ def run(
         directory: The folder; made where it is not there.
         processes: How many trials are trained side by side; None for one a core, or on GPUs a few each.
         progress: Called with the state of the run, from this thread, after every task.
+        accept_change: Why trials of a workload that has changed since shall stand beside new ones; recorded,
+            and shown in the report. None refuses a changed workload.
 
     Raises:
-        InputError: The folder holds another experiment, or the workload does not fit the experiment.
+        InputError: The folder holds another experiment or trials of one, the workload does not fit the
+            experiment, or is not the one with which the folder's trials were trained.
         BusyError: The folder is in use by another process.
         DamagedError: A stored part is truncated or was altered.
         WorkerDied: A worker process died.
@@ -53,32 +58,48 @@ def run(
         KeyboardInterrupt: Ctrl-C; what was measured is stored.
     """
     directory = Path(directory)
+    check_reason(accept_change)
     with lock.exclusive(directory):
         store.create(directory, experiment)
         stored = store.load(directory)
         store.finish(stored)
         if stored.facts is not None:
             check_files(experiment, stored.facts)
-        if stored.facts is None or not Schedule(_races(stored)).finished or missing(stored):
-            _train(stored, processes, progress)
-        elif torchrun.active():
-            TorchrunEngine(experiment).close()
+        _train(stored, processes, progress, accept_change)
         return store.load(directory)
 
 
-def _train(stored: StoredExperiment, processes: int | None, progress: Progress | None) -> None:
+def _train(
+    stored: StoredExperiment, processes: int | None, progress: Progress | None, accept_change: str | None
+) -> None:
+    """Train what is missing; if nothing is, see whether the workload is still the one of the results."""
     experiment = stored.experiment
-    engine, inspection = _start(experiment, processes)
+    finished = stored.facts is not None and Schedule(_races(stored)).finished and not missing(stored)
+    engine, inspection = _start(experiment, 1 if finished else processes)
     with engine:
-        check_readiness(experiment, inspection)
-        store.write_facts(stored.directory, inspection.facts)
+        facts = inspection.facts
+        if finished and stored.facts is not None:
+            # A subset's file may be gone: nothing is trained on it any more.
+            facts = facts.model_copy(update={"subsets": stored.facts.subsets})
+        else:
+            check_readiness(experiment, inspection)
+        facts = store.write_facts(
+            stored.directory,
+            facts,
+            carried={record.fingerprint for record in stored.records},
+            finished=finished,
+            accept_change=accept_change,
+        )
+        if finished:
+            return
+        engine.expect(facts)
         stored = store.load(stored.directory)
         _Run(
             schedule=Schedule(_races(stored)),
             engine=engine,
-            ledger=Ledger(stored.directory, inspection.facts.metric_name),
+            ledger=Ledger(stored.directory, facts),
             watch=Watch(progress),
-            metric=f"validation/{inspection.facts.metric_name}",
+            metric=f"validation/{facts.metric_name}",
         ).to_the_end()
         # The studies are safe in the store: what follows is for the report.
         for portrait, table in engine.portray(missing(store.load(stored.directory))):

@@ -9,7 +9,7 @@ portraits/<name>/   what one trial tells of every example: portrait.json and exa
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +18,7 @@ from urllib.parse import quote
 
 from headrace.errors import DamagedError, InputError
 from headrace.experiments.bound import Judgement, Rules, judge
+from headrace.experiments.changes import settle
 from headrace.experiments.experiment import Experiment
 from headrace.experiments.facts import WorkloadFacts
 from headrace.experiments.parts import Part, finish_part, read_part, write_part
@@ -147,6 +148,12 @@ def create(directory: str | Path, experiment: Experiment) -> None:
         raise InputError(
             "this is the folder of a subset search", where=str(directory), fix="Choose another folder."
         )
+    if not path.exists() and (left := _work(Path(directory))) is not None:
+        raise InputError(
+            f"holds work of an experiment ({left}) and no {EXPERIMENT} that says of which",
+            where=str(directory),
+            fix="Put that file back, or choose another folder.",
+        )
     begun = (Path(directory) / FACTS).exists() or (Path(directory) / STUDIES).exists()
     if not path.exists() or not begun:
         write_whole(path, sealed_toml(experiment.to_toml()))
@@ -161,6 +168,14 @@ def create(directory: str | Path, experiment: Experiment) -> None:
     if there.report != experiment.report:
         # What is made for the report alone may be asked for afterwards.
         write_whole(path, sealed_toml(experiment.to_toml()))
+
+
+def _work(directory: Path) -> str | None:
+    """The first file of trials, portraits or checkpoints in a folder, or None."""
+    found = (
+        path for name in (STUDIES, "portraits", "checkpoints") for path in (directory / name).rglob("*.*")
+    )
+    return next((str(path.relative_to(directory)) for path in found if path.is_file()), None)
 
 
 def _differences(there: Experiment, here: Experiment) -> Iterator[str]:
@@ -178,22 +193,34 @@ def _flat(table: Mapping[str, object], path: str = "") -> dict[str, object]:
     return flat
 
 
-def write_facts(directory: str | Path, facts: WorkloadFacts) -> None:
-    """Store the workload's facts.
+def write_facts(
+    directory: str | Path,
+    facts: WorkloadFacts,
+    *,
+    carried: Collection[str | None] = (),
+    finished: bool = False,
+    accept_change: str | None = None,
+) -> WorkloadFacts:
+    """Store the workload's facts, see `changes.settle`.
+
+    Args:
+        directory: The folder.
+        facts: Those of the workload that is loaded.
+        carried: The fingerprints' digests in the records of the folder's trials.
+        finished: Whether nothing is to be trained any more.
+        accept_change: Why a changed workload is accepted, or None.
+
+    Returns:
+        The folder's facts.
 
     Raises:
         InputError: Other facts are stored: the workload or its data have changed.
     """
     there = read_facts(Path(directory))
-    if there is None:
-        write_record(Path(directory) / FACTS, facts, indent=2)
-    elif there != facts:
-        differences = [key for key, value in facts if getattr(there, key) != value]
-        raise InputError(
-            f"the workload has changed since this folder was made: {', '.join(differences)}",
-            where=str(directory),
-            fix="Choose another folder, or undo the change.",
-        )
+    settled = settle(there, facts, carried, where=str(directory), finished=finished, why=accept_change)
+    if settled != there:
+        write_record(Path(directory) / FACTS, settled, indent=2)
+    return settled
 
 
 def read_facts(directory: Path) -> WorkloadFacts | None:
@@ -236,9 +263,11 @@ def load(directory: str | Path) -> StoredExperiment:
         raise InputError("there is no experiment in this folder", where=str(directory), fix="Check the path.")
     experiment = read_experiment(directory)
     parts = {study.name: _parts(directory, study.name) for study in experiment.studies()}
+    facts = read_facts(directory)
+    _check_origin(experiment, facts, parts)
     return StoredExperiment(
         experiment=experiment,
-        facts=read_facts(directory),
+        facts=facts,
         records=tuple(
             record for study in parts.values() for part in study for record in part.content.records
         ),
@@ -283,3 +312,24 @@ def _parts(directory: Path, study: str) -> tuple[Part, ...]:
                 fix="Move it to that study's folder.",
             )
     return tuple(parts)
+
+
+def _check_origin(
+    experiment: Experiment, facts: WorkloadFacts | None, parts: Mapping[str, Sequence[Part]]
+) -> None:
+    """Refuse trials of another experiment, and trials on another workload than the folder's.
+
+    Records of older versions say neither, and are taken where the folder has such.
+    """
+    own = (facts.experiment if facts else None) or experiment.digest()[:16]
+    for part in (part for study in parts.values() for part in study):
+        for record in part.content.records:
+            fits = facts is None or facts.fingerprint is None or record.fingerprint in facts.known
+            if record.experiment not in (None, own) or not fits:
+                other = "workload" if record.experiment in (None, own) else "experiment"
+                raise DamagedError(
+                    f"holds trials of another {other}, which are not taken over",
+                    where=str(part.path),
+                    fix=f"Move {part.path.name} and {part.path.with_suffix('.parquet').name} out of this "
+                    "folder, or give another folder with --out.",
+                )

@@ -268,7 +268,7 @@ def block_seconds(
     workload, seed = setting.workload, setting.experiment.seed
     trained = train(
         model=model,
-        data=workload.train,
+        data=workload.training_data,
         loss=workload.training_loss,
         batches=shuffled_batches(
             len(workload.train), batch_size, seed=seed, path=("throughput",), device=setting.device

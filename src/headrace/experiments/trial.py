@@ -53,7 +53,9 @@ class Setting:
             from 0, and so is all that is kept of its examples.
         goal: The validation metric to get strictly below.
         device: Where models are trained.
+        draws: Whether the workload draws from NumPy's or Python's global generators while it trains.
         weights: What a subset's examples' losses are multiplied by, mean 1, on `device` [part]; None: all 1.
+        file: The checksum of the subset's file as it was read, or None if there is none.
         together: Whether the workers are the processes of `torch.distributed`, and not played by this one.
     """
 
@@ -61,7 +63,9 @@ class Setting:
     workload: Workload
     goal: float
     device: torch.device
+    draws: bool = False
     weights: Tensor | None = None
+    file: str | None = None
     together: bool = False
     _parts: dict[str, Setting] = field(default_factory=dict, repr=False, compare=False)
 
@@ -83,7 +87,9 @@ class Setting:
             found = restrict(self.workload, self.experiment, subset)
             workload = replace(found.workload, train=found.workload.train.to(self.device))
             weights = None if found.weights is None else found.weights.to(self.device)
-            self._parts[subset] = replace(self, workload=workload, weights=weights, _parts={})
+            self._parts[subset] = replace(
+                self, workload=workload, weights=weights, file=found.sha256, _parts={}
+            )
         return self._parts[subset]
 
     @property
@@ -100,7 +106,9 @@ class Setting:
         """The random stream of each worker of a trial while it trains."""
         seed, workers, path = self.experiment.seed, study.configuration.workers, (study.stream, trial)
         return [
-            worker_stream(seed, *path, "training", worker=worker, workers=workers, device=self.device)
+            worker_stream(
+                seed, *path, "training", worker=worker, workers=workers, device=self.device, host=self.draws
+            )
             for worker in range(workers)
         ]
 
@@ -121,9 +129,9 @@ class Setting:
 
     def evaluator(self, *splits: str) -> Evaluator:
         """Measures a model on those of `splits` that the workload has."""
-        data = {split: getattr(self.workload, split) for split in splits}
+        there = [split for split in splits if getattr(self.workload, split) is not None]
         return evaluator(
-            {split: examples for split, examples in data.items() if examples is not None},
+            {split: self.workload.evaluation_data(split) for split in there},
             self.workload.loss,
             self.workload.metric,
             metric_name=self.workload.metric_name,
@@ -158,7 +166,7 @@ def begin(
     experiment, workload, streams = setting.experiment, setting.workload, setting.streams(study, trial)
     return train(
         model=model,
-        data=workload.train,
+        data=workload.training_data,
         loss=workload.training_loss,
         batches=fed.batches,
         record=record,

@@ -48,7 +48,8 @@ class TensorData:
         inputs: `[examples, ...]`. Images may be kept as uint8, a quarter of the memory, with a `transform`.
         targets: `[examples, ...]`.
         transform: Applied to each fetched batch of inputs, on the device of the data; for example
-            `lambda pixels: pixels.float() / 255`. Deterministic: it serves training and evaluation.
+            `lambda pixels: pixels.float() / 255`. Deterministic: it serves training and evaluation. A random
+            one for training alone is `headrace.Workload(train_transform=...)`.
         ids: What the examples are called wherever a person or a file names them: integers or texts, each
             different [examples]. None: their rows.
 
@@ -112,7 +113,8 @@ class MapDataset(Protocol):
 class MapData:
     """Any map-style data set whose items are pairs (input, target), fetched one by one in the loop's process.
 
-    For data that do not fit in memory or that are augmented; where they fit, `TensorData` is much faster.
+    For data that do not fit in memory; if they do, `TensorData` is much faster. Items that are augmented when
+    they are fetched are augmented whenever they are looked at: leave that to `Workload(train_transform=...)`.
 
     Args:
         dataset: Items are pairs; anything that `collate` can batch.
@@ -223,3 +225,32 @@ def _described(item: object) -> str:
         return f"({', '.join(_described(part) for part in item)})" if len(item) < 5 else f"{len(item)} values"
     shape = getattr(item, "shape", None)
     return type(item).__name__ + (f" {tuple(shape)}" if shape is not None else "")
+
+
+class Transformed:
+    """A data set whose fetched inputs are changed, for example by an augmentation.
+
+    Args:
+        data: The data set.
+        transform: Applied to each fetched batch of inputs, on the device of the data. What it draws from
+            torch's, NumPy's or Python's global generators is on the stream of whoever fetches.
+    """
+
+    def __init__(self, data: ExampleData, transform: Callable[[Any], Any]) -> None:
+        self.data = data
+        self.transform = transform
+
+    def __len__(self) -> int:
+        """The number of examples."""
+        return len(self.data)
+
+    def fetch(
+        self, indices: Int64[Tensor, " batch"]
+    ) -> tuple[Shaped[Tensor, "batch ..."], Shaped[Tensor, "batch ..."]]:
+        """The transformed inputs, and the targets, of these examples."""
+        inputs, targets = self.data.fetch(indices)
+        return self.transform(inputs), targets
+
+    def to(self, device: Device) -> Self:
+        """The same examples, fetched to `device`."""
+        return type(self)(self.data.to(device), self.transform)

@@ -1,10 +1,10 @@
-"""A named random stream for what torch draws from its global generators (dropout), in several blocks."""
+"""A named random stream for what draws from global generators (dropout, augmentation), in several blocks."""
 
 from __future__ import annotations
 
 import torch
 
-from headrace.random import Name, torch_generator
+from headrace.random import HostStream, Name, torch_generator
 
 
 class TorchStream:
@@ -17,9 +17,13 @@ class TorchStream:
         seed: The root seed.
         path: The names of the stream.
         device: The device of the model; on a GPU its own generator has a stream as well.
+        host: Whether NumPy's and Python's global generators have a stream too. Exchanging them takes half a
+            millisecond, so it is left out if nothing draws from them.
     """
 
-    def __init__(self, seed: int, *path: Name, device: torch.device | str = "cpu") -> None:
+    def __init__(
+        self, seed: int, *path: Name, device: torch.device | str = "cpu", host: bool = False
+    ) -> None:
         self._device = torch.device(device)
         self._cpu = torch_generator(seed, *path).get_state()
         self._gpu = (
@@ -27,6 +31,7 @@ class TorchStream:
             if self._device.type == "cuda"
             else None
         )
+        self._host = HostStream(seed, *path) if host else None
 
     def __enter__(self) -> None:
         """Begin a block: exchange the global state for the stream's."""
@@ -44,3 +49,5 @@ class TorchStream:
             outside = torch.cuda.get_rng_state(self._device)
             torch.cuda.set_rng_state(self._gpu, self._device)
             self._gpu = outside
+        if self._host is not None:
+            self._host.exchange()

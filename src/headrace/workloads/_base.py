@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from headrace import ids as example_ids
 from headrace.errors import InputError
 from headrace.ids import Ids
-from headrace.training.data import ExampleData
+from headrace.training.data import ExampleData, Transformed
 from headrace.training.losses import (
     Loss,
     Weigh,
@@ -69,6 +69,11 @@ class Workload:
         ids: What the training examples are called wherever a person or a file names them: integers or
             texts, each different [examples]. None: those of `train`, if it has any (`train.ids`), or else
             the indices.
+        train_transform: Applied to each batch of inputs that is trained on, as `train` fetches it, on the
+            device of the data: `inputs -> inputs`. It may be random (an augmentation): torch's, NumPy's and
+            Python's global generators are seeded for each trial. Identity is that of the examples before it.
+        eval_transform: The same, deterministic, wherever a model is evaluated, scores examples or chooses
+            among them, on every split. Without either, inputs are used as they are fetched.
 
     Raises:
         InputError: A field cannot be what it should be, by name.
@@ -90,6 +95,23 @@ class Workload:
     targets: Targets | None = None
     mean_over: MeanOver = "examples"
     ids: object = None
+    train_transform: Callable[[Any], Any] | None = None
+    eval_transform: Callable[[Any], Any] | None = None
+
+    @property
+    def training_data(self) -> ExampleData:
+        """The training examples as models are trained on them."""
+        return _transformed(self.train, self.train_transform)
+
+    def evaluation_data(self, split: str) -> ExampleData:
+        """The examples of a split as models are evaluated on them.
+
+        Args:
+            split: "train", "validation" or, if the workload has one, "test".
+        """
+        data: ExampleData | None = getattr(self, split)
+        assert data is not None
+        return _transformed(data, self.eval_transform)
 
     def __post_init__(self) -> None:
         self._check_texts()
@@ -101,6 +123,9 @@ class Workload:
                 raise self._wrong(field, "is to be a function")
         if self.show is not None and not callable(self.show):
             raise self._wrong("show", "is to be a function of an index, or None")
+        for field in ("train_transform", "eval_transform"):
+            if getattr(self, field) is not None and not callable(getattr(self, field)):
+                raise self._wrong(field, "must be a function of a batch of inputs, or None")
         if not _is_number(self.goal) or not math.isfinite(self.goal):
             raise self._wrong("goal", "is to be a finite number")
         clean = self.clean_targets
@@ -182,6 +207,10 @@ class Workload:
         return InputError(
             f"{field} {what}", where="Workload", got=got if plain else type(got).__name__, fix=fix
         )
+
+
+def _transformed(data: ExampleData, transform: Callable[[Any], Any] | None) -> ExampleData:
+    return data if transform is None else Transformed(data, transform)
 
 
 def _is_number(value: object) -> bool:

@@ -64,6 +64,8 @@ def classification(
     label_noise: float = 0.0,
     description: str = "",
     show: Callable[[Any], object] | None = None,
+    train_transform: Callable[[Any], Any] | None = None,
+    eval_transform: Callable[[Any], Any] | None = None,
 ) -> Workload:
     """A workload of classification: cross-entropy, and the share of errors as its metric.
 
@@ -77,6 +79,8 @@ def classification(
             ones. The clean labels are the workload's `clean_targets`. Validation and test keep theirs.
         description: For the report.
         show: What a reader is shown of a training example, see `Workload`.
+        train_transform: Applied after `transform` to what is trained on, and may be random, see `Workload`.
+        eval_transform: Applied after `transform` in evaluations, see `Workload`.
 
     Raises:
         InputError: `label_noise` is no share, or there are fewer than two classes.
@@ -88,8 +92,7 @@ def classification(
         raise InputError("at least two classes are needed", where=name, got=classes)
     targets = flip_labels(train.targets, classes, label_noise, name) if label_noise else train.targets
     data = TensorData(train.inputs, targets, transform, ids=train.ids)
-    inputs, _ = data.fetch(torch.zeros(1, dtype=torch.int64))
-    shape = tuple(inputs.shape[1:])
+    shape = _shape(data, eval_transform)
     test = splits.test
     return Workload(
         name=name,
@@ -102,7 +105,15 @@ def classification(
         description=description,
         clean_targets=train.targets if label_noise else None,
         show=show,
+        train_transform=train_transform,
+        eval_transform=eval_transform,
     )
+
+
+def _shape(data: TensorData, eval_transform: Callable[[Any], Any] | None) -> tuple[int, ...]:
+    """The shape of one example as models get it."""
+    inputs, _ = data.fetch(torch.zeros(1, dtype=torch.int64))
+    return tuple((inputs if eval_transform is None else eval_transform(inputs)).shape[1:])
 
 
 def from_tensors(
@@ -117,6 +128,8 @@ def from_tensors(
     label_noise: float = 0.0,
     ids: object = None,
     show: Callable[[Any], object] | None = None,
+    train_transform: Callable[[Any], Any] | None = None,
+    eval_transform: Callable[[Any], Any] | None = None,
 ) -> Workload:
     """A workload from arrays in memory; a tenth each, stratified and always the same, is validation and test.
 
@@ -132,6 +145,8 @@ def from_tensors(
         ids: What the examples are called wherever a person or a file names them: integers or texts, each
             different [examples]. None: their rows in these arrays.
         show: What a reader is shown of the example with this id, see `Workload`.
+        train_transform: Applied to each batch of inputs that is trained on; may be random, see `Workload`.
+        eval_transform: Applied to each batch of inputs in evaluations, see `Workload`.
 
     Raises:
         InputError: The inputs are not numbers, the targets are not class numbers (texts, real numbers, NaN,
@@ -151,6 +166,8 @@ def from_tensors(
         transform=transform,
         label_noise=label_noise,
         show=show,
+        train_transform=train_transform,
+        eval_transform=eval_transform,
     )
 
 
@@ -164,6 +181,8 @@ def from_folder(
     name: str | None = None,
     label_noise: float = 0.0,
     ids: Callable[[str], Id] | None = None,
+    train_transform: Callable[[Any], Any] | None = None,
+    eval_transform: Callable[[Any], Any] | None = None,
 ) -> Workload:
     """A workload from a folder of pictures, one subfolder a class.
 
@@ -181,6 +200,8 @@ def from_folder(
         label_noise: As in `classification`.
         ids: A picture's path, relative to `folder` and with `/` between its parts -> what it is called
             wherever a person or a file names it. None: that path.
+        train_transform: Applied to each batch of inputs that is trained on; may be random, see `Workload`.
+        eval_transform: Applied to each batch of inputs in evaluations, see `Workload`.
 
     Raises:
         InputError: The folder cannot be read as pictures in classes.
@@ -205,6 +226,16 @@ def from_folder(
         splits = complete_splits(train, _first(other, _VALIDATION_NAMES), other.get("test"), name)
     splits = replace(splits, train=_called(splits.train, "train/" if named else "", ids))
     return classification(name, splits, model=model, goal=goal, transform=CENTRED, label_noise=label_noise)
+    return classification(
+        name,
+        splits,
+        model=model,
+        goal=goal,
+        transform=CENTRED,
+        label_noise=label_noise,
+        train_transform=train_transform,
+        eval_transform=eval_transform,
+    )
 
 
 def from_hugging_face(
@@ -219,6 +250,8 @@ def from_hugging_face(
     name: str | None = None,
     label_noise: float = 0.0,
     ids: str | None = None,
+    train_transform: Callable[[Any], Any] | None = None,
+    eval_transform: Callable[[Any], Any] | None = None,
 ) -> Workload:
     """A workload from a Hugging Face image data set on disk (`save_to_disk`, or Parquet files).
 
@@ -237,6 +270,8 @@ def from_hugging_face(
         label_noise: As in `classification`.
         ids: The column with what the pictures are called wherever a person or a file names them. None:
             their rows in the training split, from 0.
+        train_transform: Applied to each batch of inputs that is trained on; may be random, see `Workload`.
+        eval_transform: Applied to each batch of inputs in evaluations, see `Workload`.
 
     Raises:
         InputError: The folder cannot be read as an image data set.
@@ -253,7 +288,16 @@ def from_hugging_face(
         if part == "train" or _has_split(folder, part)
     }
     splits = complete_splits(parts["train"], _first(parts, _VALIDATION_NAMES), parts.get("test"), name)
-    return classification(name, splits, model=model, goal=goal, transform=CENTRED, label_noise=label_noise)
+    return classification(
+        name,
+        splits,
+        model=model,
+        goal=goal,
+        transform=CENTRED,
+        label_noise=label_noise,
+        train_transform=train_transform,
+        eval_transform=eval_transform,
+    )
 
 
 def complete_splits(train: Labelled, validation: Labelled | None, test: Labelled | None, name: str) -> Splits:

@@ -57,8 +57,8 @@ def inspected(workload: Workload, model: nn.Module, *, hidden: bool = False, tra
             fix="Return a torch module with parameters, and set requires_grad on those to train.",
         )
     split = "validation" if hidden else "train"
-    inputs, targets = _sample(workload, split, SAMPLE)
     with random.torch_stream(0, "inspection"):
+        inputs, targets = _sample(workload, split, SAMPLE)
         model.train(trains and len(inputs) > 1)
         outputs = _outputs(model, inputs)
         stated = replace(workload, targets=workload.targets or _kind(workload, outputs, targets))
@@ -76,7 +76,7 @@ def inspected(workload: Workload, model: nn.Module, *, hidden: bool = False, tra
 
 def _sample(workload: Workload, split: str, size: int) -> tuple[Tensor, Tensor]:
     """Inputs and targets of up to `size` examples, evenly spaced over the split."""
-    data = getattr(workload, split)
+    data = workload.training_data if split == "train" else workload.evaluation_data(split)
     size = min(size, len(data))
     found: Any = data.fetch(torch.arange(size) * len(data) // size)
     for name, part in zip(("inputs", "targets"), found, strict=False):

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace.errors import InputError
-from headrace.training.data import TensorData
 from headrace.training.parallel import ProcessWorld, join
-from headrace.training.parallel.agreement import data_fingerprint, differences
+from headrace.training.parallel.agreement import differences
 from headrace.training.parallel.watch import Pulse, behind, verdict
 
 
@@ -40,21 +38,6 @@ def test_what_differs_is_named_with_its_rank() -> None:
         "rank 1: has another torch than rank 0, which has 2.13; got '2.12'. Give every process the same.",
         "rank 2: has another training set than rank 0, which has ab; got None. Give every process the same.",
     ]
-
-
-def test_a_fingerprint_tells_data_sets_apart() -> None:
-    inputs, targets = torch.arange(12.0).reshape(6, 2), torch.arange(6)
-    found = {
-        data_fingerprint(TensorData(x, y))
-        for x, y in (
-            (inputs, targets),
-            (inputs + 1, targets),
-            (inputs, targets.flip(0)),
-            (inputs[:5], targets[:5]),
-        )
-    }
-    assert len(found) == 4
-    assert data_fingerprint(TensorData(inputs.clone(), targets)) in found
 
 
 def test_without_torchrun(monkeypatch: pytest.MonkeyPatch) -> None:

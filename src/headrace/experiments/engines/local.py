@@ -15,6 +15,7 @@ from headrace.experiments.engines import worker
 from headrace.experiments.engines.messages import Inspection, Report, Task
 from headrace.experiments.engines.processes import Lifeline, result_of, worker_environment
 from headrace.experiments.experiment import Experiment
+from headrace.experiments.facts import WorkloadFacts
 from headrace.experiments.portraits.choice import Sitting
 from headrace.experiments.portraits.records import Portrait
 
@@ -62,6 +63,11 @@ class LocalEngine:
         with worker_environment():
             started = [pool.submit(worker.call, "inspect") for pool in self._pools]
         return self._result(started[0])
+
+    def expect(self, facts: WorkloadFacts) -> None:
+        """Tell all workers what the folder's trials are trained on; none trains on anything else."""
+        for pool in self._pools:
+            pool.submit(worker.call, "expect", facts)
 
     def together(self, function: Callable[..., Any], *arguments: Any) -> list[Any]:
         """Call `function(setting, rank, workers, *arguments)` in every worker at once: what each gave.

@@ -12,10 +12,11 @@ from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from headrace.errors import HeadraceError, InputError
+from headrace.errors import HeadraceError, InputError, InputErrors
 from headrace.experiments.engines.messages import Inspection, Report, Task
 from headrace.experiments.engines.worker import Worker
 from headrace.experiments.experiment import Experiment
+from headrace.experiments.facts import WorkloadFacts
 from headrace.experiments.portraits.choice import Sitting
 from headrace.experiments.portraits.records import Portrait
 
@@ -33,6 +34,8 @@ GRACE_SECONDS = 20.0
 
 WAIT_SECONDS = 0.5
 """How long the store is waited for at a time."""
+
+_SAME = "Give every process the same code and data."
 
 Message = tuple[str, Any]
 """What rank 0 tells the others: the name of a method of `_Process`, and its argument."""
@@ -106,14 +109,26 @@ class _Process:
         """Load the workload, and see whether all ranks have the same."""
         import torch
 
-        from headrace.training.parallel.agreement import agree, data_fingerprint
+        from headrace.training.parallel.agreement import agree, gathered
 
-        data = self._worker.setting.workload.train
-        agree({"experiment": self._experiment.digest()[:16], "training set": data_fingerprint(data)})
+        mine = self._worker.fingerprint
+        agree({"experiment": self._experiment.digest()[:16], "training set": mine.train.sha256[:16]})
+        first, *others = gathered(mine)
+        errors = [
+            InputError(f"has another workload than rank 0: {what}", where=f"rank {rank}", fix=_SAME)
+            for rank, other in enumerate(others, start=1)
+            for what in first.differences(other)
+        ]
+        if errors:
+            raise InputErrors(errors, where="the processes of this run")
         room = torch.tensor(self._worker.room)
         torch.distributed.all_reduce(room, torch.distributed.ReduceOp.MIN)
         self._worker.room = int(room)
         return self._worker.inspect() if rank() == 0 else None
+
+    def expect(self, facts: WorkloadFacts) -> None:
+        """Note what the folder's trials are trained on."""
+        self._worker.expect(facts)
 
     def advance(self, told: tuple[Task, int]) -> Report:
         """Train a trial on.
@@ -197,6 +212,11 @@ class TorchrunEngine:
         found = self._process.inspect(None)
         assert found is not None
         return found
+
+    def expect(self, facts: WorkloadFacts) -> None:
+        """Tell all what the folder's trials are trained on; none trains on anything else."""
+        self._tell("expect", facts)
+        self._process.expect(facts)
 
     def set_bound(self, number: int, step: int) -> None:
         """Note beyond which step no trial of study `number` need be trained; told with its next task."""

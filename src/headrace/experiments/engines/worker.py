@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from headrace import random
 from headrace.errors import HeadraceError, InputError
+from headrace.experiments.changes import check_loaded
 from headrace.experiments.engines.messages import Inspection, Report, Task
 from headrace.experiments.engines.processes import physical_bytes, plainly
 from headrace.experiments.experiment import Experiment
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from headrace.experiments.portraits.choice import Sitting
     from headrace.experiments.portraits.records import Portrait
     from headrace.experiments.trial import RunningTrial, Setting
+    from headrace.workloads.fingerprint import Fingerprint
+    from headrace.workloads.identity import Identity
 
 BYTES_PER_PARAMETER = 16
 """A suspended trial in float32: the parameters, their gradients, and two moments."""
@@ -50,6 +53,8 @@ class Worker:
         self._bounds = bounds
         self._together = together
         self._setting: Setting | None = None
+        self._identity: Identity | None = None
+        self._expected: WorkloadFacts | None = None
         self._suspended: dict[tuple[str, int], RunningTrial] = {}
         self._sent: dict[tuple[str, int], int] = {}
         self.room = 1
@@ -61,13 +66,50 @@ class Worker:
             self._setting = self._load()
         return self._setting
 
+    @property
+    def fingerprint(self) -> Fingerprint:
+        """That of the workload which this worker has loaded."""
+        if self._identity is None:
+            self._setting = self._load()
+        assert self._identity is not None
+        return self._identity.fingerprint
+
+    def expect(self, facts: WorkloadFacts) -> None:
+        """Note what the folder's trials are trained on; this worker trains on nothing else.
+
+        Raises:
+            InputError: (at the next task) It has loaded something else.
+        """
+        self._expected = facts
+
+    def _on(self, subset: str) -> Setting:
+        """The workload on a subset, once both are known to be those of the folder.
+
+        Raises:
+            InputError: They are others.
+        """
+        setting, expected = self.setting.on(subset), self._expected
+        if expected is None:
+            return setting
+        if expected.fingerprint is not None:
+            check_loaded(expected.fingerprint, self.fingerprint, self._experiment.workload.name)
+        part = expected.subsets.get(subset)
+        if part is not None and part.sha256 != setting.file:
+            raise InputError(
+                f"the file of {subset!r} has changed while the experiment was running",
+                where="grid.subset",
+                got=self._experiment.subsets.get(subset, subset),
+                fix="Put the file back and run again: what was stored before is kept.",
+            )
+        return setting
+
     def inspect(self) -> Inspection:
         """Load the workload and look at it."""
         import torch
 
         setting, first = self.setting, self._experiment.studies()[0]
         workload = setting.workload
-        with _users_code(self._experiment.workload.name):
+        with users_code(self._experiment.workload.name):
             model = setting.new_model(first, 0)
             metrics = setting.evaluator("validation")(model)
         found, refused = parts(workload, self._experiment)
@@ -83,6 +125,9 @@ class Worker:
                 description=workload.description,
                 classes=workload.classes,
                 subsets=found,
+                random_items=self._identity is not None and self._identity.random_items,
+                experiment=self._experiment.digest()[:16],
+                fingerprint=self.fingerprint,
             ),
             start_metric=metrics[f"validation/{workload.metric_name}"],
             smooths_labels="label_smoothing" in signatures.signature(workload.loss).parameters,
@@ -103,7 +148,7 @@ class Worker:
         from headrace.experiments.trial import RunningTrial
 
         key = (task.study.name, task.trial)
-        setting = self.setting.on(task.study.configuration.subset)
+        setting = self._on(task.study.configuration.subset)
         trial = self._suspended.pop(key, None)
         if trial is None:
             trial = RunningTrial(setting=setting, study=task.study, trial=task.trial)
@@ -127,7 +172,7 @@ class Worker:
         """Make a portrait: what is known of it, and the table of all examples as a Parquet file."""
         from headrace.experiments.portraits.sitting import portray
 
-        return portray(self.setting.on(sitting.study.configuration.subset), sitting)
+        return portray(self._on(sitting.study.configuration.subset), sitting)
 
     def apply(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Call `function(setting, rank, workers, *arguments)`."""
@@ -143,23 +188,31 @@ class Worker:
 
         from headrace.experiments.feeding import BYTES_PER_EXAMPLE
         from headrace.experiments.trial import Setting
+        from headrace.workloads.identity import identify
         from headrace.workloads.inspection import inspected
         from headrace.workloads.registry import load_workload
+        from headrace.workloads.sources import reading
 
         torch.set_num_threads(1)
         table = self._experiment.workload
         device = pick_device(self._experiment.training.device, self._rank)
-        workload = _on_device(load_workload(table.name, table.settings), device)
-        with _users_code(table.name):
-            with random.torch_stream(self._experiment.seed, "inspection"):
-                model = workload.build_model().to(device)
-            workload = inspected(workload, model)
-        goal = workload.goal if table.goal is None else table.goal
+        with reading():
+            workload = load_workload(table.name, table.settings)
+            goal = workload.goal if table.goal is None else table.goal
+            placed = _on_device(workload, device)
+            with users_code(table.name):
+                with random.torch_stream(self._experiment.seed, "inspection"):
+                    model = workload.build_model().to(device)
+                placed = inspected(placed, model)
+                self._identity = identify(
+                    workload, placed, spec=table.name, settings=table.settings, goal=goal, device=device
+                )
         setting = Setting(
             experiment=self._experiment,
-            workload=workload,
+            workload=placed,
             goal=goal,
             device=device,
+            draws=self._identity.draws,
             together=self._together,
         )
         size = BYTES_PER_PARAMETER * max(1, _parameters(model))
@@ -170,7 +223,7 @@ class Worker:
 
 
 @contextmanager
-def _users_code(spec: str) -> Generator[None]:
+def users_code(spec: str) -> Generator[None]:
     """What the model, the loss or the metric raise before any trial began is an error of the input."""
     from headrace.workloads.registry import describe
 

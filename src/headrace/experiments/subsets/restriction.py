@@ -28,10 +28,12 @@ class Restricted:
     Attributes:
         workload: The workload; its training examples are counted from 0 within the part.
         weights: Loss weights with mean 1, float32 on the CPU [part], or None where all are 1.
+        sha256: Of the subset's file as it was read; None if the subset has no file.
     """
 
     workload: Workload
     weights: Tensor | None
+    sha256: str | None = None
 
 
 def check_subset(spec: str) -> None:
@@ -82,6 +84,7 @@ def subset_of(workload: Workload, spec: str, seed: int) -> Restricted:
     return Restricted(
         workload=_with(workload, Part(workload.train, chosen, labels), chosen),
         weights=None if bool((weights == 1).all()) else weights,
+        sha256=subset.sha256,
     )
 
 
@@ -119,8 +122,8 @@ def parts(workload: Workload, experiment: Experiment) -> tuple[dict[str, PartFac
         if name == FULL:
             continue
         try:
-            examples = len(restrict(workload, experiment, name).workload.train)
-            facts[name] = PartFacts(examples=examples, sha256=checksum_of(experiment, name))
+            found = restrict(workload, experiment, name)
+            facts[name] = PartFacts(examples=len(found.workload.train), sha256=found.sha256)
         except HeadraceError as error:
             refused[name] = str(error)
     return facts, refused

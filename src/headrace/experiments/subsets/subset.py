@@ -6,8 +6,9 @@ where people labelled, `label`. The provenance is JSON in the file's metadata, w
 
 from __future__ import annotations
 
+import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -71,6 +72,7 @@ class Subset:
         scores: The score for which it was chosen then; NaN for the random start [chosen].
         labels: The labels that people gave, or None [chosen].
         provenance: Where it comes from.
+        sha256: Of the file as it was read; None if it was not read from a file.
     """
 
     indices: Int64[np.ndarray, " chosen"]
@@ -79,6 +81,7 @@ class Subset:
     scores: Float64[np.ndarray, " chosen"]
     labels: Int64[np.ndarray, " chosen"] | None = None
     provenance: Provenance
+    sha256: str | None = field(default=None, compare=False, repr=False)
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -106,7 +109,7 @@ class Subset:
             InputError: The file is missing, or no subset file.
             DamagedError: It is truncated or was altered.
         """
-        metadata, table = _read(Path(path))
+        metadata, table, sha256 = _read(Path(path))
         labels = table["label"].to_numpy() if "label" in table.columns else None
         subset = cls(
             indices=table["index"].to_numpy(),
@@ -115,6 +118,7 @@ class Subset:
             scores=table["score"].fill_null(float("nan")).to_numpy(),
             labels=labels,
             provenance=Provenance.model_validate(metadata["provenance"]),
+            sha256=sha256,
         )
         if digest(subset._columns()) != metadata["sha256"]:
             raise DamagedError("the subset file was altered", where=str(path), fix="Make it again.")
@@ -188,10 +192,12 @@ class Subset:
         return columns if self.labels is None else columns | {"label": self.labels}
 
 
-def _read(path: Path) -> tuple[dict[str, Any], Any]:
+def _read(path: Path) -> tuple[dict[str, Any], Any, str]:
+    """Metadata, table, and the checksum of the very bytes that were parsed."""
     if not path.is_file():
         raise InputError("there is no such subset file", where=str(path))
-    table, found = parquet(path, "the subset file", "Make it again: headrace subset.")
+    content = path.read_bytes()
+    table, found = parquet(path, "the subset file", "Make it again: headrace subset.", content=content)
     try:
         metadata = json.loads(found.get(_KEY) or "")
         Provenance.model_validate(metadata["provenance"])
@@ -200,7 +206,7 @@ def _read(path: Path) -> tuple[dict[str, Any], Any]:
     except (ValueError, KeyError, TypeError, ValidationError):
         fix = "Give one that headrace subset or Subset.save wrote."
         raise InputError("this is no subset file of Headrace", where=str(path), fix=fix) from None
-    return metadata, table
+    return metadata, table, hashlib.sha256(content).hexdigest()
 
 
 def _example_data(dataset: Any) -> Any:

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
 import torch
 import torch.distributed as dist
-from torch import Tensor
 
 from headrace.errors import InputError, InputErrors
-from headrace.examples.storage import fingerprint
-from headrace.training.data import ExampleData
 
-SAMPLED = 1024
-"""Examples whose inputs are compared, evenly spread."""
+Fact = TypeVar("Fact")
 
 
 def differences(facts: Sequence[Mapping[str, str]]) -> list[InputError]:
@@ -47,20 +44,13 @@ def agree(facts: Mapping[str, str]) -> None:
     import headrace
 
     mine = {"headrace": headrace.__version__, "torch": torch.__version__, **facts}
-    gathered: list[dict[str, str]] = [{} for _ in range(dist.get_world_size())]
-    dist.all_gather_object(gathered, mine)
-    found = differences(gathered)
+    found = differences(gathered(mine))
     if found:
         raise InputErrors(found, where="the processes of this run")
 
 
-def data_fingerprint(data: ExampleData) -> str:
-    """What tells data sets apart: the number of examples, and some of their inputs and targets.
-
-    Args:
-        data: The training set; up to `SAMPLED` of its examples are fetched.
-    """
-    some = torch.linspace(0, len(data) - 1, min(len(data), SAMPLED), dtype=torch.float64).long()
-    inputs, targets = data.fetch(some)
-    length: Tensor = torch.tensor(len(data))
-    return fingerprint(length, inputs, targets)[:16]
+def gathered(mine: Fact) -> list[Fact]:
+    """What every rank gives, in the order of the ranks; collective."""
+    found = [mine] * dist.get_world_size()
+    dist.all_gather_object(found, mine)
+    return found

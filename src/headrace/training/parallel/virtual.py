@@ -16,7 +16,12 @@ from headrace.training.stream import TorchStream
 
 
 def worker_stream(
-    seed: int, *path: Name, worker: int, workers: int, device: torch.device | str = "cpu"
+    seed: int,
+    *path: Name,
+    worker: int,
+    workers: int,
+    device: torch.device | str = "cpu",
+    host: bool = False,
 ) -> TorchStream:
     """The random stream of one worker (dropout, augmentation); a single worker's is the stream `path` itself.
 
@@ -26,9 +31,10 @@ def worker_stream(
         worker: Its number.
         workers: How many there are.
         device: The device of the model.
+        host: Whether NumPy's and Python's generators have a stream too, see `TorchStream`.
     """
     own = path if workers == 1 else (*path, "worker", worker)
-    return TorchStream(seed, *own, device=device)
+    return TorchStream(seed, *own, device=device, host=host)
 
 
 class VirtualWorld:

@@ -1,0 +1,273 @@
+"""The fingerprint of a loaded workload, and whether its examples can be drawn again as they were.
+
+Tensors are hashed whole, in pieces, without a copy. Of other data sets `SAMPLED` examples are, spread evenly;
+each is fetched on a stream of its own, so examples that are changed at random have a checksum all the same.
+Two fetches on the same streams must be equal, or no interrupted run could be repeated.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+import headrace
+from headrace.errors import InputError
+from headrace.random import host_state, torch_stream
+from headrace.training.data import ExampleData, TensorData
+from headrace.training.evaluation import evaluation_mode
+from headrace.workloads._base import Workload
+from headrace.workloads.fingerprint import Fingerprint, Numbers, Split
+from headrace.workloads.registry import NAMES
+from headrace.workloads.sources import sources
+
+SAMPLED = 128
+"""Examples of a data set that is not stored in tensors: at 5 ms each, two thirds of a second."""
+SHOWN = 8
+"""Examples that the untrained model sees."""
+PIECE_BYTES = 1 << 26
+WAVE = 65_536
+"""Of larger tensors the wave is over so many values, spread evenly."""
+_SEED = 0
+_SEEDABLE = (
+    "Draw from torch's, NumPy's or Python's global generators: they are seeded for every trial. A generator "
+    "of the data set's own is not."
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Identity:
+    """A fingerprint, and what was seen on the way.
+
+    Attributes:
+        fingerprint: The fingerprint.
+        draws: Whether the workload draws from NumPy's or Python's global generators while it trains.
+        random_items: Whether the training examples differ from fetch to fetch.
+    """
+
+    fingerprint: Fingerprint
+    draws: bool
+    random_items: bool
+
+
+def identify(
+    loaded: Workload,
+    placed: Workload,
+    *,
+    spec: str,
+    settings: Mapping[str, Any],
+    goal: float,
+    device: torch.device | str = "cpu",
+    targets: bool = True,
+    modules: Sequence[str] = (),
+) -> Identity:
+    """Take the fingerprint of a workload.
+
+    Args:
+        loaded: As its function returned it.
+        placed: The same with its data on `device`.
+        spec: Its name or `module:function`.
+        settings: The settings it was built with.
+        goal: The goal in force.
+        device: Where its models run.
+        targets: Whether the training targets may be looked at.
+        modules: Further modules of the user's that count.
+
+    Raises:
+        InputError: Examples change from fetch to fetch and cannot be seeded, or are those of an evaluation.
+    """
+    random_items = _varies("train", placed.train)
+    _check_transforms(placed, random_items=random_items)
+    names = [] if spec in NAMES else [spec.partition(":")[0]]
+    found = {file: digest for name in (*names, *modules) for file, digest in sources(name).items()}
+    computed, drew = _computed(placed, torch.device(device))
+    clean = loaded.clean_targets
+    fingerprint = Fingerprint(
+        train=split_of(loaded.train, targets=targets),
+        validation=split_of(loaded.validation),
+        test=None if loaded.test is None else split_of(loaded.test),
+        clean_targets=None if clean is None or not targets else _sha256([clean]),
+        metric_name=loaded.metric_name,
+        goal=goal,
+        mean_over=loaded.mean_over,
+        settings=dict(settings),
+        sources=found,
+        versions={"headrace": headrace.__version__, "torch": torch.__version__.partition("+")[0]},
+        **computed,
+    )
+    plain = _is_rows(loaded.train) and loaded.train_transform is None
+    return Identity(fingerprint=fingerprint, draws=drew or not plain, random_items=random_items)
+
+
+def split_of(data: ExampleData, *, targets: bool = True) -> Split:
+    """A split's number of examples and the checksum of their raw inputs and targets."""
+    if isinstance(data, TensorData):
+        tensors = [data.inputs, data.targets] if targets else [data.inputs]
+        return Split(examples=len(data), hashed=len(data), sha256=_sha256(tensors))
+    places = _spread(len(data), SAMPLED)
+    fetched = _leaves(_fetched(data, places), targets=targets)
+    return Split(examples=len(data), hashed=len(places), sha256=_sha256(fetched))
+
+
+def _spread(examples: int, most: int) -> Tensor:
+    return torch.from_numpy(np.linspace(0, examples - 1, min(examples, most)).round().astype(np.int64))
+
+
+def _fetched(data: ExampleData, places: Tensor, *path: str) -> list[tuple[Any, Any]]:
+    """Each of these examples alone, on a stream of its own."""
+    found: list[tuple[Any, Any]] = []
+    for place in places.split(1):
+        with torch_stream(_SEED, "identity", int(place), *path):
+            found.append(data.fetch(place))
+    return found
+
+
+def _leaves(fetched: Sequence[tuple[Any, Any]], *, targets: bool = True) -> list[Tensor]:
+    return [leaf for pair in fetched for part in (pair if targets else pair[:1]) for leaf in leaves(part)]
+
+
+def leaves(value: Any) -> Iterator[Tensor]:
+    """The tensors in a tensor, or in nested dictionaries, lists and tuples."""
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, Mapping):
+        for key in value:
+            yield from leaves(value[key])
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from leaves(item)
+
+
+def _sha256(tensors: Sequence[Tensor]) -> str:
+    """The SHA-256 of types, shapes and values, to the byte."""
+    digest = hashlib.sha256()
+    for tensor in tensors:
+        digest.update(f"{tensor.dtype}{tuple(tensor.shape)}".encode())
+        for piece in _pieces(tensor):
+            digest.update(piece.numpy().data)
+    return digest.hexdigest()
+
+
+def _pieces(tensor: Tensor) -> Iterator[Tensor]:
+    """Its bytes in order, on the host, some rows at a time."""
+    if tensor.numel() == 0:
+        return
+    rows = tensor.detach().reshape(1) if tensor.ndim == 0 else tensor.detach()
+    size = max(1, PIECE_BYTES // max(1, rows[0].numel() * rows.element_size()))
+    for piece in rows.split(size):
+        yield piece.cpu().contiguous().reshape(-1).view(torch.uint8)
+
+
+def _is_rows(data: ExampleData) -> bool:
+    """Whether examples are rows of tensors as they are: no code of others runs when they are fetched."""
+    return isinstance(data, TensorData) and data.transform is None
+
+
+def _varies(name: str, data: ExampleData) -> bool:
+    """Whether examples differ from fetch to fetch.
+
+    Raises:
+        InputError: They do so on the same streams.
+    """
+    if _is_rows(data):
+        return False
+    places = _spread(len(data), SHOWN)
+    first, again, other = (_sha256(_leaves(_fetched(data, places, *path))) for path in ((), (), ("other",)))
+    if first != again:
+        raise InputError(
+            "the data set is random in a way that cannot be seeded: fetched twice, the same examples differ",
+            where=f"Workload.{name}",
+            fix=_SEEDABLE,
+        )
+    return first != other
+
+
+def _check_transforms(workload: Workload, *, random_items: bool) -> None:
+    """Refuse what no run could repeat: unseedable training examples, and evaluations of changing ones."""
+    if workload.train_transform is not None:
+        _varies("train_transform", workload.training_data)
+    evaluated = ["validation", *(["test"] if workload.test is not None else [])]
+    if workload.eval_transform is not None and not random_items:
+        evaluated.append("train")
+    for name in evaluated:
+        if _varies(name, workload.evaluation_data(name)):
+            raise InputError(
+                "the examples of an evaluation must not change from fetch to fetch, and these do",
+                where=f"Workload.{name}",
+                fix="Leave the random transform out there. One for training alone is "
+                "Workload(train_transform=...).",
+            )
+
+
+def _computed(workload: Workload, device: torch.device) -> tuple[dict[str, Any], bool]:
+    """What the untrained model computes, and whether training draws from NumPy's or Python's generators."""
+    with torch_stream(_SEED, "identity", "model"):
+        model = workload.build_model()
+    if not isinstance(model, nn.Module):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise InputError("build_model must return a torch module", where="Workload", got=type(model).__name__)
+    model = model.to(device)
+    state = {name: _numbers(value) for name, value in _state(model)}
+    with evaluation_mode(model), torch.no_grad(), torch_stream(_SEED, "identity", "outputs"):
+        data = workload.evaluation_data("validation")
+        inputs, targets = data.fetch(_spread(len(data), SHOWN))
+        outputs = model(inputs)
+        loss, metric = workload.loss(outputs, targets), workload.metric(outputs, targets)
+        seen = workload.evaluation_data("train")
+        shown, _ = seen.fetch(_spread(len(seen), SHOWN))
+    found = {
+        "parameters": state,
+        "inputs": tuple(map(_numbers, leaves(shown))),
+        "outputs": tuple(map(_numbers, leaves(outputs))),
+        "loss": tuple(map(_numbers, leaves(loss))),
+        "metric": tuple(map(_numbers, leaves(metric))),
+    }
+    return found, _draws(model, workload)
+
+
+def _state(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    yield from model.named_parameters()
+    yield from model.named_buffers()
+
+
+def _draws(model: nn.Module, workload: Workload) -> bool:
+    """Whether a pass in training draws from NumPy's or Python's generators.
+
+    What the model raises in training is an error of its trials, which report it.
+    """
+    data = workload.training_data
+    model.train()
+    with torch_stream(_SEED, "identity", "training"), torch.no_grad():
+        before = host_state()
+        inputs, _ = data.fetch(_spread(len(data), SHOWN))
+        try:
+            model(inputs)
+        except (Exception, SystemExit):  # noqa: BLE001  (whatever the user's model raises)
+            return True
+        return host_state() != before
+
+
+def _numbers(tensor: Tensor) -> Numbers:
+    values = tensor.detach().flatten()
+    if not values.dtype.is_floating_point:
+        values = torch.view_as_real(values).flatten() if values.is_complex() else values.to(torch.float32)
+    count = max(1, values.numel())
+    some = values[:: -(-count // WAVE)].cpu().double()
+    wave = (some * torch.cos(0.7 * torch.arange(len(some), dtype=torch.float64))).sum() / max(1, len(some))
+    wide = values if values.dtype == torch.float64 else values.to(torch.float32)
+    size = float(torch.linalg.vector_norm(wide)) / math.sqrt(count)
+    return Numbers(
+        shape=tuple(tensor.shape),
+        mean=_finite(float(wide.sum(dtype=wide.dtype)) / count),
+        size=_finite(size),
+        wave=_finite(float(wave)),
+    )
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

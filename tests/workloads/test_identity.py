@@ -1,0 +1,252 @@
+"""The fingerprint: equal for the same workload, another one for everything that a trial depends on."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from headrace.errors import InputError
+from headrace.training.data import MapData, TensorData
+from headrace.workloads import Workload
+from headrace.workloads.fingerprint import Fingerprint
+from headrace.workloads.identity import Identity, identify, split_of
+
+
+def tensors(examples: int, width: int = 5) -> TensorData:
+    generator = torch.Generator().manual_seed(examples)
+    return TensorData(torch.randn(examples, width, generator=generator), torch.arange(examples) % 3)
+
+
+def network() -> nn.Module:
+    return nn.Sequential(nn.Linear(5, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Dropout(0.5), nn.Linear(8, 3))
+
+
+def workload(**changes: Any) -> Workload:
+    plain = Workload(
+        name="plain",
+        train=tensors(90),
+        validation=tensors(40),
+        test=tensors(30),
+        build_model=network,
+        goal=0.1,
+    )
+    return replace(plain, **changes)
+
+
+def seen(found: Workload, **changes: Any) -> Identity:
+    given = {"spec": "digits-mlp", "settings": {}, "goal": found.goal}
+    return identify(found, found, **(given | changes))
+
+
+def taken(found: Workload, **changes: Any) -> Fingerprint:
+    return seen(found, **changes).fingerprint
+
+
+def scaled(data: TensorData, factor: float) -> TensorData:
+    return TensorData(data.inputs * factor, data.targets)
+
+
+def one_target(data: TensorData) -> TensorData:
+    targets = data.targets.clone()
+    targets[17] = (targets[17] + 1) % 3
+    return TensorData(data.inputs, targets)
+
+
+class _Zero(nn.Module):
+    """A model whose outputs say nothing of its inputs, as those that start at zero."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.last = nn.Linear(5, 3)
+        nn.init.zeros_(self.last.weight)
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        return self.last(inputs)
+
+
+CHANGES: list[tuple[dict[str, Any], str]] = [
+    ({"train": scaled(tensors(90), 0.001)}, "the train examples (other inputs or targets)"),
+    ({"train": one_target(tensors(90))}, "the train examples (other inputs or targets)"),
+    ({"train": TensorData(tensors(90).inputs.double().float().flip(0), tensors(90).targets)}, "the train ex"),
+    ({"train": tensors(91)}, "the number of train examples (90, now 91)"),
+    ({"validation": scaled(tensors(40), -1)}, "the validation examples"),
+    ({"test": None}, "the test split (is missing)"),
+    ({"test": one_target(tensors(30))}, "the test examples"),
+    ({"clean_targets": torch.zeros(90, dtype=torch.int64)}, "the clean targets"),
+    ({"build_model": lambda: nn.Sequential(*network(), nn.ReLU())}, "the untrained model's outputs"),
+    (
+        {"build_model": lambda: nn.Sequential(nn.Identity(), *network())},
+        "the names of the model's parameters",
+    ),
+    ({"loss": lambda o, t: 2 * nn.functional.cross_entropy(o, t, reduction="none")}, "the loss of the"),
+    ({"metric": lambda o, t: (o.argmax(1) == t).float()}, "the metric of the untrained model's outputs"),
+    ({"metric_name": "miss"}, "the metric's name ('error', now 'miss')"),
+    ({"eval_transform": lambda x: x * 2}, "the training inputs as the model gets them (transforms)"),
+]
+
+
+@pytest.mark.parametrize(("change", "expected"), CHANGES)
+def test_a_change_is_named(change: dict[str, Any], expected: str) -> None:
+    differences = taken(workload()).differences(taken(workload(**change)))
+    assert any(text.startswith(expected) for text in differences), differences
+
+
+def test_the_same_is_the_same() -> None:
+    first, again = taken(workload()), taken(workload())
+    assert first == again
+    assert first.digest == again.digest
+    assert first.differences(again) == []
+    assert Fingerprint.model_validate_json(first.model_dump_json()) == first
+
+
+def test_settings_goal_sources_and_versions_count() -> None:
+    first = taken(workload())
+    other = taken(workload(), settings={"width": 3}, goal=0.2)
+    other = other.model_copy(
+        update={"sources": {"a.py": "0" * 64}, "versions": {"headrace": "9", "torch": "1"}}
+    )
+    assert first.differences(other) == [
+        "the goal (0.1, now 0.2)",
+        "workload.settings ({}, now {'width': 3})",
+        "the source of a.py (was not used before)",
+        f"the version of headrace ({first.versions['headrace']}, now 9)",
+        f"the version of torch ({first.versions['torch']}, now 1)",
+    ]
+    assert len(first.differences(other, versions=False)) == 3
+
+
+def test_a_transform_behind_a_model_that_shows_nothing_is_found() -> None:
+    plain = replace(workload(), build_model=_Zero)
+    data = TensorData(plain.train.inputs, plain.train.targets, lambda x: x / 1000)
+    assert taken(plain).differences(taken(replace(plain, train=data))) == [
+        "the training inputs as the model gets them (transforms)"
+    ]
+
+
+@pytest.mark.parametrize("noise", [1e-6, -1e-6])
+def test_last_digits_of_another_processor_are_no_change(noise: float) -> None:
+    first = taken(workload())
+    plain = first.model_dump()
+    for part in (*plain["parameters"].values(), *plain["outputs"], *plain["loss"], *plain["inputs"]):
+        for key in ("mean", "size", "wave"):
+            part[key] = part[key] * (1 + noise) + noise * part[key]
+    other = Fingerprint.model_validate(plain)
+    assert other != first
+    assert first.differences(other) == []
+
+
+def test_parameters_drawn_otherwise_are_found() -> None:
+    def wider() -> nn.Module:
+        model = network()
+        with torch.no_grad():
+            model[0].weight.mul_(1.001)
+        return model
+
+    assert "the initial values of the model's 0.weight" in taken(workload()).differences(
+        taken(workload(build_model=wider))
+    )
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.bool, torch.bfloat16, torch.float64, torch.complex64])
+def test_tensors_of_any_type_and_layout_are_hashed_by_their_values(dtype: torch.dtype) -> None:
+    values = (torch.arange(60).reshape(6, 10) % 7).to(dtype)
+    targets = torch.zeros(6)
+    plain = split_of(TensorData(values, targets))
+    assert split_of(TensorData(values.T.contiguous().T, targets)) == plain
+    other = values.clone()
+    other[3, 4] = other[3, 4] == 0
+    assert split_of(TensorData(other, targets)) != plain
+    expanded = torch.ones(1, 10, dtype=dtype).expand(6, 10)
+    assert split_of(TensorData(expanded, targets)) == split_of(TensorData(expanded.contiguous(), targets))
+
+
+class Items:
+    """Items made when they are asked for, changed by `noise`."""
+
+    def __init__(self, noise: Any = None, examples: int = 10_000_000, factor: float = 1.0) -> None:
+        self.noise = noise
+        self.examples = examples
+        self.factor = factor
+
+    def __len__(self) -> int:
+        return self.examples
+
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
+        inputs = torch.full((5,), self.factor * (index % 11))
+        return inputs + (0.0 if self.noise is None else self.noise()), index % 3
+
+
+GLOBAL = [
+    lambda: torch.randn(5),
+    lambda: float(np.random.randn()),
+    lambda: random.gauss(0, 1),
+]
+
+
+def test_of_ten_million_items_some_are_sampled() -> None:
+    first = taken(workload(train=MapData(Items())))
+    assert first.train.hashed == 128
+    assert first.differences(taken(workload(train=MapData(Items())))) == []
+    for other in (Items(factor=2.0), Items(examples=9_999_999)):
+        assert taken(workload(train=MapData(other))) != first
+
+
+@pytest.mark.parametrize("noise", GLOBAL)
+def test_items_that_are_augmented_have_one_fingerprint_and_are_noticed(noise: Any) -> None:
+    found = workload(train=MapData(Items(noise)))
+    before = torch.get_rng_state(), np.random.get_state()[1].tolist(), random.getstate()
+    first = seen(found)
+    random.random(), np.random.rand(), torch.rand(1)
+    assert (first.random_items, first.draws) == (True, True)
+    assert seen(found).fingerprint == first.fingerprint
+    plain = seen(workload())
+    assert (plain.random_items, plain.draws) == (False, False)
+    assert before[1] is not None
+
+
+def test_nothing_is_drawn_from_the_global_generators() -> None:
+    def states() -> tuple[Any, ...]:
+        return torch.get_rng_state().tolist(), str(np.random.get_state()), random.getstate()
+
+    before = states()
+    seen(workload(train=MapData(Items(GLOBAL[0])), train_transform=lambda x: x + np.random.randn()))
+    assert states() == before
+
+
+def test_items_that_cannot_be_seeded_are_refused() -> None:
+    own = np.random.default_rng(0)
+    with pytest.raises(InputError, match=r"Workload\.train: the data set is random in a way that cannot be"):
+        seen(workload(train=MapData(Items(own.standard_normal))))
+    with pytest.raises(InputError, match=r"Workload\.train_transform: the data set is random in a way"):
+        seen(workload(train_transform=lambda x: x + own.standard_normal()))
+
+
+@pytest.mark.parametrize("noise", GLOBAL)
+def test_an_evaluation_of_changing_examples_is_refused(noise: Any) -> None:
+    changing = MapData(Items(noise, examples=40))
+    for change in ({"validation": changing}, {"test": changing}, {"eval_transform": lambda x: x + noise()}):
+        with pytest.raises(InputError, match="the examples of an evaluation must not change from fetch"):
+            seen(workload(**change))
+
+
+def test_hidden_targets_do_not_count() -> None:
+    other = workload(train=one_target(tensors(90)), clean_targets=tensors(90).targets)
+    assert taken(workload(), targets=False) == taken(other, targets=False)
+
+
+def test_a_model_that_draws_from_numpy_is_noticed() -> None:
+    class Noisy(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.last = nn.Linear(5, 3)
+
+        def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+            return self.last(inputs) + (np.random.randn() if self.training else 0.0)
+
+    assert seen(workload(build_model=Noisy)).draws
