@@ -146,7 +146,7 @@ def test_many_threads_read_long_cells(tmp_path):
         ("１６", "digits 0 to 9"),
         ("٣", "digits 0 to 9"),
         ("1e308", "too large"),
-        ("-1e101", "too large"),
+        ("-1e61", "too large"),
         ("1e-320", "too small"),
         ("1e-9999", "too small"),
         ("9" * 5000, "too large"),
@@ -161,7 +161,7 @@ def test_cells_that_are_no_certain_numbers_say_why(cell, reason):
 
 
 @given(
-    st.floats(-1e99, 1e99).filter(lambda x: x == 0 or abs(x) > 1e-99),
+    st.floats(-1e59, 1e59).filter(lambda x: x == 0 or abs(x) > 1e-59),
     st.sampled_from(["", ".17e", ".6f", "+.3g"]),
 )
 def test_numbers_as_python_writes_them_are_read(value, form):

@@ -8,10 +8,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-LARGEST = 1e100
-"""Numbers of tables are at most this far from zero, and at least 1 / LARGEST unless they are 0.
+SMALLEST, LARGEST = 1e-60, 1e60
+"""Numbers of tables are 0, or of a size between these.
 
-So squares and sums of them are finite, and a variance never vanishes because of rounding.
+Tests compare the squares of variances: the fourth power of a number, and of the smallest difference that two
+numbers can have, is then finite and not 0.
 """
 
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
@@ -47,7 +48,7 @@ def number(cell: str, *, decimal_comma: bool = False) -> float:
         decimal_comma: Commas are decimal points; see `has_decimal_commas`.
 
     Raises:
-        ValueError: It is not certainly a number, or is beyond `LARGEST`; the text says why.
+        ValueError: It is not certainly a number, or too small or large for arithmetic; the text says why.
     """
     text = cell.replace(",", ".") if decimal_comma and _DECIMAL_COMMA.fullmatch(cell) else cell
     if not _NUMBER.fullmatch(text):
@@ -57,8 +58,8 @@ def number(cell: str, *, decimal_comma: bool = False) -> float:
         raise ValueError(
             f"must be a finite number of at most {LARGEST:g}; this one is too large for arithmetic"
         )
-    if abs(value) < 1 / LARGEST and re.search("[1-9]", re.split("[eE]", text)[0]):
-        raise ValueError(f"must be 0 or at least {1 / LARGEST:g}; this one is too small for arithmetic")
+    if abs(value) < SMALLEST and re.search("[1-9]", re.split("[eE]", text)[0]):
+        raise ValueError(f"must be 0 or at least {SMALLEST:g}; this one is too small for arithmetic")
     return value
 
 

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
@@ -163,3 +164,34 @@ def test_the_dictionary_is_as_promised():
 def test_what_cannot_be_compared_is_refused(columns, baseline, message):
     with pytest.raises(InputError, match=message):
         compare(*columns, baseline=baseline)
+
+
+@pytest.mark.filterwarnings("error")
+@given(
+    st.lists(st.sampled_from([0.0, 1e60, -1e60, 1e-60, -1e-60, 1.0, 1 + 2**-52]), min_size=5, max_size=5),
+    st.booleans(),
+)
+def test_no_number_that_is_taken_overflows(values, paired):
+    seeds = [0, 1, 0 if paired else 3, 1 if paired else 4, 5]
+    found = compare(["a", "a", "b", "b", "b"], seeds, values, baseline="a")
+    (row,) = found.groups
+    numbers = [row.difference, row.standard_error, row.p_adjusted, row.detectable_difference, *row.interval]
+    assert np.isfinite(numbers).all()
+    assert row.p > 0 or len(set(values[2:])) == 1 or paired
+
+
+@pytest.mark.parametrize("value", [1e61, -1e308, 1e-61, 5e-324, float("inf"), "0.1", None, 10**400])
+def test_a_metric_that_arithmetic_does_not_bear_is_refused(value):
+    with pytest.raises(InputError, match=r"group 'b', seed 1: the metric must be"):
+        compare(["a", "a", "b", "b"], [0, 1, 0, 1], [1, 2, 3, value], baseline="a")
+
+
+def test_seeds_pair_by_value():
+    plain = compare(["a", "a", "b", "b"], [0, 1, 0, 1], [1, 2, 3, 4.5], baseline="a")
+    arrays = compare(["a", "a", "b", "b"], torch.tensor([0, 1, 0, 1]), [1, 2, 3, 4.5], baseline="a")
+    assert plain == arrays and plain.groups[0].test == "paired"
+    with pytest.raises(InputError, match="all texts or all numbers"):
+        compare(["a", "a", "b", "b"], [0, 1, "0", "1"], [1, 2, 3, 4.5], baseline="a")
+    for missing in (None, float("nan")):
+        with pytest.raises(InputError, match="a seed is missing"):
+            compare(["a", "a", "b", "b"], [0, missing, 0, 1], [1, 2, 3, 4.5], baseline="a")

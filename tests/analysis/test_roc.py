@@ -68,3 +68,13 @@ def test_the_directions_are_those_of_the_scores_themselves() -> None:
 
     assert set(SCORES) == set(scores.SCORES)
     assert {name for name, score in scores.SCORES.items() if score.hard == "low"} == LOW_IS_HARD
+
+
+@pytest.mark.parametrize(
+    "labels", [["0", "1", "0"], [-1, 1, 1], [0, 1, 2], [0.0, float("nan"), 1.0], [True, None, False]]
+)
+def test_labels_other_than_two_kinds_are_refused(labels: list[object]) -> None:
+    with pytest.raises(InputError, match="true and false, or 1 and 0"):
+        area_under_roc([1, 2, 3], labels)
+    with pytest.raises(InputError, match="scores must be numbers"):
+        area_under_roc(["1_0", "2", "3"], [0, 1, 1])

@@ -241,3 +241,18 @@ def test_what_cannot_be_fitted_is_refused(batch_sizes, steps, where):
 def test_settings_out_of_range_are_refused(setting):
     with pytest.raises(InputError, match=next(iter(setting))):
         scaling.fit([8, 16], [100, 60], **setting)
+
+
+@pytest.mark.filterwarnings("error")
+@given(
+    st.lists(st.sampled_from([1e-60, 1.0, 2.0, 1e30, 1e60]), min_size=3, max_size=3), st.floats(1e-59, 1e59)
+)
+def test_no_number_that_is_taken_overflows(steps, overhead):
+    for batch_sizes in ([1, 2, 3], [1e-60, 1, 1e60], [1, 1 + 1e-9, 1e60]):
+        json.dumps(scaling.fit(batch_sizes, steps, overhead=overhead).to_dict(), allow_nan=False)
+
+
+@pytest.mark.parametrize("value", [1e61, 1e-61, "8", None, 10**400, True])
+def test_numbers_that_arithmetic_does_not_bear_are_refused(value):
+    with pytest.raises(InputError, match="batch_sizes"):
+        scaling.fit([value, 2, 3] if value is not True else [True, True, True], [3, 2, 1])

@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from headrace.csv_cells import LARGEST, SMALLEST
 from headrace.errors import InputError
 
 Verdict = Literal["better", "worse", "no difference shown"]
@@ -116,7 +117,8 @@ def compare(
 
     Raises:
         InputError: No such baseline, no other group, a group with fewer than two seeds, a seed that occurs
-            twice in a group, a metric that is not finite, or columns of different lengths.
+            twice in a group or is missing, a metric that is not finite or too large for arithmetic, or
+            columns of different lengths.
     """
     if not 0 < level < 1:
         raise InputError("must lie between 0 and 1", where="level", got=level)
@@ -298,16 +300,44 @@ def _by_group(
             got=(len(groups), len(seeds), len(metric)),
         )
     table: dict[str, dict[Hashable, float]] = {}
-    for group, seed, value in zip(groups, seeds, metric, strict=True):
+    for group, seed, value in zip(groups, _seeds(seeds), metric, strict=True):
         rows = table.setdefault(group, {})
         if seed in rows:
             raise InputError("this seed occurs twice in the group", where=f"group {group!r}", got=seed)
-        if not math.isfinite(value):
-            raise InputError(
-                "the metric must be a finite number", where=f"group {group!r}, seed {seed!r}", got=value
-            )
-        rows[seed] = float(value)
+        rows[seed] = _metric(value, where=f"group {group!r}, seed {seed!r}")
     return table
+
+
+def _seeds(seeds: Sequence[Hashable]) -> list[Hashable]:
+    """The seeds as plain values: rows are paired by equality, which NaN and tensors do not have."""
+    given: Sequence[Any] = seeds
+    plain = [seed.item() if hasattr(seed, "item") else seed for seed in given]
+    texts = [isinstance(seed, str) for seed in plain]
+    if any(texts) and not all(texts):
+        raise InputError(
+            "seeds must be all texts or all numbers, because 1 and '1' are no pair", where="seeds", got=plain
+        )
+    for seed in plain:
+        if seed is None or seed != seed:  # noqa: PLR0124  (NaN)
+            raise InputError("a seed is missing", where="seeds", got=seed)
+    return plain
+
+
+def _metric(value: float, *, where: str) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        number = math.nan
+    if isinstance(value, str) or not math.isfinite(number):
+        raise InputError("the metric must be a finite number", where=where, got=value)
+    if number != 0 and not SMALLEST <= abs(number) <= LARGEST:
+        raise InputError(
+            f"the metric must be 0 or from {SMALLEST:g} to {LARGEST:g} in size, where arithmetic is safe",
+            where=where,
+            got=value,
+            fix="Give it in another unit.",
+        )
+    return number
 
 
 def _check_baseline(table: dict[str, dict[Hashable, float]], baseline: str) -> None:

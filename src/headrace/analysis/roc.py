@@ -44,7 +44,8 @@ def area_under_roc(scores: ArrayLike, positive: ArrayLike) -> Area:
         positive: Which examples are positive [examples].
 
     Raises:
-        InputError: Different lengths, a score that is not a number, or only one kind of examples.
+        InputError: Different lengths, a score that is not a number, labels other than 0 and 1, or only one
+            kind of examples.
     """
     values, kinds = _checked(scores, positive)
     ones, zeros = values[kinds], values[~kinds]
@@ -69,7 +70,17 @@ def _beaten(
 def _checked(
     scores: ArrayLike, positive: ArrayLike
 ) -> tuple[Float[np.ndarray, " examples"], Bool[np.ndarray, " examples"]]:
-    values, kinds = np.asarray(scores, dtype=np.float64), np.asarray(positive, dtype=bool)
+    given, marks = np.asarray(scores), np.asarray(positive)
+    if given.dtype.kind not in "biuf":
+        raise InputError("scores must be numbers", where="area_under_roc", got=given.dtype.name)
+    if marks.dtype.kind not in "biuf" or not np.isin(marks, (0, 1)).all():
+        raise InputError(
+            "positive must hold true and false, or 1 and 0",
+            where="area_under_roc",
+            got=marks[:20].tolist(),
+            fix="Compare your labels with the positive one: labels == POSITIVE.",
+        )
+    values, kinds = given.astype(np.float64), marks.astype(bool)
     if values.ndim != 1 or values.shape != kinds.shape:
         raise InputError(
             "one score for each example is needed", where="area_under_roc", got=[values.shape, kinds.shape]

@@ -9,6 +9,7 @@ the steps themselves is ruled by the smallest batch. This is also the convention
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,8 +19,10 @@ from jaxtyping import Float
 
 from headrace.analysis import _draws, _profile
 from headrace.analysis.regimes import TOLERANCE, limits
+from headrace.csv_cells import LARGEST, SMALLEST
 from headrace.errors import InputError
 
+_LARGEST_LOG = math.log(sys.float_info.max)
 Numbers = Sequence[float] | Sequence[int] | Float[np.ndarray, " points"]
 Interval = tuple[float, float]
 
@@ -238,14 +241,21 @@ def _unreached(ends: Interval) -> tuple[str, ...]:
 
 
 def _exp(value: float) -> float:
-    return math.inf if value == math.inf else math.exp(value)
+    return math.inf if value > _LARGEST_LOG else math.exp(value)
 
 
 def _checked(values: Numbers, name: str) -> Float[np.ndarray, " points"]:
-    try:
-        array = np.asarray(values, dtype=np.float64).reshape(-1)
-    except (TypeError, ValueError) as error:
-        raise InputError("must be numbers", where=name, got=values) from error
+    given = np.asarray(values)
+    if given.dtype.kind not in "iuf":
+        raise InputError("must be numbers", where=name, got=values)
+    array = given.astype(np.float64).reshape(-1)
+    too_large = np.flatnonzero(np.isfinite(array) & (array > 0) & ~((array >= SMALLEST) & (array <= LARGEST)))
+    if len(too_large):
+        raise InputError(
+            f"must be from {SMALLEST:g} to {LARGEST:g}, where arithmetic is safe",
+            where=f"{name}[{too_large[0]}]",
+            got=float(array[too_large[0]]),
+        )
     wrong = np.flatnonzero(~(np.isfinite(array) & (array > 0)))
     if len(wrong):
         raise InputError(
@@ -259,13 +269,13 @@ def _checked(values: Numbers, name: str) -> Float[np.ndarray, " points"]:
 
 def _check_settings(*, overhead: float, reference_batch: float, tolerance: float, level: float) -> None:
     for name, value, most in (
-        ("overhead", overhead, math.inf),
-        ("reference_batch", reference_batch, math.inf),
-        ("tolerance", tolerance, math.inf),
+        ("overhead", overhead, LARGEST),
+        ("reference_batch", reference_batch, LARGEST),
+        ("tolerance", tolerance, LARGEST),
         ("level", level, 1.0),
     ):
         if not (math.isfinite(value) and 0 < value < most):
-            accepted = "between 0 and 1" if most == 1 else "a positive finite number"
+            accepted = "between 0 and 1" if most == 1 else f"a positive number below {most:g}"
             raise InputError(f"must be {accepted}", where=name, got=value)
 
 

@@ -47,7 +47,7 @@ _MOST_BYTES = {STUDY_FILE: 2**20, TRIAL_FILE: 2**16, TABLE_FILE: 2**26}
 _MOST_OF_A_STUDY = 2**29
 _UNPACK = "Unpack the archive again."
 
-Number = Annotated[float, Field(ge=-1e100, le=1e100, allow_inf_nan=False)]
+Number = Annotated[float, Field(ge=-1e60, le=1e60, allow_inf_nan=False)]
 Model = TypeVar("Model", bound="_File")
 
 

@@ -16,6 +16,8 @@ Hyperparameters = dict[str, bool | float | int | str]
 """Name -> value, for example `{"learning_rate": 0.1, "policy.beta": 1.5}`; a policy's have the prefix."""
 
 
+_MOST_BYTES = 2**28
+
 FULL = "full"
 """The subset that is the whole training set."""
 
@@ -60,11 +62,15 @@ def read_record(path: Path, kind: type[R], *, fix: str) -> R | None:
     if not path.exists():
         return None
     try:
+        if not path.is_file() or path.stat().st_size > _MOST_BYTES:
+            raise DamagedError(f"must be a file of at most {_MOST_BYTES:,} bytes", where=str(path), fix=fix)
         return kind.model_validate_json(unsealed(path, older=True))
     except ValidationError as error:
         what = f"is truncated or was altered ({error.errors()[0]['msg']})"
     except ValueError:
         what = "is truncated or was altered"
+    except OSError as error:
+        what = f"cannot be read ({error.strerror})"
     raise DamagedError(what, where=str(path), fix=fix)
 
 

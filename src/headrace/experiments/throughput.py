@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -37,6 +37,8 @@ MEETING_SECONDS = 0.1
 BLOCKS = (7, 100)
 """The fewest and the most blocks: seven bound the median at 95 %."""
 
+Seconds = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
+
 
 class Timing(Record):
     """Step times of one optimiser, batch size and number of workers.
@@ -54,15 +56,15 @@ class Timing(Record):
     batch_size: int = Field(ge=1)
     workers: int = Field(default=1, ge=1)
     steps_per_block: int = Field(ge=1)
-    seconds_per_step: tuple[float, ...] = Field(min_length=1)
-    peak_bytes: int | None = None
+    seconds_per_step: tuple[Seconds, ...] = Field(min_length=1)
+    peak_bytes: int | None = Field(default=None, ge=0)
 
 
 class Exchange(Record):
     """Seconds of averaging the gradients over workers and nothing else, one number a repetition."""
 
     workers: int = Field(ge=2)
-    seconds: tuple[float, ...] = Field(min_length=1)
+    seconds: tuple[Seconds, ...] = Field(min_length=1)
 
 
 class Throughput(Record):
