@@ -25,6 +25,10 @@ def timed(batch_size: int, seconds: float, workers: int = 1, optimizer: str = "s
 def test_the_median_has_the_interval_of_order_statistics() -> None:
     assert median_interval([3.0]) == (3.0, 3.0, 3.0)
     assert median_interval([5, 1, 2, 4, 3]) == (3.0, 1, 5)
+    for n in (1_023, 1_024, 1_030, 40_001):
+        _, low, high = median_interval(list(range(n)))
+        assert low + high == n - 1
+        assert high - low == pytest.approx(2 * 1.96 * n**0.5 / 2, abs=2)
     # 2 P(Binomial(9, 1/2) < 2) = 0.039, and with 3 it is 0.18: the second and the eighth.
     assert median_interval([9, 8, 7, 6, 5, 4, 3, 2, 1]) == (5.0, 2, 8)
     rng, hits = generator(0, "median"), 0

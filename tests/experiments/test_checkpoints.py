@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 
 from headrace.errors import InputError, InputErrors
 from headrace.experiments import checkpoints, runner, store
+from headrace.experiments.portraits.store import portraits
 from headrace.experiments.records import Status
 from headrace.experiments.runner import run
 from headrace.experiments.subsets import Subset, SubsetSearch, search_subset
@@ -63,6 +64,15 @@ def test_a_checkpoint_is_the_model_that_was_measured(experiment, tmp_path: Path,
         step, trial = int(path.stem.removeprefix("step-")), int(path.parent.name)
         rows = stored.measurements.filter((pl.col("trial") == trial) & (pl.col("step") == step))
         assert measure(model)["validation/loss"] == pytest.approx(rows["validation/loss"][0], abs=1e-6)
+
+
+def test_a_model_without_a_truth_value_is_kept_and_shown(experiment, tmp_path: Path) -> None:
+    """As `torch.compile` gives it."""
+    changes = {**CHANGES, "workload.name": "tiny_workload:doubtful"}
+    stored = run(experiment(changes), tmp_path, processes=1)
+    assert not [record.error for record in stored.records if record.failed]
+    assert len(checkpoints.members(stored)) >= 4
+    assert [portrait.portrait.error for portrait in portraits(stored)] == [None]
 
 
 def test_members_are_the_complete_trials_whatever_the_order(experiment, tmp_path: Path) -> None:

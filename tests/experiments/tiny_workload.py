@@ -38,6 +38,26 @@ def blobs(goal: float = 24 / 128, pause: float = 0.0) -> Workload:
     )
 
 
+def doubtful() -> Workload:
+    """Its model, like a compiled one, has no truth value and no length."""
+    return replace(blobs(), name="doubtful", build_model=_Doubtful)
+
+
+class _Doubtful(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.model = _model()
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        return self.model(inputs)
+
+    def __bool__(self) -> bool:
+        raise TypeError("no truth value")
+
+    def __len__(self) -> int:
+        raise TypeError("no length")
+
+
 class _Slow(nn.Module):
     def __init__(self, model: nn.Module, pause: float) -> None:
         super().__init__()

@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from math import comb
+from fractions import Fraction
 
 import numpy as np
 
@@ -92,8 +92,10 @@ def median_interval(values: Sequence[float], level: float = 0.95) -> tuple[float
         level: The level.
     """
     ordered, n = sorted(values), len(values)
-    below, rank = 0, 0
-    while rank < n // 2 and 2 * (below := below + comb(n, rank)) <= (1 - level) * 2**n:
+    # Integers, since 2^n is beyond a float from n = 1,024 on; `ways` is C(n, rank).
+    below, ways, rank, most = 0, 1, 0, Fraction(1 - level) * 2**n
+    while rank < n // 2 and 2 * (below := below + ways) <= most:
+        ways = ways * (n - rank) // (rank + 1)
         rank += 1
     place = max(rank - 1, 0)
     return float(np.median(ordered)), ordered[place], ordered[n - 1 - place]

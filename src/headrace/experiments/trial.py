@@ -308,7 +308,8 @@ class RunningTrial:
             self.settled = True
             if self.setting.stops_at_goal and self._model is not None:
                 row |= self.setting.evaluator("test")(self._model) if workload.test is not None else {}
-        if self._kept is not None and (measurement.step in self._kept or self.settled) and self._model:
+        kept = self._kept is not None and (measurement.step in self._kept or self.settled)
+        if kept and self._model is not None:
             self.checkpoints.append((measurement.step, checkpoints.packed(self._model)))
 
     def _taken(self, measurement: Measurement) -> Row:
