@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.printable import brief, cut, printable
+from headrace.printable import brief, cut, printable, storable
 
 ANY = st.text(st.characters(exclude_categories=()))
 
@@ -76,3 +76,7 @@ def test_a_huge_value_is_shown_in_a_few_lines(value: object) -> None:
 def test_a_cut_text_says_how_much_is_missing() -> None:
     assert cut("abcdef", 6) == "abcdef"
     assert cut("a" * 1500, 100) == "a" * 100 + "... (1,400 more characters)"
+
+
+def test_only_what_no_encoding_takes_is_changed_in_names_that_are_stored() -> None:
+    assert storable("caf\udce9 \u200d \x1b é") == "caf\\udce9 \u200d \x1b é"

@@ -34,6 +34,11 @@ def _escaped(character: str) -> str:
     return character.encode("unicode_escape", "surrogatepass").decode("ascii")
 
 
+def storable(text: str) -> str:
+    """`text` with halves of surrogate pairs, which no encoding takes, as escapes; all else as it is."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 def cut(text: str, most: int) -> str:
     """`text`, the end of it left out where it is longer than `most` characters."""
     return text if len(text) <= most else f"{text[:most]}... ({len(text) - most:,} more characters)"

@@ -24,7 +24,7 @@ Name = str | int
 
 def _key(name: Name) -> tuple[int, ...]:
     """Four 32-bit words that a name hashes to; the type is hashed too, so `1` and `"1"` differ."""
-    digest = hashlib.sha256(f"{type(name).__name__}:{name}".encode()).digest()
+    digest = hashlib.sha256(f"{type(name).__name__}:{name}".encode("utf-8", "surrogatepass")).digest()
     return tuple(int.from_bytes(digest[i : i + 4], "little") for i in range(0, 16, 4))
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from xml.etree import ElementTree
 
 import polars as pl
 import pytest
@@ -13,7 +15,7 @@ from headrace.analysis.results import Analysis
 from headrace.report import write_report
 from headrace.report.frame import lead
 from headrace.report.page import headline, interval, summary_row
-from headrace.report.values import Curve, Fit, Point
+from headrace.report.values import Curve, Fit, Point, curves
 
 from .made import Made, analysis
 
@@ -156,7 +158,7 @@ def test_an_experiment_in_which_nothing_reached_the_goal_is_still_told(tmp_path:
     fits = made.fits.with_columns(pl.lit(None, dtype=pl.Float64).alias("steps_min"))
     path = write_report(_with(made, fits=fits), tmp_path, formats=())
     text = path.read_text(encoding="utf-8")
-    assert "No trial reached the goal at any batch size" in text
+    assert "No trial reached the goal by training at any batch size" in text
     assert "goal not reached" in text
     assert Page(text).open == []
 
@@ -240,3 +242,29 @@ def test_importing_the_room_imports_no_plotting() -> None:
     code = f"import sys, headrace.report; print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("met", [("sgd", 8), ("sgd", 16384), None])
+def test_studies_that_met_the_goal_untrained_are_left_out_of_figures_and_kept_in_tables(
+    tmp_path: Path, met: tuple[str, int] | None
+) -> None:
+    made = analysis(Made(laws={"sgd": (210.0, 160.0)}, sizes=(8, 64, 16384), unreached=frozenset(), trials=8))
+    untrained = pl.lit(met is None) | (pl.col("batch_size") == (met or ("", 0))[1])
+    columns = [name for name in ("steps", "low", "high", "examples_forwarded") if name in made.steps.columns]
+    steps = made.steps.with_columns(
+        pl.when(untrained).then(0).otherwise(pl.col(name)).alias(name) for name in columns
+    )
+    text = write_report(replace(made, steps=steps), tmp_path, formats=("svg",)).read_text(encoding="utf-8")
+    assert Page(text).open == []
+    assert ("No trial reached the goal by training" in text) == (met is None)
+    assert any(point.steps == 0 for curve in curves(replace(made, steps=steps)) for point in curve.points)
+
+
+def test_control_characters_of_names_reach_neither_the_page_nor_its_figures(tmp_path: Path) -> None:
+    name = "\x1b[31m\u202evil\x00\ufffe $x^{"
+    made = analysis(Made(laws={"sgd": (210.0, 160.0), name: (120.0, 620.0)}, sizes=(8, 64, 512), trials=8))
+    text = write_report(made, tmp_path, formats=("svg",)).read_text(encoding="utf-8")
+    assert not set(text) & set("\x00\x1b\u202e\ufffe")
+    assert "\\x1b[31m\\u202evil\\x00\\ufffe $x^{" in text
+    for file in (tmp_path / "figures").glob("*.svg"):
+        ElementTree.parse(file)

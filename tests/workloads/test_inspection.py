@@ -96,6 +96,9 @@ def inspect(workload: Workload) -> Workload:
     return inspected(workload, workload.build_model())
 
 
+SHARED = nn.Linear(4, 3)
+
+
 def WIDE() -> nn.Module:
     return nn.Linear(4, 4)
 
@@ -162,6 +165,8 @@ def test_the_kind_of_targets_is_found_out_once(workload: Workload, kind: str) ->
         (made(model=lambda: Then(lambda o: Output(None, o))), r"outputs.logits"),
         (made(model=lambda: Then(lambda o: o.argmax(1))), "floating-point numbers.*got 'torch.int64"),
         (made(model=lambda: Then(lambda o: o.sum(0))), "first axis must be the batch"),
+        (made(model=lambda: SHARED), "second call returns parameters of the first.*each call returns"),
+        (made(model=lambda: nn.Sequential(nn.ReLU(), SHARED)), "second call returns parameters of the first"),
         # Inputs.
         (made(inputs=INPUTS.double()), "got 'inputs of torch.float64'.*inputs.to"),
         (made(inputs=INPUTS.byte()), "got 'inputs of torch.uint8'.*Pixels"),
@@ -191,6 +196,11 @@ def test_the_kind_of_targets_is_found_out_once(workload: Workload, kind: str) ->
 def test_refused_before_training_with_the_fix(workload: Workload, words: str) -> None:
     with pytest.raises(InputError, match=f"(?s){words}"):
         inspect(workload)
+
+
+def test_models_may_share_what_is_not_trained() -> None:
+    frozen = nn.Linear(4, 4).requires_grad_(False)
+    inspect(made(model=lambda: nn.Sequential(frozen, nn.Linear(4, 3))))
 
 
 def test_a_boolean_metric_and_a_negative_loss_are_right() -> None:

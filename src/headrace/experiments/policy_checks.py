@@ -62,7 +62,7 @@ def _value_errors(policy: str, where: str, setting: str, entry: AnyEntry, kind: 
         if not _is(value, kind, tuned=isinstance(entry, Range | Choices)):
             yield InputError(f"must be {KINDS[kind]}", where=key, got=value)
             continue
-        if kind is int and value > MOST_COUNTED:
+        if kind is int and not isinstance(value, str) and value > MOST_COUNTED:
             yield InputError(f"must be at most {MOST_COUNTED:,}", where=key, got=value)
             continue
         try:

@@ -6,6 +6,7 @@ instead of shrinking with the picture.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 _UNITS_PER_INCH = 72
 _LEGEND_ROW = 21
+_LEAST, _MOST = 1e-300, 1e300
+"""What a logarithmic axis shows at most, so that its margins are numbers too."""
 _CHARACTER = 7.2
 """An upper estimate of a character's width at the size of `style.TEXT`."""
 
@@ -179,7 +182,7 @@ def frame_size(axes: Axes) -> tuple[int, int]:
 
 def batch_axis(axes: Axes, sizes: Sequence[float], *, label: str = "batch size (examples)") -> None:
     """The horizontal axis of batch sizes: powers of two as plain numbers, `1k` being 1024."""
-    low, high = min(sizes) / 1.5, max(sizes) * 1.5
+    low, high = _limits(sizes, 1.5)
     axes.set_xscale("log", base=2)
     axes.set_xlim(low, high)
     ticks = binary_ticks(low, high, frame_size(axes)[0] // 40)
@@ -189,12 +192,18 @@ def batch_axis(axes: Axes, sizes: Sequence[float], *, label: str = "batch size (
 
 def binary_axis(axes: Axes, values: Sequence[float], *, which: str = "y", pad: float = 1.35) -> None:
     """A logarithmic axis of counts: powers of two, written in full where there is room."""
-    low, high = min(values) / pad, max(values) * pad
+    low, high = _limits(values, pad)
     _scale(axes, which, 2, low, high)
     width, height = frame_size(axes)
     room = height // 26 if which == "y" else width // 58
     ticks = binary_ticks(low, high, room)
     _set_ticks(axes, which, ticks, [whole(tick) if tick < 100_000 else _large(tick) for tick in ticks])
+
+
+def _limits(values: Sequence[float], pad: float) -> tuple[float, float]:
+    """The ends of a logarithmic axis, `pad` times beyond the values that have a place on it."""
+    shown = [min(max(value, _LEAST), _MOST) for value in values if 0 < value < math.inf] or [1.0]
+    return min(shown) / pad, max(shown) * pad
 
 
 def _large(count: int) -> str:
@@ -206,7 +215,7 @@ def decimal_axis(
     axes: Axes, values: Sequence[float], *, which: str = "y", pad: float = 1.5, complement: bool = False
 ) -> None:
     """A logarithmic axis of round decimal numbers; `complement` writes 1 - x at x, for 1 - momentum."""
-    low, high = min(values) / pad, max(values) * pad
+    low, high = _limits(values, pad)
     _scale(axes, which, 10, low, high)
     width, height = frame_size(axes)
     ticks = decimal_ticks(low, high, height // 26 if which == "y" else width // 52)
@@ -251,7 +260,7 @@ def percent_axis(axes: Axes) -> None:
 
 def size_axis(axes: Axes, sizes: Sequence[float], whole: int) -> None:
     """A horizontal axis of subset sizes, doubling evenly, with the sizes themselves as shares of `whole`."""
-    low, high = min(sizes) / 1.25, max(sizes) * 1.25
+    low, high = _limits(sizes, 1.25)
     axes.set_xscale("log", base=2)
     axes.set_xlim(low, high)
     ticks: list[float] = []

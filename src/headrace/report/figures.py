@@ -149,7 +149,7 @@ def _feed(readings: Sequence[Reading], name: str) -> Picture | Absent:
     )
 
 
-_NONE_REACHED = "No trial reached the goal at any batch size, so there are no steps to show."
+_NONE_REACHED = "No trial reached the goal by training at any batch size, so there are no steps to show."
 
 
 def _of_curves(curves: Sequence[Curve]) -> list[Picture | Absent]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from headrace.printable import printable
 from headrace.report.figures import Picture
 
 
@@ -46,13 +47,18 @@ class Provenance:
 
 
 def render(template: str, **values: Any) -> str:
-    """A template filled in, every text escaped."""
+    """A template filled in, every text escaped, and without characters that a page obeys or cannot hold."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
+    from markupsafe import Markup
+
+    def shown(value: object) -> object:
+        return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
     environment = Environment(
         loader=PackageLoader("headrace.report"),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=shown,
         trim_blocks=True,
         lstrip_blocks=True,
     )

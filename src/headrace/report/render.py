@@ -8,6 +8,8 @@ from html import escape
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, Literal
 
+from headrace.printable import printable
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -24,12 +26,21 @@ _PNG_DPI = 144
 
 
 def saved(figure: Figure, form: Format, *, title: str) -> bytes:
-    """The figure as a file of this format, entitled `title`; call it within `style.styled`."""
+    """The figure as a file of this format, entitled `title`; call it within `style.styled`.
+
+    Its texts lose what XML forbids and what would turn their direction.
+    """
+    from matplotlib.text import Text
+
+    for text in figure.findobj(Text):
+        text.set_text(printable(text.get_text()))
     buffer = BytesIO()
     dpi = _PNG_DPI if form == "png" else 72
     # Files stand alone, and want the margin that the page gives to what stands within it.
     margin: dict[str, Any] = {} if form == "svg" else {"bbox_inches": "tight", "pad_inches": 0.12}
-    figure.savefig(buffer, format=form, metadata={"Title": title, **_METADATA[form]}, dpi=dpi, **margin)
+    figure.savefig(
+        buffer, format=form, metadata={"Title": printable(title), **_METADATA[form]}, dpi=dpi, **margin
+    )
     if form != "svg":
         return buffer.getvalue()
     return buffer.getvalue().replace(b"'DejaVu Sans'", b"'DejaVu Sans', Verdana, sans-serif")
@@ -66,8 +77,9 @@ def _root(tag: re.Match[str], *, description: str) -> str:
     if found is None:
         raise ValueError("the SVG has no view box that starts at 0 0")
     width, height = found.groups()
+    label = escape(printable(description))
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
         f'viewBox="0 0 {width} {height}" width="{float(width):g}" height="{float(height):g}" '
-        f'stroke-linejoin="round" stroke-linecap="butt" role="img" aria-label="{escape(description)}">'
+        f'stroke-linejoin="round" stroke-linecap="butt" role="img" aria-label="{label}">'
     )

@@ -32,4 +32,4 @@ class Table:
 
     def data_uri(self) -> str:
         """The CSV as a link that needs no other file."""
-        return "data:text/csv;charset=utf-8," + quote(self.csv(), safe="")
+        return "data:text/csv;charset=utf-8," + quote(self.csv(), safe="", errors="backslashreplace")

@@ -103,13 +103,14 @@ class Curve:
 
     @property
     def reached(self) -> tuple[Point, ...]:
-        """The points that have steps to result."""
-        return tuple(point for point in self.points if point.steps is not None)
+        """The points that have steps to result; step 0, untrained, has no place on logarithmic axes."""
+        return tuple(point for point in self.points if point.steps)
 
     @property
     def fewest(self) -> Point | None:
         """The point of the fewest steps; of equals the smallest batch size."""
-        return min(self.reached, key=lambda point: (point.steps, point.batch_size), default=None)
+        known = [(point.steps, point.batch_size, point) for point in self.points if point.steps is not None]
+        return min(known, key=lambda item: item[:2])[2] if known else None
 
     def perfect(self, batch_size: float) -> float | None:
         """Steps under perfect scaling from the smallest batch size that reached the goal: S(B0) B0 / B."""

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from headrace import ids as example_ids
 from headrace.errors import InputError
 from headrace.ids import Ids
+from headrace.printable import storable
 from headrace.training.data import ExampleData, Transformed
 from headrace.training.losses import (
     Loss,
@@ -115,6 +116,7 @@ class Workload:
 
     def __post_init__(self) -> None:
         self._check_texts()
+        self._make_texts_storable()
         self._check_choices()
         for split in ("train", "validation", "test"):
             self._check_split(split)
@@ -134,6 +136,12 @@ class Workload:
                 "clean_targets", f"is to have one target for each of {len(self.train)} examples"
             )
         self._check_ids()
+
+    def _make_texts_storable(self) -> None:
+        # Names of folders may hold bytes of another encoding, which no file of text can keep.
+        object.__setattr__(self, "name", storable(self.name))
+        if self.classes is not None:
+            object.__setattr__(self, "classes", tuple(map(storable, self.classes)))
 
     @property
     def example_ids(self) -> Ids | None:

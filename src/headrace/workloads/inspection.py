@@ -45,10 +45,10 @@ def inspected(workload: Workload, model: nn.Module, *, hidden: bool = False, tra
         trains: Whether such models are trained; if they only score, the loss and the metric are not asked.
 
     Raises:
-        InputError: The model has nothing to train, cannot take the inputs or returns something other than one
-            tensor; the targets are not what the outputs, the loss and the metric need; the loss or the metric
-            does not give one finite number for each example, or the loss has no gradient; the metric is
-            higher for better outputs.
+        InputError: The model has nothing to train, is not made anew by each call, cannot take the inputs or
+            returns something other than one tensor; the targets are not what the outputs, the loss and the
+            metric need; the loss or the metric does not give one finite number for each example, or the loss
+            has no gradient; the metric is higher for better outputs.
     """
     if trains and not any(parameter.requires_grad for parameter in model.parameters()):
         raise InputError(
@@ -56,6 +56,8 @@ def inspected(workload: Workload, model: nn.Module, *, hidden: bool = False, tra
             where="build_model",
             fix="Return a torch module with parameters, and set requires_grad on those to train.",
         )
+    if trains:
+        _check_fresh(workload, model)
     split = "validation" if hidden else "train"
     with random.torch_stream(0, "inspection"):
         inputs, targets = _sample(workload, split, SAMPLE)
@@ -72,6 +74,19 @@ def inspected(workload: Workload, model: nn.Module, *, hidden: bool = False, tra
         _check_metric(stated, split, outputs.detach(), targets)
     check_direction(stated, outputs.detach(), targets)
     return stated
+
+
+def _check_fresh(workload: Workload, model: nn.Module) -> None:
+    """Refuse models that share trained parameters: the second trial would begin where the first has ended."""
+    trained = {id(parameter) for parameter in model.parameters() if parameter.requires_grad}
+    with random.torch_stream(0, "inspection"):
+        again = workload.build_model()
+    if any(id(parameter) in trained for parameter in again.parameters()):
+        raise InputError(
+            "a second call returns parameters of the first: every trial would begin where another ended",
+            where="build_model",
+            fix="Make the model within the function, so that each call returns a new one.",
+        )
 
 
 def _sample(workload: Workload, split: str, size: int) -> tuple[Tensor, Tensor]:
