@@ -306,7 +306,7 @@ def test_rows_at_the_tolerance_are_taken_or_refused_by_name_in_any_precision(row
             assert int(statistics.members) == 1
 
 
-@pytest.mark.parametrize("value", [-1e-30, -0.25, np.nan])
+@pytest.mark.parametrize("value", [-1e-5, -0.25, np.nan])
 def test_a_bad_number_among_zeros_is_found(value):
     rows = np.tile([0.0, 0.0, 1.0], (5, 1))
     rows[3] = [value, -value, 1.0]

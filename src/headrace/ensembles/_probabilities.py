@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,8 +16,12 @@ from headrace.errors import InputError
 BLOCK_ELEMENTS = 1 << 18
 """Elements worked on at a time: temporaries stay in the cache, and there is enough for several threads."""
 
-_TOLERANCES = {torch.float16: 1e-2, torch.bfloat16: 1e-2}
-_TOLERANCE = 1e-4
+_EXACT = 1e-4
+"""A row's sum may be off one by this much, and the row is taken as it is."""
+_ROUNDED = 1e-2
+"""A row's sum may be off one by this much, as half precision or two to four decimals leave it."""
+_ROUNDED_ONE = 1e-6
+"""A single number may be outside 0..1 by this much."""
 
 
 def as_tensor(array: Any) -> Tensor:
@@ -67,7 +72,7 @@ def equal(
 
 def entropies(probabilities: Float[Tensor, "batch classes"]) -> Float[Tensor, " batch"]:
     """H(p) = -sum_c p_c ln p_c in nats, of each row; 0 ln 0 = 0."""
-    return _entropies(probabilities)[0]
+    return _entropies(probabilities)[0].clamp_min_(0)
 
 
 def bernoulli_entropies(probabilities: Float[Tensor, "batch classes"]) -> Float[Tensor, " batch"]:
@@ -81,36 +86,59 @@ def _entropies(probabilities: Float[Tensor, "batch classes"]) -> tuple[Float[Ten
     sums = row_sums(products)
     # 0 ln 0 came out as NaN; mending it only where there is a zero spares the others a pass.
     odd = bool(sums.max().isnan())
-    return -(row_sums(products.nan_to_num_(nan=0.0)) if odd else sums), odd
+    # Not a minus sign: the entropy of a certain row is 0, not -0.
+    return 0 - (row_sums(products.nan_to_num_(nan=0.0)) if odd else sums), odd
 
 
 def check_shape(probabilities: Tensor, num_classes: int, where: str) -> None:
     """Refuse anything that is not floating [batch, num_classes]."""
     if not probabilities.is_floating_point():
-        raise InputError("probabilities must be floating-point numbers", where=where, got=probabilities.dtype)
+        raise InputError(
+            "probabilities must be floating-point numbers",
+            where=where,
+            got=probabilities.dtype,
+            fix="Divide percentages by 100.",
+        )
     shape = tuple(probabilities.shape)
     if len(shape) != 2 or shape[1] != num_classes:
+        one = num_classes == 2 and shape in (shape[:1], (*shape[:1], 1))
         raise InputError(
             f"probabilities must have the shape [batch, {num_classes}], the same classes for every member",
             where=where,
             got=shape,
+            fix="Give torch.stack([1 - p, p], 1) for the probability p of the second class." if one else None,
         )
 
 
-def checked_entropies(
+@dataclass(frozen=True)
+class Checked:
+    """Rows of probabilities that may be counted.
+
+    Attributes:
+        entropies: Of each row, never negative [batch].
+        repaired: The rows with those brought to a sum of one that rounding had moved; None if there are none.
+    """
+
+    entropies: Float[Tensor, " batch"]
+    repaired: Float[Tensor, "batch classes"] | None = None
+
+
+def checked(
     probabilities: Float[Tensor, "batch classes"],
     dtype: torch.dtype,
     *,
     first: int,
     where: str,
     multilabel: bool,
-) -> Float[Tensor, " batch"]:
-    """The entropies of rows of which nothing is known, in one pass over them.
+) -> Checked:
+    """The entropies of rows of which nothing is known, in one pass over them if no row needs a repair.
 
-    Refused are NaN, numbers outside 0..1, and (unless `multilabel`) rows that do not sum to one.
+    Rows whose sum is off one by more than `_EXACT` and at most `_ROUNDED`, as after half precision or a few
+    decimals, are divided by it; numbers below 0 or (with `multilabel`) above 1 by at most `_ROUNDED_ONE` are
+    clipped. A row's result does not depend on the others.
 
     Args:
-        probabilities: One row an example.
+        probabilities: One row per example.
         dtype: float64 or float32, in which the entropies are taken.
         first: The index of the first row's example, for the message.
         where: The member, for the message.
@@ -118,41 +146,57 @@ def checked_entropies(
             are `bernoulli_entropies`.
 
     Raises:
-        InputError: Names the member, the first bad example, and what was got there.
+        InputError: NaN, numbers outside 0..1, or rows that do not sum to one; names the member, the first bad
+            example, and what was got there.
     """
     values = probabilities.to(dtype)
-    tolerance = _TOLERANCES.get(probabilities.dtype, _TOLERANCE)
     # A NaN makes the minimum and every comparison with it false.
     if multilabel:
-        good = bool(values.min() >= 0) and bool(values.max() <= 1)
         result = bernoulli_entropies(values)
+        good = bool(values.min() >= 0) and bool(values.max() <= 1)
     else:
         result, odd = _entropies(values)
         # The logarithm of a negative number is NaN: only where there was one need all be looked at.
         positive = not odd or bool(values.min() >= 0)
         low, high = (float(bound) for bound in row_sums(values).aminmax())
-        good = positive and low >= 1 - tolerance and high <= 1 + tolerance
-    if not good:
-        _raise_first_bad(values, tolerance, first=first, where=where, multilabel=multilabel)
-    return result
+        good = positive and low >= 1 - _EXACT and high <= 1 + _EXACT
+    if good:
+        return Checked(result.clamp_min_(0))
+    repaired = _repaired(values, first=first, where=where, multilabel=multilabel)
+    fresh = bernoulli_entropies(repaired) if multilabel else _entropies(repaired)[0]
+    return Checked(fresh.clamp_min_(0), repaired)
 
 
-def _raise_first_bad(rows: Tensor, tolerance: float, *, first: int, where: str, multilabel: bool) -> None:
-    sums = row_sums(rows)
-    outside = ~((rows >= 0) & (rows <= 1 + tolerance)).all(1)
-    bad = outside if multilabel else outside | ~((sums - 1).abs() <= tolerance)
-    row = int(bad.nonzero()[0, 0])
-    place = f"{where}, example {first + row}"
-    if bool(rows[row].isnan().any()):
-        raise InputError("a probability is NaN", where=place, got=rows[row].tolist()[:8])
-    if bool(outside[row]):
-        value = next(float(v) for v in rows[row] if not 0 <= float(v) <= 1 + tolerance)
-        raise InputError(
-            "a probability is outside 0..1", where=place, got=value, fix="Give probabilities, not logits."
+def _repaired(values: Tensor, *, first: int, where: str, multilabel: bool) -> Float[Tensor, "batch classes"]:
+    """The rows without the traces of rounding."""
+    most = 1 + (_ROUNDED_ONE if multilabel else _ROUNDED)
+    outside = ~((values >= -_ROUNDED_ONE) & (values <= most)).all(1)
+    clipped = values.clamp(0, 1) if multilabel else values.clamp_min(0)
+    off = torch.zeros_like(clipped[:, 0]) if multilabel else (row_sums(clipped) - 1).abs()
+    bad = outside | ~(off <= _ROUNDED)
+    if bool(bad.any()):
+        row = int(bad.nonzero()[0, 0])
+        raise _refusal(values[row], f"{where}, example {first + row}", outside=bool(outside[row]))
+    return torch.where((off > _EXACT)[:, None], clipped / row_sums(clipped)[:, None], clipped)
+
+
+def _refusal(row: Float[Tensor, " classes"], where: str, *, outside: bool) -> InputError:
+    """What is wrong with a row, and what it seems to be instead."""
+    total = float(row.sum())
+    if bool(row.isnan().any()):
+        return InputError("a probability is NaN", where=where, got=row.tolist()[:8])
+    if not outside:
+        return InputError(
+            "the probabilities do not sum to one",
+            where=where,
+            got=total,
+            fix="Give softmax outputs, or renormalise: p / p.sum(1, keepdims=True); independent yes-or-no "
+            "classes need multilabel=True.",
         )
-    raise InputError(
-        "the probabilities do not sum to one",
-        where=place,
-        got=float(sums[row]),
-        fix="Give softmax outputs; independent yes-or-no classes need multilabel=True.",
-    )
+    fix = "Give probabilities, not logits: softmax(logits)."
+    if bool((row >= 0).all()) and abs(total - 100) < 1:
+        fix = "Divide percentages by 100."
+    elif bool((row <= 0).all()) and abs(float(row.exp().sum()) - 1) < _ROUNDED:
+        fix = "These are log-probabilities: give their exp()."
+    value = next(float(v) for v in row if not -_ROUNDED_ONE <= float(v) <= 1 + _ROUNDED_ONE)
+    return InputError("a probability is outside 0..1", where=where, got=value, fix=fix)

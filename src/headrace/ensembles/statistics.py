@@ -19,7 +19,7 @@ from headrace.ensembles import storage
 from headrace.ensembles._probabilities import (
     as_tensor,
     check_shape,
-    checked_entropies,
+    checked,
     row_blocks,
     winners,
 )
@@ -98,8 +98,9 @@ class EnsembleStatistics:
         Args:
             start: The index of the first example.
             probabilities: Softmax outputs (sigmoid outputs with `multilabel`) [batch, classes], a tensor or
-                array of floating-point numbers; sums are taken in float64 (float32 with float32 sums). Not
-                altered.
+                array of floating-point numbers; sums are taken in float64 (float32 with float32 sums). Rows
+                whose sum rounding has moved by up to 0.01 (half precision, a few decimals) are divided by it,
+                in what is added up. Not altered.
             targets: True classes [batch], integers; None where they are hidden. Then there is no error count.
             member: The member's name. A named member is counted once for each example: a second time is an
                 error, and `missing(member)` says what is left to do after an interruption.
@@ -114,7 +115,8 @@ class EnsembleStatistics:
         interval = (start, start + len(values))
         self._check_interval(interval, member, where)
         classes = None if targets is None else self._check_targets(as_tensor(targets), interval, where)
-        self.entropy_sum[slice(*interval)] += self._checked_entropies(values, start, where)
+        entropies, values = self._checked(values, start, where)
+        self.entropy_sum[slice(*interval)] += entropies
         for rows in row_blocks(len(values), self.num_classes):
             self._add(start + rows.start, values[rows], None if classes is None else classes[rows])
         if member is not None:
@@ -227,15 +229,19 @@ class EnsembleStatistics:
         except InputError as error:
             raise DamagedError(f"the file was altered: {error}", where=str(path)) from None
 
-    def _checked_entropies(self, values: Tensor, start: int, where: str) -> Float[Tensor, " batch"]:
-        """The entropies of all rows, or an error before anything was added."""
+    def _checked(self, values: Tensor, start: int, where: str) -> tuple[Tensor, Tensor]:
+        """The entropies of all rows, and the rows, repaired if need be; an error before anything is added."""
         result = torch.empty(len(values), dtype=torch.float64, device=values.device)
-        dtype = self.probability_sum.dtype
+        dtype, whole = self.probability_sum.dtype, values
         for rows in row_blocks(len(values), self.num_classes):
-            result[rows] = checked_entropies(
+            found = checked(
                 values[rows], dtype, first=start + rows.start, where=where, multilabel=self.multilabel
             )
-        return result
+            result[rows] = found.entropies
+            if found.repaired is not None:
+                whole = whole.to(dtype, copy=True) if whole is values else whole
+                whole[rows] = found.repaired
+        return result, whole
 
     def _add(self, start: int, values: Tensor, targets: Tensor | None) -> None:
         """Add checked rows: all but their entropies."""
@@ -272,6 +278,7 @@ class EnsembleStatistics:
                 where=where,
                 got=f"{targets.dtype} {tuple(targets.shape)}",
             )
+        targets = targets.long()
         bad = ((targets < 0) | (targets >= self.num_classes)).nonzero()
         if len(bad):
             row = int(bad[0, 0])
