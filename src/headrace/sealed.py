@@ -15,14 +15,18 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from headrace.errors import DamagedError
+from headrace.errors import DamagedError, InputError
 from headrace.files import remove, rename, write_whole
+from headrace.parquet_size import decoded_bytes
 
 if TYPE_CHECKING:
     import numpy as np
     import polars as pl
 
+LARGEST, MOST_TIMES = 1 << 27, 64
+"""A table is read if it has at most so many bytes decoded, or that many times those of its file."""
 _SUM = "sha256"
+_BYTES, _STAMP = "headrace.bytes", b"sha256 of the bytes: "
 _HEAD = b'{"sha256":"'
 _TOML = b"# sha256: "
 _TOML_TRACE = re.compile("sha256: |[0-9a-f]{60}")
@@ -158,13 +162,17 @@ def sha256(path: Path) -> str:
 
 
 def digest(columns: Mapping[str, np.ndarray]) -> str:
-    """The SHA-256 of names, types and values; one NaN is like another."""
+    """The SHA-256 of names, types and values (numbers, or texts as objects); one NaN is like another."""
     import numpy as np
 
     found = hashlib.sha256()
     for name, values in columns.items():
+        found.update(f"{name}:{values.dtype}:".encode())
+        if values.dtype.kind == "O":
+            found.update(json.dumps(values.tolist()).encode())
+            continue
         plain = np.where(np.isnan(values), np.nan, values) if values.dtype.kind == "f" else values
-        found.update(f"{name}:{values.dtype}:".encode() + np.ascontiguousarray(plain).tobytes())
+        found.update(np.ascontiguousarray(plain).tobytes())
     return found.hexdigest()
 
 
@@ -181,10 +189,39 @@ def write_table(path: Path, columns: Mapping[str, np.ndarray], metadata: Mapping
     """
     import polars as pl
 
-    buffer = BytesIO()
     with_sum = {**metadata, _SUM: _sum(columns, metadata)}
-    pl.DataFrame(dict(columns)).write_parquet(buffer, metadata=with_sum)
-    write_whole(path, buffer.getvalue())
+    write_whole(path, parquet_content(pl.DataFrame(dict(columns)), with_sum))
+
+
+def parquet_content(frame: pl.DataFrame, metadata: Mapping[str, str]) -> bytes:
+    """A table as the content of a Parquet file that carries the checksum of its own bytes.
+
+    Altered bytes must be found before any of them is decoded: some end the process that decodes them. The
+    checksum is that of the content with zeros in its place.
+
+    Args:
+        frame: The table.
+        metadata: Plain text by name.
+    """
+    buffer = BytesIO()
+    frame.write_parquet(buffer, metadata={**metadata, _BYTES: _STAMP.decode() + "0" * 64})
+    content = buffer.getvalue()
+    place = content.rindex(_STAMP) + len(_STAMP)
+    return content[:place] + hashlib.sha256(content).hexdigest().encode() + content[place + 64 :]
+
+
+def _check_bytes(content: bytes) -> None:
+    """Check the checksum of the bytes, where there is one: older files have none.
+
+    Raises:
+        ValueError: It does not fit.
+    """
+    place = content.rfind(_STAMP) + len(_STAMP)
+    if place < len(_STAMP):
+        return
+    plain = content[:place] + b"0" * 64 + content[place + 64 :]
+    if content[place : place + 64] != hashlib.sha256(plain).hexdigest().encode():
+        raise ValueError("the checksum does not fit")
 
 
 def read_table(path: Path, what: str) -> tuple[pl.DataFrame, dict[str, str]]:
@@ -198,7 +235,7 @@ def read_table(path: Path, what: str) -> tuple[pl.DataFrame, dict[str, str]]:
         DamagedError: It is truncated or was altered.
     """
     frame, metadata = parquet(path, what, _REPEATED)
-    plain = {key: value for key, value in metadata.items() if key not in (_SUM, "ARROW:schema")}
+    plain = {key: value for key, value in metadata.items() if key not in (_SUM, _BYTES, "ARROW:schema")}
     columns = {name: frame[name].to_numpy() for name in frame.columns}
     if metadata.get(_SUM) != _sum(columns, plain):
         raise damaged(path, what)
@@ -218,16 +255,32 @@ def parquet(
 
     Raises:
         DamagedError: It cannot be read.
+        InputError: Decoded it would be far larger than such files are.
     """
     import polars as pl
 
     content = path.read_bytes() if content is None else content
     try:
-        return pl.read_parquet(BytesIO(content)), pl.read_parquet_metadata(BytesIO(content))
+        _check_bytes(content)
+        _check_size(decoded_bytes(content), content, path)
+        frame = pl.read_parquet(BytesIO(content))
+        texts = (frame[name] for name, kind in frame.schema.items() if kind == pl.String)
+        _check_size(sum(int(column.str.len_bytes().sum()) for column in texts), content, path)
+        return frame, pl.read_parquet_metadata(BytesIO(content))
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError) as error:
         raise DamagedError(
             f"{what} cannot be read ({type(error).__name__})", where=str(path), fix=fix
         ) from None
+
+
+def _check_size(decoded: int, content: bytes, path: Path) -> None:
+    """Refuse what would be too large once it is decoded."""
+    if decoded > (most := LARGEST + MOST_TIMES * len(content)):
+        raise InputError(
+            f"the file has {len(content):,} bytes and stands for {decoded:,}, more than {most:,}",
+            where=str(path),
+            fix="Check where it comes from.",
+        )
 
 
 _REPEATED = "Delete it and run again: only what it held is done again."

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
+from safetensors.torch import load
 from torch import Tensor
 
 from headrace.errors import DamagedError, InputError
@@ -117,16 +118,32 @@ def checkpoint(state: Mapping[str, Tensor]) -> bytes:
     return b"".join(pieces(_CHECKPOINT, state, {}))
 
 
-def read_checkpoint(path: Path) -> dict[str, Tensor]:
+def read_checkpoint(path: Path, *, sha256: str | None = None) -> dict[str, Tensor]:
     """The weights in a safetensors file of whatever origin; those that `checkpoint` sealed are checked.
 
+    Args:
+        path: The file.
+        sha256: Of the whole file, if only that content will do; the bytes that are used are the ones checked.
+
     Raises:
-        DamagedError: It cannot be read, or was sealed and altered.
+        DamagedError: It cannot be read, was sealed and altered, or has another checksum.
     """
+    if sha256 is not None:
+        return _exactly(path, sha256)
     tensors, metadata = _loaded(path)
     if _CHECKPOINT in metadata and metadata.get(_SUM) != _sum(tensors, {}):
         raise DamagedError(_ALTERED, where=str(path))
     return tensors
+
+
+def _exactly(path: Path, sha256: str) -> dict[str, Tensor]:
+    try:
+        content = path.read_bytes()
+        if hashlib.sha256(content).hexdigest() != sha256:
+            raise DamagedError("the weights are not those that were kept or named before", where=str(path))
+        return load(content)
+    except (SafetensorError, OSError) as error:
+        raise DamagedError(f"not a whole safetensors file ({error})", where=str(path)) from error
 
 
 def _loaded(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:

@@ -25,6 +25,7 @@ def subset(
     out: Path | None = None,
     processes: int | None = None,
     answers: Path | None = None,
+    accept_labels: bool = False,
     json: Json = False,
 ) -> int:
     """Search for a subset, or go on with it; at the end OUT holds subset.parquet and report.html.
@@ -36,6 +37,7 @@ def subset(
         out: The folder of the results. Default: runs/NAME for NAME.toml.
         processes: How many runs are trained side by side. Default: one per core.
         answers: Labels that people gave (CSV, JSON or JSON lines), where the search waits for them.
+        accept_labels: Labels that were changed by hand in OUT/labels.json are meant.
     """
     from headrace.analysis.subset_search import write
     from headrace.experiments.subsets.runner import search_subset
@@ -48,7 +50,13 @@ def subset(
     spec = SubsetSearch.from_toml(search)
     with _named(search, answers), _Line(shown=first) as line:
         outcome = search_subset(
-            spec, folder, processes=processes, answers=answers, announce=_announce, progress=line
+            spec,
+            folder,
+            processes=processes,
+            answers=answers,
+            accept_labels=accept_labels,
+            announce=_announce,
+            progress=line,
         )
     if not first:
         return 0

@@ -24,11 +24,13 @@ class Member:
         name: Unique among the members: statistics count each name once for each example.
         checkpoint: A safetensors file of the model's `state_dict`.
         build: Builds the model. Members with the very same function are taken to share an architecture.
+        sha256: Of the file, where it is known: another content is refused when it is read.
     """
 
     name: str
     checkpoint: Path
     build: Build
+    sha256: str | None = None
 
     def load(self, device: torch.device | str = "cpu") -> nn.Module:
         """The model with the checkpoint's weights, in eval mode, without gradients.
@@ -36,10 +38,10 @@ class Member:
         Raises:
             InputError: The file is missing, or its keys or shapes are not those of the built model; names
                 them all.
-            DamagedError: The file is no whole safetensors file.
+            DamagedError: The file is not a whole safetensors file, or not the one with this checksum.
         """
         where = f"member {self.name!r} ({self.checkpoint})"
-        tensors = _read(self.checkpoint, where)
+        tensors = _read(self.checkpoint, where, self.sha256)
         model = self.build()
         if not isinstance(model, nn.Module):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise InputError("build must return a torch module", where=where, got=type(model).__name__)
@@ -58,11 +60,11 @@ def check_names(members: list[Member] | tuple[Member, ...]) -> None:
         raise InputError("members must have different names", where="members", got=twice)
 
 
-def _read(path: Path, where: str) -> dict[str, Tensor]:
+def _read(path: Path, where: str, sha256: str | None) -> dict[str, Tensor]:
     if not Path(path).is_file():
         raise InputError("no such checkpoint", where=where)
     try:
-        return read_checkpoint(Path(path))
+        return read_checkpoint(Path(path), sha256=sha256)
     except DamagedError as error:
         fix = (
             "Save it again with `safetensors.torch.save_model`; one that Headrace kept is made again if its "

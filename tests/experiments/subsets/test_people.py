@@ -72,9 +72,15 @@ def test_what_is_not_labelled_yet_is_still_missing(tmp_path: Path) -> None:
     ("row", "what"),
     [
         ("4,red", r"line 2: this example was not asked for; got 4"),
-        ("3,rot", r"line 2: there is no such class; got 'rot'. The classes are red, green"),
+        ("3,rot", r"line 2: unknown class; got 'rot'. The classes are red, green"),
         ("8,red", r"line 2: example 8 was labelled 'green' before; got 'red'"),
         ("x,red", r"line 2: there is no example's index; got 'x'"),
+        (
+            '"1,234",red',
+            r"line 2: there is no example's index; got '1,234'. Write numbers without separators",
+        ),
+        ("1_0,red", r"line 2: there is no example's index; got '1_0'"),
+        ("5,Red", r"line 2: unknown class; got 'Red'. Did you mean 'red'\? Capitals count"),
     ],
 )
 def test_a_wrong_answer_is_refused_with_its_line_and_nothing_is_taken(
@@ -121,16 +127,22 @@ def test_annotators_that_disagree_are_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "text", "what"),
     [
-        ("a.csv", "index,colour\n3,red\n", "there is no 'label' or 'choice'"),
+        ("a.csv", "index,colour\n3,red\n", "there is no column 'label' or 'choice'; got 'index,colour'"),
+        ("a.json", '[{"index": 3, "colour": "red"}]', "there is no 'label' or 'choice'"),
         ("a.json", "[{", "this is not JSON"),
         ("a.json", "[3]", "an answer must be a JSON object"),
         ("a.json", "[" * 100_000, "this is not JSON"),
         ("a.json", "[]", "there are no answers in this file"),
-        ("a.csv", "", "there are no answers in this file"),
-        ("a.csv", "index;label\n3;red\n", "there is no column 'index'; got 'index;label'"),
+        ("a.csv", "", "the file is empty"),
+        ("a.csv", "index,label\n", "the table has no rows"),
+        ("a.csv", "row;label\n3;red\n", "there is no column 'index'; got 'row;label'"),
         *(
             ("a.json", f'[{{"index": {index}, "label": "red"}}]', "there is no example's index")
-            for index in ("Infinity", "NaN", "2.7", "true", "null", "[3]")
+            for index in ("2.7", "true", "null", "[3]")
+        ),
+        *(
+            ("a.json", f'[{{"index": {index}, "label": "red"}}]', "is not a value of JSON")
+            for index in ("Infinity", "NaN")
         ),
         ("a.json", '[{"data": {"index": 3}, "annotations": [5]}]', "not as Label Studio exports them"),
         ("a.json", '[{"data": {"index": 3}, "annotations": null}]', "not as Label Studio exports them"),

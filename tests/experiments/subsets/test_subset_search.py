@@ -312,7 +312,7 @@ def test_a_users_own_checkpoints_choose_without_training(
     assert outcome.scored == 3 * 240
     assert outcome.spent == outcome.plan
 
-    with pytest.raises(InputError, match="no checkpoint is called so; got 'else/"):
+    with pytest.raises(InputError, match="no checkpoint matches this pattern; got 'else/"):
         run(spec(own | {"members.checkpoints": ["else/*"]}), tmp_path / "out")
     with pytest.raises(InputError, match="the model's output another number; got 4"):
         run(spec(own | {"members.build": "pool_workload:wider"}), tmp_path / "out")

@@ -10,8 +10,9 @@ import numpy as np
 
 from headrace import random
 from headrace.experiments.subsets.choosing import Growing, candidates_of, choose
+from headrace.experiments.subsets.members import Voters
 from headrace.experiments.subsets.methods import Method
-from headrace.experiments.subsets.work import Material, Members, Pick, Works
+from headrace.experiments.subsets.work import Material, Pick, Works
 from headrace.random import Name
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ class Round:
     labels: np.ndarray | None
     fresh: bool
 
-    def acquire(self, chains: Sequence[Chain], ensembles: Sequence[Members]) -> list[Acquired]:
+    def acquire(self, chains: Sequence[Chain], ensembles: Sequence[Voters]) -> list[Acquired]:
         """The next examples of each search."""
         asking = [members for chain, members in zip(chains, ensembles, strict=True) if chain.method.score]
         tables = iter(self.works.score(asking))
@@ -131,7 +132,7 @@ class Round:
             return self.labels
         return table["predicted"].to_numpy() if "predicted" in table.columns else None
 
-    def _pick(self, chain: Chain, members: Members, table: pl.DataFrame | None) -> Pick:
+    def _pick(self, chain: Chain, members: Voters, table: pl.DataFrame | None) -> Pick:
         whole = chain.method.select.name == "batch_bald"
         return Pick(
             members=members if whole else members[-1:],

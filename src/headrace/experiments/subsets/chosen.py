@@ -1,7 +1,8 @@
 """What a search chose, kept for its report: who was taken in, and some of them to be looked at.
 
 `chosen/chosen.json` holds the record, `chosen/METHOD.parquet` every example as the first seed's last round
-saw it: `example`, `times` chosen, `round` (-1: not chosen), `score`, `predicted`, and `label` where known.
+saw it: `example`, its `id` where it has one, `times` chosen, `round` (-1: not chosen), `score`, `predicted`,
+and `label` where known.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from headrace.experiments.files import write_whole
 from headrace.experiments.portraits.gallery import EXHIBITS, extremes
 from headrace.experiments.portraits.records import Gallery
 from headrace.experiments.records import Record
-from headrace.experiments.subsets.tables import parquet
+from headrace.experiments.subsets.tables import parquet, sha256
 from headrace.sealed import sealed, unsealed
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ class Chosen(Record):
         examples: The size of the training set.
         taken: Every subset of every seed.
         galleries: Method -> examples that it chose, and did not, with the first seed.
+        tables: Method -> SHA-256 of `METHOD.parquet`; empty in older files.
     """
 
     format: Literal[1] = 1
@@ -78,6 +80,7 @@ class Chosen(Record):
     examples: int = Field(ge=1)
     taken: tuple[Taken, ...] = ()
     galleries: dict[str, Gallery] = Field(default_factory=dict)
+    tables: dict[str, str] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,6 +98,11 @@ class HangJob:
     walls: Mapping[str, Mapping[str, tuple[np.ndarray, np.ndarray]]]
     labels: Mapping[int, tuple[int, ...]]
     predicted: Mapping[str, Mapping[int, int]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class NamesJob:
+    """Tell what the training examples are called: their ids, or None where their indices are their names."""
 
 
 def count_taken(
@@ -178,8 +186,9 @@ def look(works: Works, chains: Sequence[Chain], others: Mapping[tuple[int, str, 
         return there
     labels, clean = _labels(works)
     tables = {chain.group: _table(works, chain, labels) for chain in chains if chain.seed == 0}
-    for group, table in tables.items():
-        write_whole(folder / f"{group}.parquet", _parquet(table))
+    contents = {group: _parquet(table) for group, table in tables.items()}
+    for group, content in contents.items():
+        write_whole(folder / f"{group}.parquet", content)
     facts = works.facts
     made = Chosen(
         key=key,
@@ -189,6 +198,7 @@ def look(works: Works, chains: Sequence[Chain], others: Mapping[tuple[int, str, 
         examples=facts.examples,
         taken=tuple(_taken(works, chains, others, labels, clean)),
         galleries=_galleries(works, tables),
+        tables={group: hashlib.sha256(content).hexdigest() for group, content in contents.items()},
     )
     write_whole(folder / RECORD, sealed(made.model_dump_json().encode()))
     return made
@@ -217,12 +227,18 @@ def read_table(directory: Path, group: str) -> pl.DataFrame | None:
         DamagedError: The file is truncated or was altered.
     """
     path = directory / CHOSEN / f"{group}.parquet"
+    if not path.is_file():
+        return None
     fix = "Delete the folder chosen and give headrace subset again."
-    return parquet(path, "what was chosen", fix)[0] if path.is_file() else None
+    kept = None if (chosen := read_chosen(directory)) is None else chosen.tables.get(group)
+    if kept not in (None, sha256(path)):
+        raise DamagedError("what was chosen was altered", where=str(path), fix=fix)
+    return parquet(path, "what was chosen", fix)[0]
 
 
 def _key(works: Works, chains: Sequence[Chain]) -> str:
     digest = hashlib.sha256(json.dumps([works.facts.checksum, works.facts.classes]).encode())
+    digest.update(b"" if works.ids is None else json.dumps(works.ids.tolist()).encode())
     for chain in chains:
         digest.update(f"{chain.seed},{chain.group},{chain.members}".encode())
         for size, material in chain.snapshots.items():
@@ -278,13 +294,14 @@ def _table(works: Works, chain: Chain, labels: np.ndarray | None) -> dict[str, n
     growing = chain.growing
     columns: dict[str, np.ndarray] = {
         "example": np.arange(len(growing.times)),
+        **({} if works.ids is None else {"id": works.ids}),
         "times": growing.times,
         "round": growing.rounds,
     }
     name = chain.method.score
     asked = chain.keys or works.spec.members
     if name is not None and asked:
-        members = works.own_members() if works.spec.members else works.members(chain.keys)
+        members = works.own_members if works.spec.members else works.members(chain.keys)
         scored = works.score([members])[0]
         # With several labels at once there is no one class that is predicted.
         there = [("score", name), ("predicted", "predicted")]

@@ -44,6 +44,7 @@ def galleries(workload: Workload, job: HangJob, *, hidden: bool) -> dict[str, Ga
                 predicted=lambda example, group=group: _predicted(job, group, example),
                 clean=lambda example: None if clean is None else words(classes_of(clean[example].numpy())),
             ),
+            workload.example_ids,
         )
         for group, walls in job.walls.items()
     }

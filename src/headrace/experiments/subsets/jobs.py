@@ -6,10 +6,10 @@ interrupted is done again from its last whole piece, with the same result.
 
 from __future__ import annotations
 
-import json
+import hashlib
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -18,20 +18,21 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float, Int64
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from headrace import random
 from headrace.ensembles.features import last_layer
 from headrace.errors import HeadraceError, InputError
-from headrace.experiments import checkpoints, store
+from headrace.experiments import checkpoints
 from headrace.experiments.engines.worker import pick_device
 from headrace.experiments.files import write_whole
-from headrace.experiments.subsets.chosen import HangJob
+from headrace.experiments.subsets.chosen import HangJob, NamesJob
 from headrace.experiments.subsets.data import Part, checksum, mean_one, weighted
 from headrace.experiments.subsets.hanging import clean_targets, galleries
+from headrace.experiments.subsets.members import given
 from headrace.experiments.subsets.picking import Picker, PickJob
 from headrace.experiments.subsets.rounds import Facts, largest_shard
+from headrace.experiments.subsets.run_files import RunRecord, write_run
 from headrace.experiments.subsets.scoring import (
     MEMBERS_AT_ONCE,
     MEMORY_BYTES,
@@ -40,10 +41,10 @@ from headrace.experiments.subsets.scoring import (
     Scorer,
     scoring_bytes,
 )
-from headrace.experiments.subsets.search import MembersTable, SubsetSearch
-from headrace.experiments.subsets.tables import sha256
+from headrace.experiments.subsets.search import SubsetSearch
 from headrace.random import Name
 from headrace.sampling.batches import Batch, shuffled_batches
+from headrace.tensors import read_checkpoint
 from headrace.training.evaluation import evaluator
 from headrace.training.loop import Measurement, train
 from headrace.training.recipe import Recipe
@@ -90,6 +91,7 @@ class RunJob:
         steps: The budget.
         checkpoints: Steps after which the weights are kept.
         start: Weights to start from, or None for fresh ones.
+        start_sha256: Of their file, where it is known.
         transfer: Which of the search's other workloads is trained; None for its own.
     """
 
@@ -101,13 +103,15 @@ class RunJob:
     steps: int
     checkpoints: tuple[int, ...]
     start: Path | None = None
+    start_sha256: str | None = None
     transfer: int | None = None
 
 
-Job = InspectJob | LabelJob | RunJob | ScoreJob | PickJob | HangJob
+Job = InspectJob | LabelJob | NamesJob | RunJob | ScoreJob | PickJob | HangJob
 _DOING: dict[type, str] = {
     InspectJob: "making an untrained model and calling it",
     LabelJob: "reading labels",
+    NamesJob: "reading ids",
     RunJob: "a training run",
     ScoreJob: "scoring",
     PickJob: "choosing",
@@ -159,7 +163,7 @@ class Workshop:
         match job:
             case InspectJob():
                 return self._inspect()
-            case LabelJob() | HangJob():
+            case LabelJob() | HangJob() | NamesJob():
                 return self._tell(job)
             case RunJob():
                 return self._run(job)
@@ -168,8 +172,10 @@ class Workshop:
             case PickJob():
                 return self._picker.pick(job)
 
-    def _tell(self, job: LabelJob | HangJob) -> Any:
+    def _tell(self, job: LabelJob | HangJob | NamesJob) -> Any:
         """What is known of some examples."""
+        if isinstance(job, NamesJob):
+            return self._workload.example_ids
         if isinstance(job, HangJob):
             hidden = self._spec.search.labels == "hidden"
             return galleries(self._workload, job, hidden=hidden)
@@ -247,7 +253,7 @@ class Workshop:
             num_classes=classes,
             classes=names,
             metric=f"{split}/{workload.metric_name}",
-            members=_given(own) if own and not self._trains_only else (),
+            members=given(own) if own and not self._trains_only else (),
             gpus=torch.cuda.device_count() if self._device.type == "cuda" else 0,
             features=self._features(),
             multilabel=self._multilabel,
@@ -302,20 +308,21 @@ class Workshop:
         with random.torch_stream(self._spec.seed, *job.stream, "initialisation"):
             model = self._workload.build_model().to(self._device)
         if job.start is not None:
-            model.load_state_dict(load_file(job.start, device=str(self._device)))
-        last = self._train(job, model)
+            model.load_state_dict(read_checkpoint(job.start, sha256=job.start_sha256))
+        last, kept = self._train(job, model)
         metrics = self._measure(model)
-        record = {
-            "format": 1,
-            "examples_trained": last.examples_backpropagated,
-            "metrics": metrics,
-            "seconds": time.perf_counter() - began,
-            "sha256": {str(step): sha256(checkpoint_path(job.folder, step)) for step in job.checkpoints},
-        }
-        write_whole(job.folder / "run.json", json.dumps(record, indent=1).encode())
-        return record
+        record = RunRecord(
+            key=job.folder.name,
+            examples_trained=last.examples_backpropagated,
+            metrics=metrics,
+            seconds=time.perf_counter() - began,
+            weights=kept,
+        )
+        write_run(job.folder, record)
+        return record.model_dump()
 
-    def _train(self, job: RunJob, model: nn.Module) -> Measurement:
+    def _train(self, job: RunJob, model: nn.Module) -> tuple[Measurement, dict[str, str]]:
+        """The last measurement, and step -> SHA-256 of the weights that were kept."""
         training = self._spec.training
         assert training is not None
         labels = None if job.labels is None else torch.from_numpy(job.labels)
@@ -336,7 +343,7 @@ class Workshop:
             microbatch=training.microbatch,
             stream=TorchStream(self._spec.seed, *job.stream, "training", device=self._device),
         )
-        last = next(measurements)
+        last, kept = next(measurements), {}
         for last in measurements:
             if not math.isfinite(last.metrics["train/loss"]):
                 raise InputError(
@@ -345,8 +352,8 @@ class Workshop:
                     fix="Lower training.hyperparameters.learning_rate.",
                 )
             if last.step in job.checkpoints:
-                _save(model, checkpoint_path(job.folder, last.step))
-        return last
+                kept[str(last.step)] = _save(model, checkpoint_path(job.folder, last.step))
+        return last, kept
 
     def _batches(self, job: RunJob, batch_size: int) -> Iterator[Batch]:
         batches = shuffled_batches(
@@ -371,36 +378,11 @@ class Workshop:
         return measure(model)
 
 
-def _given(own: MembersTable) -> tuple[str, ...]:
-    """The paths of members that there are already."""
-    if own.experiment is None:
-        return own_checkpoints(own.checkpoints or ())
-    return tuple(map(str, checkpoints.members(store.load(own.experiment), best=own.best)))
-
-
-def own_checkpoints(patterns: Sequence[str]) -> tuple[str, ...]:
-    """The files that the patterns name, sorted within each, each once.
-
-    Raises:
-        InputError: A pattern names none.
-    """
-    found: dict[str, None] = {}
-    for pattern in patterns:
-        path = Path(pattern)
-        paths = sorted(map(str, Path(path.anchor).glob(str(path.relative_to(path.anchor)))))
-        if not paths:
-            raise InputError(
-                "no checkpoint is called so",
-                where="members.checkpoints",
-                got=pattern,
-                fix=f"It is looked for from {Path.cwd()}.",
-            )
-        found |= dict.fromkeys(paths)
-    return tuple(found)
-
-
-def _save(model: nn.Module, path: Path) -> None:
-    write_whole(path, checkpoints.packed(model))
+def _save(model: nn.Module, path: Path) -> str:
+    """Keep the weights; the SHA-256 of the file."""
+    content = checkpoints.packed(model)
+    write_whole(path, content)
+    return hashlib.sha256(content).hexdigest()
 
 
 def _pieces(indices: np.ndarray) -> list[np.ndarray]:

@@ -16,9 +16,10 @@ from headrace import random, selection
 from headrace.ensembles import Member, predict_members
 from headrace.ensembles.features import embed
 from headrace.experiments.subsets.data import Part
+from headrace.experiments.subsets.members import Voters
 from headrace.experiments.subsets.methods import Select
 from headrace.experiments.subsets.rounds import shortlisted
-from headrace.experiments.subsets.tables import write_sealed
+from headrace.experiments.subsets.tables import of, write_sealed
 from headrace.random import Name
 from headrace.training.data import ExampleData
 
@@ -31,7 +32,7 @@ class PickJob:
 
     Attributes:
         path: The Parquet file of what is chosen, in that order.
-        members: Name and checkpoint of each; strategies that look at one model take the last.
+        members: Name, checkpoint and checksum of each; strategies that look at one model take the last.
         select: The strategy.
         count: How many.
         chosen: What was chosen before.
@@ -41,7 +42,7 @@ class PickJob:
     """
 
     path: Path
-    members: tuple[tuple[str, Path], ...]
+    members: Voters
     select: Select
     count: int
     chosen: Int64[np.ndarray, " chosen"]
@@ -72,11 +73,15 @@ class Picker:
         """Choose, and leave the result in a whole file."""
         began = time.perf_counter()
         indices, scored = self._batch_bald(job) if job.select.name == "batch_bald" else self._spread(job)
-        metadata = {"scored": str(scored), "seconds": str(time.perf_counter() - began)}
+        seconds = time.perf_counter() - began
+        metadata = {"scored": str(scored), "seconds": str(seconds), "of": of(job.path)}
         write_sealed(job.path, {"index": indices}, metadata)
 
     def _members(self, job: PickJob) -> list[Member]:
-        return [Member(name=name, checkpoint=path, build=self.build) for name, path in job.members]
+        return [
+            Member(name=name, checkpoint=path, build=self.build, sha256=sha256)
+            for name, path, sha256 in job.members
+        ]
 
     def _spread(self, job: PickJob) -> tuple[Int64[np.ndarray, " count"], int]:
         """By the features of the last member; what is chosen, and how many examples went forward."""
@@ -110,7 +115,7 @@ class Picker:
                 members, part, batch_size=BATCH, device=self.device, memory_bytes=self.memory_bytes
             )
         )
-        rows = {name: number for number, (name, _) in enumerate(job.members)}
+        rows = {name: number for number, (name, _, _) in enumerate(job.members)}
         together = np.empty((len(members), most, predictions[0].probabilities.shape[-1]))
         for piece in predictions:
             where = slice(piece.start, piece.start + piece.probabilities.shape[1])

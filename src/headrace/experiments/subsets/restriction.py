@@ -77,7 +77,7 @@ def subset_of(workload: Workload, spec: str, seed: int) -> Restricted:
         chosen = torch.from_numpy(order[: max(1, round(part * len(order)))]).sort().values
         return Restricted(workload=_with(workload, Part(workload.train, chosen), chosen), weights=None)
     subset = Subset.load(Path(spec))
-    subset.check(workload.train)
+    subset.check(workload.train, workload.example_ids)
     chosen = torch.from_numpy(subset.indices.copy())
     labels = None if subset.labels is None else torch.from_numpy(subset.labels.copy())
     weights = torch.from_numpy(mean_one(subset.weights)).to(torch.float32)

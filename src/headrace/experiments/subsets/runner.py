@@ -19,12 +19,15 @@ from headrace.errors import InputError
 from headrace.experiments import lock
 from headrace.experiments.engines.processes import physical_bytes
 from headrace.experiments.files import write_whole
+from headrace.experiments.subsets.book import ACCEPT
 from headrace.experiments.subsets.chains import Acquired, Chain, Round
 from headrace.experiments.subsets.choosing import add, empty
-from headrace.experiments.subsets.chosen import Chosen, look
+from headrace.experiments.subsets.chosen import Chosen, NamesJob, look
+from headrace.experiments.subsets.members import Voters
 from headrace.experiments.subsets.opening import Opened, join
-from headrace.experiments.subsets.oracle import Book, Show, Waiting, ask, take_answers
+from headrace.experiments.subsets.oracle import Waiting
 from headrace.experiments.subsets.outcome import Measured, Outcome, Transferred
+from headrace.experiments.subsets.people import People
 from headrace.experiments.subsets.readiness import check_folder, check_memory, check_ready, check_transfer
 from headrace.experiments.subsets.rounds import (
     COMPARISON,
@@ -38,7 +41,7 @@ from headrace.experiments.subsets.rounds import (
 )
 from headrace.experiments.subsets.search import SubsetSearch
 from headrace.experiments.subsets.subset import Provenance, Subset
-from headrace.experiments.subsets.work import Material, Members, Progress, Works
+from headrace.experiments.subsets.work import Material, Progress, Works
 
 if TYPE_CHECKING:
     from headrace.experiments.subsets.jobs import RunJob
@@ -53,6 +56,7 @@ def search_subset(
     *,
     processes: int | None = None,
     answers: str | Path | None = None,
+    accept_labels: bool = False,
     announce: Callable[[tuple[Cost, ...], int], None] | None = None,
     progress: Progress | None = None,
 ) -> Outcome:
@@ -66,6 +70,7 @@ def search_subset(
         directory: The folder; made where it is not there.
         processes: How many runs are trained side by side; None for one a core, or on GPUs a few each.
         answers: A file with labels that people gave, taken before anything else is done.
+        accept_labels: Whether labels that were changed by hand in `labels.json` are meant.
         announce: Called with what every stage will cost, before anything is trained, and with the bytes that
             scoring and choosing take at most in each process.
         progress: Called from this thread after every job.
@@ -93,16 +98,32 @@ def search_subset(
             check_transfer(spec, number, opened.facts, other)
         check_memory(spec, opened.facts, opened.pool.processes, physical_bytes())
         costs = plan(spec, opened.facts)
-        works = Works(directory=directory, spec=spec, facts=opened.facts, pool=opened.pool, tell=progress)
+        (ids,) = opened.pool.do([NamesJob()])
+        works = Works(
+            directory=directory, spec=spec, facts=opened.facts, pool=opened.pool, tell=progress, ids=ids
+        )
         check_folder(spec, directory)
         write_whole(directory / "search.toml", spec.to_toml().encode())
-        running = _Search(works=works, plan=costs, others=opened.others)
-        if answers is not None:
-            running.take(answers)
+        people = _people(works, answers, accept=accept_labels)
+        running = _Search(works=works, plan=costs, others=opened.others, people=people)
         if announce is not None:
             announce(costs, process_bytes(spec, opened.facts))
         opened.pool.outcome = running.to_the_end()
         return opened.pool.outcome
+
+
+def _people(works: Works, answers: str | Path | None, *, accept: bool) -> People | None:
+    """The people who label, with their answers taken; None where nobody does."""
+    if works.spec.search.oracle == "people":
+        people = People(works, accept=accept)
+        if answers is not None:
+            people.take(answers)
+        return people
+    if answers is not None:
+        raise InputError("answers are taken with search.oracle = 'people' only", where=str(answers))
+    if accept:
+        raise InputError("has an effect with search.oracle = 'people' only", where=ACCEPT)
+    return None
 
 
 @dataclass(kw_only=True)
@@ -110,6 +131,7 @@ class _Search:
     works: Works
     plan: tuple[Cost, ...]
     others: Sequence[Facts]
+    people: People | None
     spent: dict[_Stage, Cost] = field(default_factory=dict)
 
     @property
@@ -123,20 +145,6 @@ class _Search:
     @cached_property
     def sizes(self) -> tuple[int, ...]:
         return counts(self.spec, self.facts.examples)
-
-    @property
-    def _book_path(self) -> Path:
-        return self.works.directory / "labels.json"
-
-    def take(self, answers: str | Path) -> None:
-        """Store what people answered."""
-        if self.spec.search.oracle != "people":
-            raise InputError("answers are taken with search.oracle = 'people' only", where=str(answers))
-        take_answers(self._book(), answers, self.facts.classes).save(self._book_path)
-
-    def _book(self) -> Book:
-        book = Book.load(self._book_path)
-        return book.of_data(self.facts.checksum, self.facts.classes, self._book_path)
 
     def to_the_end(self) -> Outcome:
         chains = [
@@ -196,10 +204,10 @@ class _Search:
         )
         return np.sort(order[: self.sizes[place]])
 
-    def _ensembles(self, chains: list[Chain]) -> tuple[list[Chain], list[Members]]:
+    def _ensembles(self, chains: list[Chain]) -> tuple[list[Chain], list[Voters]]:
         if self.spec.members is not None:
-            own = self.works.own_members()
-            named = [replace(c, members=(*c.members, tuple(name for name, _ in own))) for c in chains]
+            own = self.works.own_members
+            named = [replace(c, members=(*c.members, tuple(one.name for one in own))) for c in chains]
             return named, [own] * len(chains)
         jobs: dict[str, RunJob] = {}
         trained: list[Chain] = []
@@ -210,7 +218,7 @@ class _Search:
         self.works.train(jobs, f"training on {trained[0].growing.size:,} examples")
         ensembles = [self.works.members(chain.keys) for chain in trained]
         return [
-            replace(c, members=(*c.members, tuple(name for name, _ in members)))
+            replace(c, members=(*c.members, tuple(one.name for one in members)))
             for c, members in zip(trained, ensembles, strict=True)
         ], ensembles
 
@@ -260,22 +268,9 @@ class _Search:
                 return self._ask(chains[0], place)
 
     def _ask(self, chain: Chain, place: int) -> list[Chain] | Waiting:
-        book = self._book()
-        indices = chain.growing.indices
-        missing = book.missing(indices)
-        if not missing:
-            for path in (self.works.directory / "label").glob(f"round-{place}.*"):
-                path.unlink()
-            return [replace(chain, labels=book.of(indices))]
-        asked = tuple(sorted({*book.asked, *missing}))
-        paths = ask(self.works.directory / "label", f"round-{place}", missing, self._show())
-        book.model_copy(update={"asked": asked}).save(self._book_path)
-        return Waiting(missing=len(missing), tasks=paths)
-
-    def _show(self) -> Show | None:
-        from headrace.workloads.registry import find_function
-
-        return find_function(self.spec.search.show) if self.spec.search.show else None
+        assert self.people is not None
+        labels = self.people.labels(chain.growing.indices, place)
+        return labels if isinstance(labels, Waiting) else [replace(chain, labels=labels)]
 
     def _subset(self, chain: Chain) -> Subset:
         search, growing = self.spec.search, chain.growing
@@ -286,6 +281,7 @@ class _Search:
             rounds=growing.rounds[indices],
             scores=growing.scores[indices],
             labels=chain.labels if search.oracle == "people" else None,
+            ids=None if self.works.ids is None else self.works.ids[indices],
             provenance=Provenance(
                 workload=self.spec.workload.name,
                 settings=self.spec.workload.settings,

@@ -15,8 +15,9 @@ from headrace.ensembles import EnsembleStatistics, Member, score_members
 from headrace.ensembles.acquisition import FUNCTIONS
 from headrace.ensembles.memory import make_plan
 from headrace.experiments.subsets.data import Part
+from headrace.experiments.subsets.members import Voters
 from headrace.experiments.subsets.search_checks import MULTILABEL, NEEDS_LABELS
-from headrace.experiments.subsets.tables import write_sealed
+from headrace.experiments.subsets.tables import of, write_sealed
 from headrace.training.data import ExampleData
 
 MEMBERS_AT_ONCE = 16
@@ -32,13 +33,13 @@ class ScoreJob:
 
     Attributes:
         path: The Parquet file of the scores.
-        members: Name and checkpoint of each.
+        members: Name, checkpoint and checksum of each.
         start: The first example.
         stop: The example after the last.
     """
 
     path: Path
-    members: tuple[tuple[str, Path], ...]
+    members: Voters
     start: int
     stop: int
 
@@ -86,7 +87,7 @@ class Scorer:
         if not self.multilabel:
             favourites = [mean.argmax(1).cpu().numpy() for _, mean in statistics.mean_blocks()]
             columns["predicted"] = np.concatenate(favourites)
-        write_sealed(job.path, columns, {"seconds": str(time.perf_counter() - began)})
+        write_sealed(job.path, columns, {"seconds": str(time.perf_counter() - began), "of": of(job.path)})
         _unfinished(job).unlink(missing_ok=True)
 
     def _names(self) -> list[str]:
@@ -100,7 +101,10 @@ class Scorer:
         """The sums of all members, saved after each group of them."""
         statistics = self._begun(job)
         shard = Part(self.data, torch.arange(job.start, job.stop, device=self.device))
-        members = [Member(name=name, checkpoint=path, build=self.build) for name, path in job.members]
+        members = [
+            Member(name=name, checkpoint=path, build=self.build, sha256=sha256)
+            for name, path, sha256 in job.members
+        ]
         groups = [members[i : i + MEMBERS_AT_ONCE] for i in range(0, len(members), MEMBERS_AT_ONCE)]
         for number, group in enumerate(groups, start=1):
             if not any(statistics.missing(member.name) for member in group):

@@ -1,7 +1,8 @@
 """The subset file: which examples, with what weight, chosen when and why, and of which data set.
 
-One Parquet file with the columns `index`, `weight`, `round`, `score` (null for what was drawn at random) and,
-where people labelled, `label`. The provenance is JSON in the file's metadata, with a checksum of the columns.
+One Parquet file with the columns `index`, `weight`, `round`, `score` (null for what was drawn at random),
+where people labelled `label`, and where examples have ids `id`. The provenance is JSON in the metadata of the
+file, with a checksum of the columns and one of all.
 """
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass, field
-from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,11 +21,15 @@ from headrace.errors import DamagedError, InputError
 from headrace.experiments.files import write_whole
 from headrace.experiments.records import Record
 from headrace.experiments.subsets.tables import digest, parquet
+from headrace.ids import Ids
+from headrace.sealed import parquet_content
 
 if TYPE_CHECKING:
     import torch
 
 _KEY = "headrace"
+_SEAL = "seal"
+_KEYS = {"sha256", "provenance", _SEAL}
 _COLUMNS = ("index", "weight", "round", "score")
 
 
@@ -71,6 +75,7 @@ class Subset:
         rounds: The round in which each was first chosen; 0 is the random start [chosen].
         scores: The score for which it was chosen then; NaN for the random start [chosen].
         labels: The labels that people gave, or None [chosen].
+        ids: What the examples are called, see `headrace.ids`; None: their indices [chosen].
         provenance: Where it comes from.
         sha256: Of the file as it was read; None if it was not read from a file.
     """
@@ -80,6 +85,7 @@ class Subset:
     rounds: Int32[np.ndarray, " chosen"]
     scores: Float64[np.ndarray, " chosen"]
     labels: Int64[np.ndarray, " chosen"] | None = None
+    ids: Ids | None = None
     provenance: Provenance
     sha256: str | None = field(default=None, compare=False, repr=False)
 
@@ -96,10 +102,10 @@ class Subset:
 
         columns = self._columns()
         metadata = {"sha256": digest(columns), "provenance": self.provenance.model_dump(mode="json")}
+        metadata[_SEAL] = _seal(metadata)
         table = pl.DataFrame(columns).with_columns(pl.col("score").fill_nan(None))
-        buffer = BytesIO()
-        table.write_parquet(buffer, metadata={_KEY: json.dumps(metadata, sort_keys=True)})
-        write_whole(Path(path), buffer.getvalue())
+        content = parquet_content(table, {_KEY: json.dumps(metadata, sort_keys=True)})
+        write_whole(Path(path), content)
 
     @classmethod
     def load(cls, path: str | Path) -> Subset:
@@ -117,21 +123,25 @@ class Subset:
             rounds=table["round"].to_numpy(),
             scores=table["score"].fill_null(float("nan")).to_numpy(),
             labels=labels,
+            ids=table["id"].to_numpy() if "id" in table.columns else None,
             provenance=Provenance.model_validate(metadata["provenance"]),
             sha256=sha256,
         )
-        if digest(subset._columns()) != metadata["sha256"]:
+        # The first subset files had no seal over the provenance.
+        seal = _seal(metadata)
+        if digest(subset._columns()) != metadata["sha256"] or metadata.get(_SEAL, seal) != seal:
             raise DamagedError("the subset file was altered", where=str(path), fix="Make it again.")
         return subset
 
-    def check(self, dataset: Any) -> None:
+    def check(self, dataset: Any, ids: Ids | None = None) -> None:
         """Refuse a data set that is not the one the subset was chosen from.
 
         Args:
             dataset: `ExampleData`, or a map-style torch data set of pairs (input, target).
+            ids: What its examples are called; None: those that it has, if any.
 
         Raises:
-            InputError: It has another length or other content.
+            InputError: It has another length, other content, or other ids.
         """
         from headrace.experiments.subsets.data import checksum
 
@@ -154,6 +164,22 @@ class Subset:
                 fix="Give the training set that was searched, with the same order and the same transforms, "
                 "or pass check=False if you know better.",
             )
+        called: Any = getattr(dataset, "ids", None) if ids is None else ids
+        if self.ids is not None and called is not None:
+            self._check_ids(called, where)
+
+    def _check_ids(self, called: Ids, where: str) -> None:
+        """Refuse a data set that calls the chosen examples otherwise."""
+        there = called[self.indices].tolist()
+        own = [] if self.ids is None else self.ids.tolist()
+        for index, mine, given in zip(self.indices.tolist(), own, there, strict=True):
+            if mine != given:
+                raise InputError(
+                    f"the example {index} has the id {mine!r} in this subset and another in the data set",
+                    where=where,
+                    got=given,
+                    fix="Give the training set with the ids that it had when it was searched.",
+                )
 
     def apply(self, dataset: Any, *, check: bool = True) -> tuple[torch.utils.data.Subset[Any], torch.Tensor]:
         """The chosen examples as a torch data set, and their weights.
@@ -189,7 +215,8 @@ class Subset:
             "round": self.rounds,
             "score": self.scores,
         }
-        return columns if self.labels is None else columns | {"label": self.labels}
+        more = {"label": self.labels, "id": self.ids}
+        return columns | {name: values for name, values in more.items() if values is not None}
 
 
 def _read(path: Path) -> tuple[dict[str, Any], Any, str]:
@@ -201,12 +228,18 @@ def _read(path: Path) -> tuple[dict[str, Any], Any, str]:
     try:
         metadata = json.loads(found.get(_KEY) or "")
         Provenance.model_validate(metadata["provenance"])
-        if not {"sha256", *_COLUMNS} <= {*metadata, *table.columns}:
+        if not {"sha256", *_COLUMNS} <= {*metadata, *table.columns} or not metadata.keys() <= _KEYS:
             raise KeyError("columns")
     except (ValueError, KeyError, TypeError, ValidationError):
         fix = "Give one that headrace subset or Subset.save wrote."
         raise InputError("this is no subset file of Headrace", where=str(path), fix=fix) from None
     return metadata, table, hashlib.sha256(content).hexdigest()
+
+
+def _seal(metadata: dict[str, Any]) -> str:
+    """A checksum of all that the metadata holds."""
+    told = {key: value for key, value in metadata.items() if key != _SEAL}
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 
 def _example_data(dataset: Any) -> Any:

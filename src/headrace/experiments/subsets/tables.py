@@ -1,7 +1,32 @@
-"""Sealed tables under their former names."""
+"""Sealed tables of a search's folder; each holds which one it is, so that none is taken for another."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from headrace.sealed import damaged, digest, parquet, sha256
 from headrace.sealed import read_table as read_sealed
 from headrace.sealed import write_table as write_sealed
 
-__all__ = ["damaged", "digest", "parquet", "read_sealed", "sha256", "write_sealed"]
+if TYPE_CHECKING:
+    import polars as pl
+
+__all__ = ["damaged", "digest", "of", "parquet", "read_own", "read_sealed", "sha256", "write_sealed"]
+
+
+def of(path: Path) -> str:
+    """Which table of the folder this is: its name, and that of its folder."""
+    return f"{path.parent.name}/{path.stem}"
+
+
+def read_own(path: Path, what: str) -> tuple[pl.DataFrame, dict[str, str]]:
+    """A sealed table and its metadata, if it was written as this file; older ones do not say.
+
+    Raises:
+        DamagedError: It is truncated, was altered, or is another.
+    """
+    frame, metadata = read_sealed(path, what)
+    if metadata.get("of", of(path)) != of(path):
+        raise damaged(path, what)
+    return frame, metadata

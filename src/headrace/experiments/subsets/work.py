@@ -10,16 +10,20 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from headrace.experiments.subsets.members import Voter, Voters
 from headrace.experiments.subsets.methods import Select
 from headrace.experiments.subsets.pool import Doer, Tell
 from headrace.experiments.subsets.rounds import Facts, checkpoint_steps, largest_shard, run_steps
+from headrace.experiments.subsets.run_files import read_run
 from headrace.experiments.subsets.search import SubsetSearch, TrainingTable
-from headrace.experiments.subsets.tables import damaged, read_sealed, sha256
+from headrace.experiments.subsets.tables import damaged, read_own, sha256
+from headrace.ids import Ids
 from headrace.random import Name
 
 if TYPE_CHECKING:
@@ -31,7 +35,6 @@ if TYPE_CHECKING:
 RUN_KEYS = {"runs", "checkpoints", "device"}
 """Keys of `[training]` that do not change what a run comes to."""
 
-Members = tuple[tuple[str, Path], ...]
 Progress = Callable[[str, int, int], None]
 """Called with (what is done, jobs done, jobs there are)."""
 
@@ -59,7 +62,7 @@ class Material:
 class Pick:
     """A choice that looks at models; the fields are those of `picking.PickJob`."""
 
-    members: Members
+    members: Voters
     select: Select
     count: int
     chosen: np.ndarray
@@ -89,7 +92,7 @@ class Works:
         transfer: Which of the search's other workloads this is; None for its own.
         records: Key -> what is recorded of each run that was asked for.
         scorings: Key -> (members x examples, seconds) of each scoring and each choice by models.
-        verified: The members whose files are what the runs kept.
+        ids: What the training examples are called; None: their indices.
     """
 
     directory: Path
@@ -100,7 +103,7 @@ class Works:
     transfer: int | None = None
     records: dict[str, dict[str, Any]] = field(default_factory=dict)
     scorings: dict[str, tuple[int, float]] = field(default_factory=dict)
-    verified: set[str] = field(default_factory=set)
+    ids: Ids | None = None
 
     def run(
         self,
@@ -120,7 +123,7 @@ class Works:
             budgeted: The examples that an epoch budget counts; those of the material by default.
             parent: The key of the run whose last weights it starts from.
         """
-        from headrace.experiments.subsets.jobs import RunJob, checkpoint_path
+        from headrace.experiments.subsets.jobs import RunJob
 
         training = self.training
         steps = run_steps(training, budgeted or len(material.indices))
@@ -131,7 +134,7 @@ class Works:
         )
         start = None
         if parent is not None:
-            start = checkpoint_path(self._folder(parent), self.records[parent]["checkpoints"][-1])
+            start = self.members([parent])[-1]
         return key, RunJob(
             folder=self._folder(key),
             stream=stream,
@@ -140,7 +143,8 @@ class Works:
             labels=material.labels,
             steps=steps,
             checkpoints=() if self.transfer is not None else checkpoint_steps(training, steps),
-            start=start,
+            start=None if start is None else start.path,
+            start_sha256=None if start is None else start.sha256,
             transfer=self.transfer,
         )
 
@@ -160,21 +164,27 @@ class Works:
             if key not in todo:
                 self.records[key] = (self._stored(job) or {}) | {"checkpoints": job.checkpoints}
 
-    def members(self, keys: Sequence[str]) -> Members:
+    def members(self, keys: Sequence[str]) -> Voters:
         """The checkpoints of these runs."""
         from headrace.experiments.subsets.jobs import checkpoint_path
 
         return tuple(
-            (f"{key}/step-{step}", checkpoint_path(self._folder(key), step))
+            Voter(
+                f"{key}/step-{step}",
+                checkpoint_path(self._folder(key), step),
+                self.records[key]["weights"].get(str(step)),
+            )
             for key in keys
             for step in self.records[key]["checkpoints"]
         )
 
-    def own_members(self) -> Members:
+    @cached_property
+    def own_members(self) -> Voters:
         """The user's checkpoints; a name holds the file's checksum, so another file is another member."""
-        return tuple((f"{path}@{sha256(Path(path))[:16]}", Path(path)) for path in self.facts.members)
+        sums = {path: sha256(Path(path)) for path in self.facts.members}
+        return tuple(Voter(f"{path}@{found[:16]}", Path(path), found) for path, found in sums.items())
 
-    def score(self, ensembles: Sequence[Members]) -> list[pl.DataFrame]:
+    def score(self, ensembles: Sequence[Voters]) -> list[pl.DataFrame]:
         """The scores of all examples by each ensemble: a column for each function, and `predicted`."""
         from headrace.experiments.subsets.scoring import ScoreJob
 
@@ -184,7 +194,6 @@ class Works:
             for start, stop in shards:
                 path = self._shard(members, start)
                 if not path.is_file():
-                    self._verify(members)
                     jobs[path] = ScoreJob(path=path, members=members, start=start, stop=stop)
         self.pool.do(list(jobs.values()), self._telling("scoring the pool"))
         return [self._scores(members, shards) for members in ensembles]
@@ -198,28 +207,14 @@ class Works:
         for key, pick in zip(keys, picks, strict=True):
             path = self.directory / "choices" / f"{key}.parquet"
             if not path.is_file():
-                self._verify(pick.members)
                 jobs[path] = PickJob(path=path, **vars(pick))
         self.pool.do(list(jobs.values()), self._telling("choosing"))
         return [self._picked(key) for key in keys]
 
-    def _verify(self, members: Members) -> None:
-        """Refuse a checkpoint of a run that is not what the run kept; each is read once.
-
-        Raises:
-            DamagedError: It was altered.
-        """
-        for name, path in members:
-            key, _, step = name.rpartition("/step-")
-            kept = self.records.get(key, {}).get("sha256", {}).get(step)
-            if kept is not None and name not in self.verified and sha256(path) != kept:
-                raise damaged(path, "the weights")
-            self.verified.add(name)
-
     def _pick_key(self, pick: Pick) -> str:
         arrays = (part for part in (pick.chosen, pick.candidates, pick.scores) if part is not None)
         plain = {
-            "members": [name for name, _ in pick.members],
+            "members": [member.name for member in pick.members],
             "select": {"name": pick.select.name, **pick.select.settings},
             "count": pick.count,
             "stream": pick.stream,
@@ -229,7 +224,7 @@ class Works:
 
     def _picked(self, key: str) -> Picked:
         path = self.directory / "choices" / f"{key}.parquet"
-        frame, metadata = read_sealed(path, "the choices")
+        frame, metadata = read_own(path, "the choices")
         picked = Picked(indices=frame["index"].to_numpy(), scored=int(metadata["scored"]))
         self.scorings[key] = picked.scored, float(metadata["seconds"])
         return picked
@@ -239,12 +234,10 @@ class Works:
         """Of all different runs and scorings, added up over processes."""
         return sum(r["seconds"] for r in self.records.values()) + sum(s for _, s in self.scorings.values())
 
-    def _scores(self, members: Members, shards: Sequence[tuple[int, int]]) -> pl.DataFrame:
+    def _scores(self, members: Voters, shards: Sequence[tuple[int, int]]) -> pl.DataFrame:
         import polars as pl
 
-        read = [
-            (read_sealed(self._shard(members, start), "the scores"), stop - start) for start, stop in shards
-        ]
+        read = [(read_own(self._shard(members, start), "the scores"), stop - start) for start, stop in shards]
         for (start, _), ((frame, _), height) in zip(shards, read, strict=True):
             if frame.height != height:
                 raise damaged(self._shard(members, start), "the scores")
@@ -252,12 +245,12 @@ class Works:
         self.scorings[self._scoring(members)] = len(members) * self.facts.examples, seconds
         return pl.concat([frame for (frame, _), _ in read])
 
-    def _shard(self, members: Members, start: int) -> Path:
+    def _shard(self, members: Voters, start: int) -> Path:
         return self.directory / "scores" / self._scoring(members) / f"from-{start}.parquet"
 
-    def _scoring(self, members: Members) -> str:
+    def _scoring(self, members: Voters) -> str:
         own = self.spec.members.build if self.spec.members else None
-        return _key(self._common(), {"members": [name for name, _ in members], "build": own})
+        return _key(self._common(), {"members": [member.name for member in members], "build": own})
 
     def _common(self) -> dict[str, Any]:
         workload = self.spec.workload.model_dump(mode="json", exclude={"goal"})
@@ -270,15 +263,14 @@ class Works:
         """What is recorded of a finished run, if all its checkpoints that are asked for are there."""
         from headrace.experiments.subsets.jobs import checkpoint_path
 
-        path = job.folder / "run.json"
-        there = path.is_file() and all(
-            checkpoint_path(job.folder, step).is_file() for step in job.checkpoints
-        )
-        try:
-            return json.loads(path.read_bytes()) if there else None
-        except ValueError:
-            # Cut off or altered: the run is done again.
+        there = all(checkpoint_path(job.folder, step).is_file() for step in job.checkpoints)
+        record = read_run(job.folder) if there else None
+        if record is None or self.facts.metric not in record.metrics:
             return None
+        # The first files held no checksums of weights.
+        bare = record.format == 1 and not record.weights
+        known = bare or {str(step) for step in job.checkpoints} <= record.weights.keys()
+        return record.model_dump() if known else None
 
     def _telling(self, what: str) -> Tell | None:
         tell = self.tell
