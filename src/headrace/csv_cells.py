@@ -28,6 +28,7 @@ _REASONS: tuple[tuple[str, str], ...] = (
     (r"[+-]?0[xob][0-9a-f]+", "only decimal digits are read"),
     (rf"[0-9]{{1,4}}[.\-/ ]+(?:{_MONTH}|[0-9]{{1,2}}[.\-/][0-9]{{2,4}}).*|{_MONTH}[.\-/ ]*[0-9].*",
      "this looks like a date that a spreadsheet made of a number"),
+    (r"[−–—‐-].*", "only the minus sign - of ASCII is read"),
     (r".*_.*", "underscores between digits are not read"),
     (r".*%", "percent signs are not read: write 0.05 for 5%"),
     (r"[+-]?[0-9]+,[0-9]+(?:e[+-]?[0-9]+)?",

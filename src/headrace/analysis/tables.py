@@ -163,7 +163,7 @@ def _numbers(
             _check(cell, value, positive=positive, whole=whole, unsure=unsure)
             values.append(value)
         except ValueError as error:
-            fix = "Leave out points at which the goal was not reached." if positive else None
+            fix = "Leave out points at which the goal was not reached." if positive and not whole else None
             errors.append(InputError(str(error), where=table.place(line, column), got=cell, fix=fix))
             if len(errors) >= MOST_ERRORS:
                 break

@@ -65,7 +65,7 @@ def import_archive(
     _check_settings(goal, trials, train_examples)
     studies = read_archive(source)
     experiment = _experiment(Path(source), studies, goal=goal, trials=trials)
-    examples = train_examples or _train_examples(studies[0].file.dataset)
+    examples = train_examples or _train_examples(studies[0])
     with making(directory) as folder:
         store.create(folder, experiment)
         budget = experiment.training.budget.steps or 1
@@ -119,13 +119,14 @@ def steps_to_goal(measurements: pl.DataFrame, goal: float, column: str = "valida
     return below.group_by("trial").agg(pl.col("step").min()).sort("trial").collect()
 
 
-def _train_examples(dataset: str) -> int:
+def _train_examples(study: ArchivedStudy) -> int:
+    dataset = study.file.dataset
     if dataset not in TRAIN_EXAMPLES:
         raise InputError(
-            "the size of the training set is not recorded in an archive",
-            where="train_examples",
+            "the size of this training set is not recorded in an archive",
+            where=f"{study.directory / STUDY_FILE}, key dataset",
             got=dataset,
-            fix="Give it.",
+            fix="Give it with --train-examples (train_examples=).",
         )
     return TRAIN_EXAMPLES[dataset]
 

@@ -179,6 +179,12 @@ def read_archive(source: str | Path) -> list[ArchivedStudy]:
     for study in studies:
         if (before := first.setdefault(study.key.name, study.directory)) != study.directory:
             raise _damaged(study.directory, f"is the same study as {before}")
+        for key in ("dataset", "model"):
+            if (there := study.content.get(key)) != (here := studies[0].content.get(key)):
+                what = f"is of another {key} than {studies[0].directory}, {here!r}"
+                raise DamagedError(
+                    what, where=f"{study.directory / STUDY_FILE}, key {key}", got=there, fix=_UNPACK
+                )
     return studies
 
 
