@@ -83,7 +83,10 @@ def test_a_selection_of_rows_is_refused_and_not_ignored(tmp_path: Path) -> None:
             rows([1], [0], label="kind"),
             r"no column 'label' or 'labels' or 'fine_label'; got \['image', 'kind'\]",
         ),
-        (pl.DataFrame({"image": [3], "label": [0]}), "no encoded pictures; got 'int'"),
+        (
+            pl.DataFrame({"image": [3], "label": [0]}),
+            "row 0: the image column holds no encoded picture; got 'int'",
+        ),
         (pl.DataFrame({"image": [b"junk"], "label": [0]}), "row 0: the picture cannot be read"),
         (rows([], []), "the split has no examples"),
     ],
@@ -109,5 +112,5 @@ def test_damaged_files_are_named(tmp_path: Path, name: str) -> None:
 
 def test_a_damaged_parquet_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "train-0.parquet").write_bytes(b"PAR1 junk")
-    with pytest.raises(InputError, match=r"train-0\.parquet: the Parquet file cannot be read"):
+    with pytest.raises(InputError, match=r"train-0\.parquet: the file cannot be read"):
         read_hugging_face(tmp_path)

@@ -277,6 +277,7 @@ def from_hugging_face(
         InputError: The folder cannot be read as an image data set.
     """
     from headrace.workloads.readers.hugging_face import read_hugging_face
+    from headrace.workloads.readers.hugging_face_files import has_split
 
     folder = Path(folder)
     name = name or folder.resolve().name
@@ -285,7 +286,7 @@ def from_hugging_face(
             folder, part, image=image, label=label, mode=mode, size=size, ids=ids if part == "train" else None
         )
         for part in ("train", *_VALIDATION_NAMES, "test")
-        if part == "train" or _has_split(folder, part)
+        if part == "train" or has_split(folder, part)
     }
     splits = complete_splits(parts["train"], _first(parts, _VALIDATION_NAMES), parts.get("test"), name)
     return classification(
@@ -352,11 +353,3 @@ def _check_split_names(folder: Path) -> None:
 
 def _first(parts: dict[str, Labelled], names: tuple[str, ...]) -> Labelled | None:
     return next((parts[name] for name in names if name in parts), None)
-
-
-def _has_split(folder: Path, split: str) -> bool:
-    return (
-        (folder / split / "state.json").is_file()
-        or any(folder.rglob(f"{split}-*.parquet"))
-        or any(folder.rglob(f"{split}.parquet"))
-    )

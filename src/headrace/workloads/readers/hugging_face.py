@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,15 @@ from torch import Tensor
 
 from headrace.errors import InputError
 from headrace.ids import checked
+from headrace.workloads.class_numbers import check_counted_from_0
 from headrace.workloads.labelled import Labelled
+from headrace.workloads.readers.hugging_face_files import (
+    check_rows,
+    parquet_files,
+    read_json,
+    saved_files,
+    saved_folder,
+)
 from headrace.workloads.readers.pictures import Mode, stack_pictures
 
 IMAGE_COLUMNS = ("image", "img")
@@ -55,8 +64,12 @@ def read_hugging_face(
     label = _column(table, label, LABEL_COLUMNS, where, "label")
     if len(table) == 0:
         raise InputError("the split has no examples", where=where)
-    sources = [(f"{where}, row {row}", _content(value, folder)) for row, value in enumerate(table[image])]
-    names = features.get(label, {}).get("names")
+    sources = [
+        (f"{where}, row {row}", _content(value, folder, f"{where}, row {row}"))
+        for row, value in enumerate(table[image])
+    ]
+    described = features.get(label)
+    names = described.get("names") if isinstance(described, dict) else None
     return Labelled(
         inputs=stack_pictures(sources, mode=mode, size=size),
         targets=_targets(table[label], where),
@@ -71,48 +84,48 @@ def _ids(table: pl.DataFrame, column: str | None, where: str) -> list[object] | 
 
 def _read_table(folder: Path, split: str) -> tuple[pl.DataFrame, dict[str, Any]]:
     """The split's rows, and its columns' features as the data set describes them."""
-    for place in (folder / split, folder):
-        if (place / "state.json").is_file():
-            return _read_saved(place)
-    found = sorted(folder.rglob(f"{split}-*.parquet")) or sorted(folder.rglob(f"{split}.parquet"))
-    if not found:
+    place = saved_folder(folder, split)
+    if place is not None:
+        files = saved_files(place)
+        table = _concatenated([_read(pl.read_ipc_stream, path) for path in files], files[0])
+        information = place / "dataset_info.json"
+        return table, _features(read_json(information) if information.is_file() else {})
+    files = parquet_files(folder, split)
+    if not files:
         raise InputError(
             f"no split {split!r} of a Hugging Face data set is here",
             where=str(folder),
-            fix=f"Looked for {split}/state.json, state.json (save_to_disk) and {split}-*.parquet.",
+            fix=f"Looked for {split}/state.json, state.json (save_to_disk) and {split}-*.parquet. Of a cache "
+            "folder give what load_dataset(...).save_to_disk(folder) makes of it.",
         )
+    table = _concatenated([_read(pl.read_parquet, path) for path in files], files[0])
+    check_rows(folder, split, len(table))
     try:
-        metadata = pl.read_parquet_metadata(found[0]).get("huggingface", "{}")
-        table = pl.concat([pl.read_parquet(path) for path in found])
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise InputError(f"the Parquet file cannot be read: {error}", where=str(found[0])) from error
-    return table, json.loads(metadata).get("info", {}).get("features", {})
-
-
-def _read_saved(folder: Path) -> tuple[pl.DataFrame, dict[str, Any]]:
-    state = _read_json(folder / "state.json")
-    if state.get("_indices_files") or state.get("_indices_data_files"):
+        described = json.loads(_read(pl.read_parquet_metadata, files[0]).get("huggingface", "{}"))
+    except ValueError as error:
         raise InputError(
-            "the data set was saved with a selection of rows beside it",
-            where=str(folder),
-            fix="Call flatten_indices() before save_to_disk().",
-        )
-    paths = [folder / part["filename"] for part in state.get("_data_files", [])]
-    if not paths:
-        raise InputError("state.json names no data files", where=str(folder))
-    try:
-        table = pl.concat([pl.read_ipc_stream(path) for path in paths])
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise InputError(f"the Arrow file cannot be read: {error}", where=str(folder)) from error
-    information = folder / "dataset_info.json"
-    return table, (_read_json(information).get("features") or {}) if information.is_file() else {}
+            f"the description of the columns is not JSON: {error}", where=str(files[0])
+        ) from error
+    return table, _features(described.get("info", {}) if isinstance(described, dict) else {})
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def _read(function: Callable[[Path], Any], path: Path) -> Any:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"the file cannot be read: {error}", where=str(path)) from error
+        return function(path)
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError) as error:
+        raise InputError(f"the file cannot be read: {error}", where=str(path), fix="Get it again.") from error
+
+
+def _concatenated(tables: list[pl.DataFrame], where: Path) -> pl.DataFrame:
+    try:
+        return pl.concat(tables)
+    except pl.exceptions.PolarsError as error:
+        raise InputError(f"the files have different columns: {error}", where=str(where)) from error
+
+
+def _features(information: Any) -> dict[str, Any]:
+    features = information.get("features") if isinstance(information, dict) else None
+    return features if isinstance(features, dict) else {}
 
 
 def _column(
@@ -130,23 +143,24 @@ def _column(
     )
 
 
-def _content(value: object, folder: Path) -> bytes | Path:
+def _content(value: object, folder: Path, where: str) -> bytes | Path:
     """A picture's bytes, or the file that stands for them."""
     if isinstance(value, dict):
         path = value.get("path")
         value = value.get("bytes") or (folder / path if path else None)
     if isinstance(value, bytes | Path):
         return value
-    raise InputError(
-        "the image column holds no encoded pictures", where=str(folder), got=type(value).__name__
-    )
+    raise InputError("the image column holds no encoded picture", where=where, got=type(value).__name__)
 
 
 def _targets(column: pl.Series, where: str) -> Tensor:
     if not column.dtype.is_integer() or column.null_count():
         raise InputError(
-            f"the label column {column.name!r} is to hold whole numbers without gaps",
+            f"the label column {column.name!r} must hold whole numbers without gaps",
             where=where,
             got=f"{column.dtype}, {column.null_count()} empty",
+            fix="For texts call class_encode_column() of `datasets` before saving.",
         )
-    return torch.tensor(column.to_list())
+    numbers = column.cast(pl.Int64).to_numpy()
+    check_counted_from_0(numbers, where)
+    return torch.from_numpy(numbers.copy())

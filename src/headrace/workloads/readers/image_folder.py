@@ -49,9 +49,7 @@ def read_image_folder(
     folder = Path(folder)
     if not folder.is_dir():
         raise InputError("no such folder", where=str(folder))
-    places = {
-        _composed(path.name): path for path in folder.iterdir() if path.is_dir() and not _is_stray(path)
-    }
+    places = {_composed(path.name): path for path in folder.iterdir() if path.is_dir() and not is_stray(path)}
     found = tuple(sorted(places))
     if not found:
         raise InputError("the folder has no subfolders; one per class is needed", where=str(folder))
@@ -82,7 +80,7 @@ def _composed(name: str) -> str:
     return unicodedata.normalize("NFC", name)
 
 
-def _is_stray(path: Path) -> bool:
+def is_stray(path: Path) -> bool:
     """Whether an entry is none of the data set's: hidden, or left behind by a system."""
     return path.name.startswith(".") or path.name in STRAY
 
@@ -111,7 +109,7 @@ def _files(folder: Path, above: tuple[Path, ...]) -> Iterator[Path]:
     if real in above:
         raise InputError("the link leads to a folder above itself", where=str(folder), fix="Remove the link.")
     for path in folder.iterdir():
-        if _is_stray(path):
+        if is_stray(path):
             continue
         if path.is_dir():
             yield from _files(path, (*above, real))
