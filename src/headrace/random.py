@@ -10,13 +10,16 @@ from __future__ import annotations
 import hashlib
 import random as python_random
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 if TYPE_CHECKING:
     import torch
+
+ACCELERATORS = ("cuda", "mps", "xpu")
+"""Kinds of devices with generators of their own, which `torch.manual_seed` seeds."""
 
 Name = str | int
 """One step of a stream's path: a word, or a number such as a trial or an epoch."""
@@ -84,13 +87,16 @@ def torch_stream(seed: int, *path: Name) -> Generator[None]:
     """Run a block (initialisation, dropout) on the stream `path`; all global state is put back after it.
 
     Torch's own initialisers and dropout read the global generators, so within the block these are
-    seeded, on the CPU and on every GPU; and so are NumPy's and Python's, for code that draws from them.
+    seeded, on the CPU and on every accelerator; and so are NumPy's and Python's, for code that draws from
+    them.
     """
     import torch
 
     host = HostStream(seed, *path)
-    devices = list(range(torch.cuda.device_count())) if torch.cuda.is_available() else []
-    with torch.random.fork_rng(devices=devices):
+    with ExitStack() as kept:
+        for kind in ACCELERATORS:
+            count = getattr(torch, kind).device_count()
+            kept.enter_context(torch.random.fork_rng(devices=range(count), device_type=kind))
         torch.manual_seed(integer_seed(seed, *path))
         host.exchange()
         try:

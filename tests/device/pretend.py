@@ -158,6 +158,13 @@ class Pretend(TorchDispatchMode):
         assert self.waits[before:] == list(waits), f"waited for the device: {self.waits[before:]}"
 
 
+class _Within(TorchDispatchMode):
+    """While an operation is taken apart, its parts are seen as well."""
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        return _run(func, args, kwargs or {})
+
+
 def _wait(name: str) -> None:
     for device in _PRESENT:
         device.waits.append(name)
@@ -170,6 +177,11 @@ def _numbers(value: Any) -> Any:
 def _run(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     """Run an operation on the numbers, as the device would: refused, noted, or neither."""
     name = func._schema.name.split("::")[1]
+    # In inference mode torch leaves it to the device to take apart what is made of other operations.
+    with _Within():
+        found = func.decompose(*args, **kwargs)
+    if found is not NotImplemented:
+        return found
     tensors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
     mine = [tensor for tensor in tensors if isinstance(tensor, OnDevice)]
     _refuse_mixing(name, mine, [tensor for tensor in tensors if not isinstance(tensor, OnDevice)])

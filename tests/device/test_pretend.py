@@ -91,6 +91,14 @@ def test_and_nothing_else(what):
         FREE[what]()
 
 
+@pytest.mark.parametrize("what", {**WAITS, **FREE}.keys() - {"made of a list"})
+def test_inference_mode_hides_nothing(what):
+    act, expected = WAITS.get(what, (FREE.get(what), []))
+    with Pretend() as device, torch.inference_mode():
+        act()
+    assert device.waits == expected
+
+
 def test_a_step_that_waits_fails_its_test():
     with Pretend() as device, pytest.raises(AssertionError, match="tolist"), device.step():
         there(2).tolist()

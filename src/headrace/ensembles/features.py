@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float, Float32, Float64
 from torch import Tensor, nn
 
+from headrace.arrays import widest
 from headrace.ensembles.inference import Examples
 from headrace.errors import InputError
 
@@ -96,7 +97,7 @@ def embed(
                 part = slice(int(rows[0]), int(rows[-1]) + 1)
                 features[part] = seen.pop().float().cpu().numpy()
                 seen.clear()
-                probabilities[part] = outputs.double().softmax(-1).cpu().numpy()
+                probabilities[part] = outputs.to(widest(outputs.device)).softmax(-1).cpu().numpy()
     finally:
         model.train(training)
     return Embedding(features=features, probabilities=probabilities)

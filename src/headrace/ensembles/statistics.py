@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from headrace.arrays import WITHOUT_FLOAT64
 from headrace.ensembles import storage
 from headrace.ensembles._probabilities import (
     as_tensor,
@@ -60,7 +61,7 @@ class EnsembleStatistics:
         targeted: How many of them came with a target [examples], int32.
 
     Raises:
-        InputError: Too few examples or classes.
+        InputError: Too few examples or classes, or a device without float64.
     """
 
     def __init__(
@@ -78,6 +79,11 @@ class EnsembleStatistics:
         self.num_classes = num_classes
         self.multilabel = multilabel
         place = torch.device(device)
+        if place.type in WITHOUT_FLOAT64:
+            fix = "Leave device out: predictions are moved to the host as they are added."
+            raise InputError(
+                "the sums need float64, which this device lacks", where="device", got=str(place), fix=fix
+            )
         self.probability_sum: Float[Tensor, "examples classes"] = torch.zeros(
             num_examples, num_classes, dtype=_sum_dtype(precision, num_examples * num_classes), device=place
         )

@@ -23,6 +23,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from headrace.arrays import widest
 from headrace.errors import InputError
 from headrace.examples.observations import Quantity
 
@@ -105,7 +106,7 @@ def _filled(values: Float[Tensor, " examples"], defined: Bool[Tensor, " examples
     """The values, with the mean of the defined ones where a value is not defined."""
     known = torch.where(defined, values, 0.0)
     # Float64: a float32 sum over 100 million examples would lose the mean. One step, no copy of the array.
-    mean = known.sum(dtype=torch.float64) / defined.sum().clamp_min(1)
+    mean = known.sum(dtype=widest(known.device)) / defined.sum().clamp_min(1)
     return torch.where(defined, values, mean.float())
 
 
@@ -218,4 +219,8 @@ def smoothed(score: Float[Tensor, " examples"]) -> Float[Tensor, " examples"]:
             got=(low, high),
             fix="Shift or clip it first.",
         )
-    return torch.ones_like(score) if high == 0.0 else score + score.mean(dtype=torch.float64).to(score.dtype)
+    return (
+        torch.ones_like(score)
+        if high == 0.0
+        else score + score.mean(dtype=widest(score.device)).to(score.dtype)
+    )

@@ -135,4 +135,4 @@ def _losses(
     stream = random.torch_stream(0, "holdout", "evaluation")
     with stream, evaluation_mode(model), torch.inference_mode():
         parts = [loss(model(inputs), targets) for inputs, targets in map(data.fetch, examples.split(CHUNK))]
-        return torch.cat(parts).double().cpu()
+        return torch.cat(parts).cpu().double()

@@ -109,7 +109,7 @@ def _orders(
     epoch = 0
     while True:
         order = generator(seed, *path, "order", epoch).permutation(num_examples)
-        yield torch.from_numpy(order).to(device)
+        yield torch.from_numpy(order).to(device, non_blocking=True)
         epoch += 1
 
 

@@ -11,6 +11,7 @@ from jaxtyping import Shaped
 from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 
+from headrace.arrays import widest
 from headrace.errors import InputError
 from headrace.training.evaluation import evaluation_mode
 from headrace.training.losses import Loss, cross_entropy
@@ -76,7 +77,7 @@ def per_example_pairs(
         for gradients in _each(setting, inputs, targets):
             squares.append(_products(gradients, gradients))
             products.append(_products(gradients, mean))
-    mean_square = float(sum(part.double().square().sum() for part in mean.values()))
+    mean_square = float(sum(part.to(widest(part.device)).square().sum() for part in mean.values()))
     return per_example(_host(torch.cat(squares)), _host(torch.cat(products)), mean_square)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from headrace.random import HostStream, Name, torch_generator
+from headrace.random import ACCELERATORS, HostStream, Name, torch_generator
 
 
 class TorchStream:
@@ -16,7 +16,7 @@ class TorchStream:
     Args:
         seed: The root seed.
         path: The names of the stream.
-        device: The device of the model; on a GPU its own generator has a stream as well.
+        device: The device of the model; an accelerator's own generator has a stream as well.
         host: Whether NumPy's and Python's global generators have a stream too. Exchanging them takes half a
             millisecond, so it is left out if nothing draws from them.
     """
@@ -26,9 +26,9 @@ class TorchStream:
     ) -> None:
         self._device = torch.device(device)
         self._cpu = torch_generator(seed, *path).get_state()
-        self._gpu = (
+        self._there = (
             torch_generator(seed, *path, device=self._device).get_state()
-            if self._device.type == "cuda"
+            if self._device.type in ACCELERATORS
             else None
         )
         self._host = HostStream(seed, *path) if host else None
@@ -45,9 +45,10 @@ class TorchStream:
         outside = torch.get_rng_state()
         torch.set_rng_state(self._cpu)
         self._cpu = outside
-        if self._gpu is not None:
-            outside = torch.cuda.get_rng_state(self._device)
-            torch.cuda.set_rng_state(self._gpu, self._device)
-            self._gpu = outside
+        if self._there is not None:
+            generators = getattr(torch, self._device.type)
+            outside = generators.get_rng_state(self._device)
+            generators.set_rng_state(self._there, self._device)
+            self._there = outside
         if self._host is not None:
             self._host.exchange()

@@ -242,6 +242,8 @@ def users_code(spec: str) -> Generator[None]:
 def pick_device(wanted: str, rank: int) -> torch.device:
     """The device of worker `rank`: GPUs are shared out in turn.
 
+    A GPU becomes the process's current one, so that "cuda" in a user's own code means the same.
+
     Raises:
         InputError: The device asked for is not there.
     """
@@ -254,7 +256,11 @@ def pick_device(wanted: str, rank: int) -> torch.device:
         raise InputError(
             "this machine has no such device", where="training.device", got=wanted, fix=f"It has {have}."
         )
-    return torch.device(kind, rank % torch.cuda.device_count()) if kind == "cuda" else torch.device(kind)
+    if kind != "cuda":
+        return torch.device(kind)
+    device = torch.device(kind, rank % torch.cuda.device_count())
+    torch.cuda.set_device(device)
+    return device
 
 
 def _on_device(workload: Any, device: torch.device) -> Any:

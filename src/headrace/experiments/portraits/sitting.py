@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from headrace.arrays import on_host
 from headrace.examples.history import History, LossHistory
 from headrace.examples.scores import SCORES
 from headrace.experiments.feeding import Memory, feed, predicts_classes, targets_of, width
@@ -89,7 +90,7 @@ def _witness(setting: Setting, sitting: Sitting) -> tuple[_Witness, int]:
 def _trained(setting: Setting, sitting: Sitting, steps: int) -> _Witness:
     study, trial, examples = sitting.study, sitting.trial, len(setting.workload.train)
     values = setting.experiment.hyperparameters(study, trial)
-    weights = None if setting.weights is None else setting.weights.double().cpu().numpy()
+    weights = None if setting.weights is None else on_host(setting.weights, np.float64)
     witness = _Witness(memory=Memory(_wanted(setting), setting), log=FedLog(examples, weights))
     budget = setting.experiment.budget_steps(study, examples)
     fed = feed(setting, study, trial, values, budget, log=witness.log)

@@ -13,6 +13,7 @@ from jaxtyping import Float64, Int64
 from torch import nn
 
 from headrace import random, selection
+from headrace.arrays import on_host
 from headrace.ensembles import Member, predict_members
 from headrace.ensembles.features import embed
 from headrace.experiments.subsets.data import Part
@@ -119,9 +120,7 @@ class Picker:
         together = np.empty((len(members), most, predictions[0].probabilities.shape[-1]))
         for piece in predictions:
             where = slice(piece.start, piece.start + piece.probabilities.shape[1])
-            together[[rows[name] for name in piece.members], where] = (
-                piece.probabilities.double().cpu().numpy()
-            )
+            together[[rows[name] for name in piece.members], where] = on_host(piece.probabilities)
         places = selection.batch_bald(
             together,
             job.count,
