@@ -185,7 +185,7 @@ def test_reviews_are_encoded_by_the_training_words_only(no_data: Path) -> None:
 def test_a_line_without_a_label_is_named(tmp_path: Path) -> None:
     path = tmp_path / "mr.txt"
     path.write_text("1 fine\n\nbad line\n")
-    with pytest.raises(InputError, match=r"mr\.txt, line 3: a line is to be .* got 'bad line'"):
+    with pytest.raises(InputError, match=r"mr\.txt, line 3: a line must be .* got 'bad line'"):
         read_sentences(path)
 
 
@@ -215,3 +215,18 @@ def test_the_real_cifar_is_split_as_documented(real_data: Folder) -> None:
     assert splits.test is not None
     assert (len(splits.train), len(splits.validation), len(splits.test)) == (45_000, 5_000, 10_000)
     assert splits.validation.targets.bincount().tolist() == [500] * 10
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-8", "utf-8-sig"])
+def test_sentences_in_the_encodings_that_copies_have(encoding: str, tmp_path: Path) -> None:
+    path = tmp_path / "mr.txt"
+    path.write_bytes("0 caf\u00e9 noir\r\n\r\n1 tr\u00e8s bien\r\n".encode(encoding))
+    sentences, labels = read_sentences(path)
+    assert [sentence.strip() for sentence in sentences] == ["caf\u00e9 noir", "tr\u00e8s bien"]
+    assert labels == [0, 1]
+
+
+def test_sentences_in_utf_16_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "mr.txt").write_bytes("0 a film".encode("utf-16"))
+    with pytest.raises(InputError, match=r"UTF-16. Save it as UTF-8"):
+        read_sentences(tmp_path / "mr.txt")

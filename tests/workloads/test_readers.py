@@ -79,8 +79,8 @@ def cifar_images(count: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def test_cifar_binary_is_label_then_channels(tmp_path: Path) -> None:
-    images, labels = cifar_images(7)
-    records = np.concatenate([labels[:, None], images.reshape(7, -1)], axis=1)
+    images, labels = cifar_images(8)
+    records = np.concatenate([labels[:, None], images.reshape(8, -1)], axis=1)
     records[:4].tofile(tmp_path / "data_batch_1.bin")
     records[4:].tofile(tmp_path / "data_batch_2.bin")
     data = read_binary(tmp_path, ("data_batch_1", "data_batch_2"))
@@ -88,6 +88,9 @@ def test_cifar_binary_is_label_then_channels(tmp_path: Path) -> None:
     assert data.targets.tolist() == labels.tolist()
     assert data.classes is not None
     assert data.classes[6] == "frog"
+    records[4:7].tofile(tmp_path / "data_batch_2.bin")
+    with pytest.raises(InputError, match=r"data_batch_2\.bin: data_batch_1\.bin holds 4 images.*got 3"):
+        read_binary(tmp_path, ("data_batch_1", "data_batch_2"))
 
 
 @pytest.mark.parametrize(

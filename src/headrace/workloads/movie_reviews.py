@@ -30,26 +30,40 @@ _WIDEST = 5
 
 
 def read_sentences(path: Path) -> tuple[list[str], list[int]]:
-    """Read lines of `label text`, latin-1, as sentences and labels (0 negative, 1 positive).
+    """Read lines of `label text` as sentences and labels (0 negative, 1 positive).
+
+    The published file is latin-1; a copy that was saved as UTF-8, with or without a byte order mark, is read
+    as that.
 
     Raises:
-        InputError: The file cannot be read, or a line does not begin with a label; names the line.
+        InputError: The file cannot be read, is UTF-16, or a line does not begin with a label; names the line.
     """
     sentences: list[str] = []
     labels: list[int] = []
-    for number, line in enumerate(read_bytes(path).decode("latin-1").split("\n"), start=1):
+    for number, line in enumerate(_text(path).split("\n"), start=1):
         if not line.strip():
             continue
         label, _, text = line.partition(" ")
         if label not in {"0", "1"} or not text.strip():
             raise InputError(
-                "a line is to be '0 text' or '1 text'", where=f"{path}, line {number}", got=line[:60]
+                "a line must be '0 text' or '1 text'", where=f"{path}, line {number}", got=line[:60]
             )
         sentences.append(text)
         labels.append(int(label))
     if not sentences:
         raise InputError("there are no sentences", where=str(path))
     return sentences, labels
+
+
+def _text(path: Path) -> str:
+    raw = read_bytes(path)
+    if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise InputError("the file is UTF-16", where=str(path), fix="Save it as UTF-8 or latin-1.")
+    try:
+        # Letters beyond ASCII in latin-1 are hardly ever UTF-8.
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return raw.decode("latin-1")
 
 
 def mr_splits(path: Path) -> tuple[Splits, Vocabulary]:

@@ -11,6 +11,7 @@ from jaxtyping import UInt8
 
 from headrace.errors import InputError
 from headrace.workloads.labelled import Labelled
+from headrace.workloads.locations import file_in
 from headrace.workloads.readers.idx import read_bytes
 from headrace.workloads.readers.pictures import open_picture
 
@@ -31,9 +32,21 @@ def read_binary(folder: Path | str, batches: tuple[str, ...] = TRAIN_BATCHES) ->
         Images uint8 [examples 3 32 32].
 
     Raises:
-        InputError: A file is missing, is not a whole number of records, or has a label over 9.
+        InputError: A file is missing, is not a whole number of records, holds another number of images than
+            the first, or has a label over 9.
     """
-    parts = [_binary_records(Path(folder) / f"{batch}.bin") for batch in batches]
+    folder = Path(folder)
+    names = [f"{batch}.bin" for batch in batches]
+    paths = [file_in(folder, name) or folder / name for name in names]
+    parts = [_binary_records(path) for path in paths]
+    for path, records in zip(paths, parts, strict=True):
+        if len(records) != len(parts[0]):
+            raise InputError(
+                f"{paths[0].name} holds {len(parts[0])} images, and this file another number",
+                where=str(path),
+                got=len(records),
+                fix="Get it again; it may be truncated.",
+            )
     images = np.concatenate([records[:, 1:] for records in parts]).reshape(-1, 3, 32, 32)
     return _labelled(images, np.concatenate([records[:, 0] for records in parts]))
 
