@@ -78,6 +78,15 @@ class PerToken(nn.Module):
         return outputs if self.exchanged else outputs.transpose(1, 2)
 
 
+class Embedded(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(5, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.embedding(x).mean(1)
+
+
 class Output(NamedTuple):
     loss: None
     logits: Tensor
@@ -117,6 +126,7 @@ NUMBERS = {"loss": squared_error, "metric": squared_error}
     [
         (made(), "classes"),
         (made(CLASSES.to(torch.uint8)), "classes"),
+        (made(CLASSES.to(torch.uint16)), "classes"),
         (made(loss=own_loss, metric=own_error), "classes"),
         (made(torch.stack([CLASSES == 0, CLASSES > 1, CLASSES > 0], 1), **OWN_LABELS), "labels"),
         (made(torch.stack([CLASSES == 0, CLASSES > 1, CLASSES > 0], 1).float(), **OWN_LABELS), "labels"),
@@ -172,6 +182,7 @@ def test_the_kind_of_targets_is_found_out_once(workload: Workload, kind: str) ->
         (made(inputs=INPUTS.byte()), "got 'inputs of torch.uint8'.*Pixels"),
         (made(inputs=INPUTS.half()), "inputs of torch.float16"),
         (made(inputs=INPUTS.where(INPUTS < 1, torch.nan)), "outputs are not finite.*NaN in the inputs"),
+        (made(inputs=TOKENS * 9, model=Embedded), "index out of range.*from 0 to 18: let the embedding"),
         # Losses.
         (made(loss=nn.CrossEntropyLoss()), r"loss must give one number .*\[16\].*got \[\].*reduction"),
         (made(loss=lambda o, t: 0.5), "got 'float'"),

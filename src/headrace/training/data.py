@@ -17,6 +17,8 @@ from headrace.ids import Ids
 
 Device = torch.device | str
 
+_WIDER = {torch.uint16: torch.int32, torch.uint32: torch.int64, torch.uint64: torch.int64}
+
 
 class ExampleData(Protocol):
     """A finite set of examples, known by their indices 0 .. len - 1.
@@ -72,8 +74,8 @@ class TensorData:
             )
         if len(inputs) == 0:
             raise InputError("a data set needs at least one example", where="TensorData", got=0)
-        self.inputs = inputs
-        self.targets = targets
+        self.inputs = _selectable(inputs)
+        self.targets = _selectable(targets)
         self.transform = transform
         self.ids: Ids | None = _checked_ids(ids, len(targets), "TensorData")
 
@@ -211,6 +213,11 @@ class MapData:
                 fix="Name the two by keys=(input, target), or give `collate`.",
             )
         return item
+
+
+def _selectable(values: Tensor) -> Tensor:
+    """The same numbers in a type from which rows can be taken: torch does not select unsigned words."""
+    return values.to(_WIDER[values.dtype]) if values.dtype in _WIDER else values
 
 
 def _checked_ids(ids: object, examples: int, where: str) -> Ids | None:

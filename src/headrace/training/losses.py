@@ -172,7 +172,7 @@ def _wrong_shape(name: str, outputs: Tensor, targets: Tensor) -> InputError:
 
 def _shape_fix(outputs: Tensor, targets: Tensor) -> str:
     shape, given = tuple(outputs.shape), tuple(targets.shape)
-    if given == (shape[0], 1) and len(shape) == 2:
+    if given == (shape[0], 1, *shape[2:]):
         return "Use targets.squeeze(1)."
     if targets.dim() == 2 and len(shape) == 3 and given == shape[:2]:
         return "The classes must be the second axis: let the model return outputs.transpose(1, 2)."

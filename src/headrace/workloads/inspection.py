@@ -109,7 +109,7 @@ def _outputs(model: nn.Module, inputs: Tensor) -> Float[Tensor, "batch ..."]:
     try:
         outputs: Any = model(inputs)
     except _TROUBLE as error:
-        fix = _inputs_fix(model, inputs)
+        fix = _inputs_fix(model, inputs, error)
         if fix is None:
             raise
         what = f"the model cannot take these inputs: {error}"
@@ -138,8 +138,12 @@ def _part(outputs: object) -> str:
     return "[0]" if isinstance(outputs, tuple | list) else ""
 
 
-def _inputs_fix(model: nn.Module, inputs: Tensor) -> str | None:
+def _inputs_fix(model: nn.Module, inputs: Tensor, error: Exception) -> str | None:
     """What to do about inputs of another type than the model's parameters; None if that is not it."""
+    if isinstance(error, IndexError) and not inputs.is_floating_point():
+        return (
+            f"They run from {int(inputs.min())} to {int(inputs.max())}: let the embedding have as many rows."
+        )
     wanted = next((p.dtype for p in model.parameters() if p.is_floating_point()), inputs.dtype)
     if inputs.dtype == wanted:
         return None
