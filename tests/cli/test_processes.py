@@ -59,7 +59,7 @@ def test_a_signal_ends_a_run_that_can_go_on_and_leaves_no_worker(
     process.send_signal(sent)
     out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (130, "")
-    assert err == "headrace: interrupted; the same command goes on from here\n"
+    assert err == "headrace: interrupted; the same command continues from here\n"
     assert list((tmp_path / "run" / "studies").rglob("*.json"))
     assert children
     end = time.monotonic() + 20

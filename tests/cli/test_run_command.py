@@ -98,7 +98,7 @@ def test_an_experiment_that_does_not_fit_its_workload_and_then_does(
     [
         ("import nothing_of_the_kind", "No module named 'nothing_of_the_kind'"),
         ("make = 3", "'make' in the module 'mine' is not a function; got 'int'"),
-        ("def make(): return 3", "the function is to return a headrace.Workload; got 'int'"),
+        ("def make(): return 3", "the function must return a headrace.Workload; got 'int'"),
         ("def make(): raise SystemExit('bye')", "the workload's function raised SystemExit: bye ("),
         ("def made(): pass", "the module 'mine' has no function 'make'. Did you mean made?"),
         (
@@ -138,7 +138,7 @@ def test_failed_trials_are_told_with_the_place_in_the_users_code(folder: Path, c
         "  - 3 trials, first sgd,batch_size=8, trial 0: RuntimeError: the user's model is broken"
     )
     assert "tiny_workload.py, line " in line
-    assert fix == "Mend the cause and give the same command again: only these trials are repeated."
+    assert fix == "Fix the cause and give the same command again: only these trials are repeated."
 
 
 def test_a_run_with_failed_trials_ends_with_1_and_one_json_object(
@@ -150,7 +150,7 @@ def test_a_run_with_failed_trials_ends_with_1_and_one_json_object(
     results = json.loads(shown.out)
     assert results["studies"][0]["trials"]["failed"] == 3
     assert any("the goal was never reached" in sentence for sentence in results["conclusions"])
-    assert "Mend the cause" in shown.err
+    assert "Fix the cause" in shown.err
     assert (folder / "report.html").exists()
 
 
@@ -254,11 +254,11 @@ def test_errors_of_a_workload_carry_the_files_name(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("raised", "code", "message"),
     [
-        (KeyboardInterrupt(), 130, "headrace: interrupted; the same command goes on from here\n"),
+        (KeyboardInterrupt(), 130, "headrace: interrupted; the same command continues from here\n"),
         (
             PermissionError(13, "Permission denied", "run"),
             1,
-            "headrace: run: Permission denied. What was measured is safe; mend this and run again.\n",
+            "headrace: run: Permission denied. What was measured is safe; fix this and run again.\n",
         ),
         (BrokenPipeError(), 0, ""),
     ],

@@ -61,7 +61,7 @@ def test_a_users_function_gets_its_settings(module: str) -> None:
         ("good", {}, "needs the setting 'width'"),
         ("good", {"width": 5, "wdith": 5}, "has no setting 'wdith'. It takes width, goal."),
         ("raises", {"x": 1}, "has no setting 'x'. It takes no settings."),
-        ("wrong", {}, "is to return a headrace.Workload; got 'int'"),
+        ("wrong", {}, "must return a headrace.Workload; got 'int'"),
         ("raises", {}, "raised ZeroDivisionError: division by zero"),
         ("refuses", {}, "my own words"),
         ("godo", {}, "has no function 'godo'. Did you mean good"),
@@ -99,9 +99,7 @@ def test_a_module_that_does_not_import_is_said(tmp_path: Path, monkeypatch: pyte
     [
         ("mnist-simple-cn", "Did you mean mnist-simple-cnn"),
         ("zzz", "Built in are digits-logistic"),
-        ("module:", "module:function"),
-        (":function", "module:function"),
-        ("a b:c", "module:function"),
+        ("digits-mlp ", "Did you mean digits-mlp"),
     ],
 )
 def test_unknown_names_get_close_matches(spec: str, message: str) -> None:
@@ -132,3 +130,55 @@ def test_settings_of_built_in_workloads_are_checked(
     with pytest.raises(InputError) as caught:
         load_workload(name, settings)
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("spec", "fault", "fix"),
+    [
+        ("own-work:f", "is not a name that Python", "Rename own-work to own_work. Write own_work:function."),
+        ("lab/own:f", "is not a name that Python can import", "Write lab.own:function."),
+        ("lab\\own.py:f", "is not a name that Python can import", "Write lab.own:function."),
+        ("./own.py:f", "is relative", "Write own:function."),
+        ("..own:f", "is relative", "Write own:function."),
+        ("own work.part:f", "is not a name", "Rename own work to own_work. Write own_work.part:function."),
+        ("2own:f", "is not a name", "Rename 2own to _2own. Write _2own:function."),
+        ("class:f", "is not a name", "Rename class to _class. Write _class:function."),
+        ("/home/me/own.py:f", "is not a name", "Write home.me.own:function."),
+        ("own:", "'' is not the name of a function", "Write own:function."),
+        ("own:f()", "'f()' is not the name of a function", "Write own:function."),
+        ("own:f:g", "'f:g' is not the name of a function", "Write own:function."),
+        (":f", "is not a name", "Write module:function, for example my_workloads:digits."),
+    ],
+)  # fmt: skip
+def test_a_module_that_python_cannot_import_is_named_with_what_to_write(
+    spec: str, fault: str, fix: str
+) -> None:
+    with pytest.raises(InputError) as caught:
+        check_spec(spec)
+    assert fault in str(caught.value)
+    assert str(caught.value).endswith(f"; got {spec!r}. {fix}")
+
+
+@pytest.mark.parametrize("name", ["statistics", "headrace"])
+def test_a_file_with_the_name_of_another_module_is_not_taken_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path)])
+    (tmp_path / f"{name}.py").write_text("def f(): return 3\n")
+    with pytest.raises(
+        InputError, match=rf"{name}:f: the module '{name}' is another one than .*Rename your file"
+    ):
+        load_workload(f"{name}:f")
+
+
+def test_a_function_without_a_signature_and_a_folder_that_is_gone_are_no_tracebacks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(InputError, match=r"must return a|raised TypeError"):
+        load_workload("builtins:type", {"x": 1})
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    with pytest.raises(InputError, match="the current folder was removed"):
+        load_workload("digits-mlp")

@@ -121,7 +121,7 @@ def compare(
             columns of different lengths.
     """
     if not 0 < level < 1:
-        raise InputError("must lie between 0 and 1", where="level", got=level)
+        raise InputError("must be between 0 and 1", where="level", got=level, fix="Write 0.95 for 95%.")
     table = _by_group(groups, seeds, metric)
     _check_baseline(table, baseline)
     contrasts = [_contrast(name, rows, table[baseline]) for name, rows in table.items() if name != baseline]

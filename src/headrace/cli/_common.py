@@ -12,6 +12,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from headrace.errors import InputError
+from headrace.printable import printable
 
 Json = Annotated[bool, Parameter(name="--json", negative="", help="Print one JSON object and nothing else.")]
 
@@ -57,7 +58,7 @@ def counting(total: int) -> Generator[Callable[[str], None]]:
         total: How many lines it will be told.
     """
     if not sys.stderr.isatty():
-        yield lambda line: print(line, file=sys.stderr, flush=True)
+        yield lambda line: say(line, error=True)
         return
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -66,12 +67,35 @@ def counting(total: int) -> Generator[Callable[[str], None]]:
     said = TextColumn("{task.description}", markup=False)
     with Progress(*columns, said, console=Console(file=sys.stderr), transient=True) as bar:
         task = bar.add_task("starting", total=total)
-        yield lambda line: bar.update(task, advance=1, description=line)
+        yield lambda line: bar.update(task, advance=1, description=printable(line, one_line=True))
+
+
+def say(text: str, *, error: bool = False) -> None:
+    """A paragraph on standard output, or on standard error; on a terminal lines break between words.
+
+    Names in it cannot move the cursor, turn the direction of text or change colours.
+    """
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(file=sys.stderr if error else sys.stdout, highlight=False)
+    # In a log or a pipe a sentence stays one line.
+    console.print(Text(printable(text)), soft_wrap=not console.is_terminal)
 
 
 def print_json(value: Mapping[str, Any]) -> None:
-    """One JSON object on standard output; numbers that are not finite become null."""
-    print(json.dumps(_finite(value), indent=2, ensure_ascii=False, allow_nan=False))
+    """One JSON object on standard output; numbers that are not finite become null.
+
+    Characters that a terminal would obey, or cannot show, are JSON's own escapes: the content is the same.
+    """
+    text = json.dumps(_finite(value), indent=2, ensure_ascii=not _is_utf8(), allow_nan=False)
+    if printable(text) != text:
+        text = "".join(c if printable(c) == c else json.dumps(c)[1:-1] for c in text)
+    print(text)
+
+
+def _is_utf8() -> bool:
+    return (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
 
 
 def _finite(value: Any) -> Any:
@@ -95,10 +119,10 @@ def print_table(
     # In a pipe no width is known: nothing may be cut off there.
     console = Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH)
     if title:
-        console.print(title, style="bold", markup=False, highlight=False, soft_wrap=True)
+        console.print(Text(printable(title), style="bold"), soft_wrap=True)
     table = Table(header_style="bold", box=None, pad_edge=False)
     for place, column in enumerate(columns):
-        table.add_column(column, justify="left" if place == 0 else "right")
+        table.add_column(Text(printable(column, one_line=True)), justify="left" if place == 0 else "right")
     for row in rows:
         table.add_row(*(Text(_cell(value)) for value in row))
     console.print(table)
@@ -109,4 +133,5 @@ def _cell(value: object) -> str:
         return "-"
     if isinstance(value, float):
         return f"{value:.4g}"
-    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    return f"{value:,}" if whole else printable(str(value), one_line=True)

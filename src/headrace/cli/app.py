@@ -13,6 +13,7 @@ from headrace import __version__
 from headrace.cli import archive, data, experiments, noise, recommend, subsets, tables
 from headrace.cli._common import INTERRUPTED
 from headrace.errors import HeadraceError, InputError
+from headrace.printable import printable
 
 INPUT_ERROR = 2
 
@@ -45,6 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if getattr(sys, name) is None:
             # Closed by whoever started us: nobody wants to read it.
             setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
+        # Where the locale has no letter for a name, its number is written: no command ends for that.
+        getattr(sys, name).reconfigure(errors="backslashreplace")
     # Schedulers end a job with SIGTERM: what was measured is then kept as it is with Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.exit(execute(sys.argv[1:] if arguments is None else arguments))
@@ -69,7 +72,7 @@ def execute(arguments: Sequence[str]) -> int:
         message, code = _explain(error)
         # Under torchrun the others are ended once one has told what is wrong.
         if not isinstance(error, KeyboardInterrupt) or os.environ.get("RANK", "0") == "0":
-            print(f"headrace: {message}", file=sys.stderr)
+            print(printable(f"headrace: {message}"), file=sys.stderr)
     return code if isinstance(code, int) else 0
 
 
@@ -83,9 +86,9 @@ def _explain(error: BaseException) -> tuple[str, int]:
         case HeadraceError():
             return str(error), 1
         case KeyboardInterrupt():
-            return "interrupted; the same command goes on from here", INTERRUPTED
+            return "interrupted; the same command continues from here", INTERRUPTED
         case OSError() if error.errno is not None:
             place = f"{error.filename}: " if error.filename else ""
-            return f"{place}{error.strerror}. What was measured is safe; mend this and run again.", 1
+            return f"{place}{error.strerror}. What was measured is safe; fix this and run again.", 1
         case _:
             raise error

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from cyclopts import App
+
+from headrace.cli._common import say
+from headrace.cli._options import APath
 
 app = App(
     name="archive",
@@ -15,7 +16,7 @@ app = App(
 
 @app.command(name="import")
 def import_(
-    source: Path, out: Path, *, goal: float, trials: int = 100, train_examples: int | None = None
+    source: APath, out: APath, *, goal: float, trials: int = 100, train_examples: int | None = None
 ) -> int:
     """Import one model's studies (the folder DATASET/MODEL of an archive) into the folder OUT.
 
@@ -31,12 +32,12 @@ def import_(
     from headrace.experiments.archive import import_archive
 
     import_archive(source, out, goal=goal, trials=trials, train_examples=train_examples)
-    print(f"Imported into {out}. Next: headrace report {out}")
+    say(f"Imported into {out}. Next: headrace report {out}")
     return 0
 
 
 @app.command
-def export(directory: Path, out: Path) -> int:
+def export(directory: APath, out: APath) -> int:
     """Export every trial of a run in the archive's layout.
 
     Example: headrace archive export runs/first archive
@@ -49,5 +50,5 @@ def export(directory: Path, out: Path) -> int:
     from headrace.experiments.store import load
 
     export_archive(load(directory), out)
-    print(f"Exported to {out}.")
+    say(f"Exported to {out}.")
     return 0

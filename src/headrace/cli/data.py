@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cyclopts import App
 
-from headrace.cli._common import Json, print_json, print_table
+from headrace.cli._common import Json, print_json, print_table, say
 
 app = App(
     name="data", help="Which data sets are found where, and how to get the others.", help_format="plaintext"
@@ -41,5 +41,5 @@ def _show(*, check: bool, json: bool) -> int:
     for place in found:
         if place.path is None:
             looked = "\n    ".join(str(path) for path in place.looked_at)
-            print(f"\n{place.name} was looked for in\n    {looked}\n  How to get it: {place.how_to_get}")
+            say(f"\n{place.name} was looked for in\n    {looked}\n  How to get it: {place.how_to_get}")
     return 0

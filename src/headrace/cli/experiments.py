@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from headrace.cli._common import Json, print_json, print_table, working
+from headrace.cli._common import Json, print_json, print_table, say, working
+from headrace.cli._options import APath, OptionalPath, check_processes
 from headrace.errors import InputError, InputErrors
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from headrace.experiments.records import TrialRecord
 
 
-def demo(*, out: Path = Path("runs/demo"), processes: int | None = None, json: Json = False) -> int:
+def demo(*, out: APath = Path("runs/demo"), processes: int | None = None, json: Json = False) -> int:
     """The main job on scikit-learn's digits: SGD and Nesterov over nine batch sizes, then the report.
 
     Example: headrace demo --out runs/demo
@@ -37,9 +37,9 @@ def demo(*, out: Path = Path("runs/demo"), processes: int | None = None, json: J
 
 
 def run(
-    experiment: Path,
+    experiment: APath,
     *,
-    out: Path | None = None,
+    out: OptionalPath = None,
     processes: int | None = None,
     accept_change: str | None = None,
     json: Json = False,
@@ -68,7 +68,7 @@ def run(
     )
 
 
-def status(directory: Path, *, json: Json = False) -> int:
+def status(directory: APath, *, json: Json = False) -> int:
     """How far the experiment or the subset search in DIRECTORY is.
 
     Example: headrace status runs/first
@@ -96,7 +96,7 @@ def status(directory: Path, *, json: Json = False) -> int:
     return 0
 
 
-def report(directory: Path, *, json: Json = False) -> int:
+def report(directory: APath, *, json: Json = False) -> int:
     """Write report.html of DIRECTORY again, from what is stored there; of an experiment results.json too.
 
     Example: headrace report runs/first
@@ -127,8 +127,10 @@ def _run(
     from headrace.experiments.live import LiveFile
     from headrace.experiments.runner import run as run_experiment
 
-    if processes is not None and processes < 1:
-        raise InputError("must be at least 1", where="--processes", got=processes)
+    check_processes(processes)
+    if accept_change is not None and not accept_change.strip():
+        fix = "Say why the results of before still count."
+        raise InputError("must not be empty", where="--accept-change", got=accept_change, fix=fix)
     if processes is not None and torchrun.active():
         raise InputError(
             "has no effect under torchrun", where="--processes", got=processes, fix="Leave it out."
@@ -165,9 +167,9 @@ def _named(file: Path, directory: Path) -> Generator[None]:
             raise
         raise InputErrors(errors.errors, where=str(file)) from None
     except InputError as error:
-        # From a worker process: only its text came over.
+        # From a worker process only its text came over.
         if error.where is None:
-            raise InputError(error.what, where=str(file)) from None
+            raise error.within(str(file)) from None
         raise
 
 
@@ -178,10 +180,10 @@ def _tell_failures(records: Iterable[TrialRecord]) -> bool:
     lines = failure_lines(records)
     if lines:
         shown = "\n".join(f"  - {line}" for line in lines)
-        print(
+        say(
             f"headrace: trials failed with an error and do not count:\n{shown}\n"
-            "Mend the cause and give the same command again: only these trials are repeated.",
-            file=sys.stderr,
+            "Fix the cause and give the same command again: only these trials are repeated.",
+            error=True,
         )
     return bool(lines)
 
@@ -203,10 +205,6 @@ def _conclude(directory: Path, json: bool) -> int:
 
 
 def _print_conclusions(analysis: Analysis, page: Path) -> None:
-    from rich.console import Console
-
-    console = Console(highlight=False)
     for sentence in analysis.results["conclusions"]:
-        # In a log or a pipe a sentence stays one line.
-        console.print(f"- {sentence}", markup=False, soft_wrap=not console.is_terminal)
-    console.print(f"\nThe report: {page}", markup=False, soft_wrap=True)
+        say(f"- {sentence}")
+    say(f"\nThe report: {page}")

@@ -7,12 +7,13 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from headrace.cli._common import Json, counting, one_process, print_json, print_table
+from headrace.cli._common import Json, counting, one_process, print_json, print_table, say
+from headrace.cli._options import APath, check_number
 from headrace.errors import InputError
 
 
 def noise(
-    directory: Path,
+    directory: APath,
     *,
     batch_size: Annotated[list[int] | None, Parameter(negative="")] = None,
     examples: int = 1024,
@@ -42,18 +43,18 @@ def noise(
     from headrace.report.write import draw_all
 
     one_process("noise")
-    for name, value, least in (("--points", points, 2), ("--examples", examples, 3)):
-        if value < least:
-            raise InputError(f"must be at least {least}", where=name, got=value)
+    check_number("--points", points, 2, 10_000)
+    check_number("--examples", examples, 3, 2**40)
+    check_number("--batch-size", batch_size, 1, 2**40)
     results = _results(directory)
     experiment = read_experiment(directory)
     best = best_trials(results, batch_size)
     setting = Worker(experiment, 0, 1, None).setting
-    with counting(len(best) * points) as say:
+    with counting(len(best) * points) as tell:
         courses = [
             measure_course(
                 setting.on(one.study.configuration.subset), one.study, one.trial, one.steps,
-                points=points, examples=examples, progress=say,
+                points=points, examples=examples, progress=tell,
             )
             for one in best
         ]  # fmt: skip
@@ -72,8 +73,8 @@ def noise(
     ]
     print_table(("curve", "batch size", "step", "noise scale", "low", "high"), rows)
     for sentence in [*sentences, WARNING]:
-        print(f"- {sentence}")
-    print(f"\nMeasured: {path}; the figure: {directory / 'figures' / 'noise-scale.svg'}")
+        say(f"- {sentence}")
+    say(f"\nMeasured: {path}; the figure: {directory / 'figures' / 'noise-scale.svg'}")
     return 0
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from headrace.cli._common import INTERRUPTED, Json, counting, one_process, print_json, print_table
+from headrace.cli._common import INTERRUPTED, Json, counting, one_process, print_json, print_table, say
+from headrace.cli._options import MOST_WORKERS, APath, OptionalPath, check_number
 from headrace.errors import InputError
 
 if TYPE_CHECKING:
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 
 def throughput(
-    experiment: Path,
+    experiment: APath,
     *,
-    out: Path | None = None,
+    out: OptionalPath = None,
     workers: Annotated[list[int] | None, Parameter(negative="")] = None,
     seconds: float = 1.0,
     json: Json = False,
@@ -39,15 +39,17 @@ def throughput(
     from headrace.experiments.throughput import count_points, machine_workers, measure, write
 
     one_process("throughput")
+    check_number("--workers", workers, 1, MOST_WORKERS)
+    check_number("--seconds", seconds, 0.001, 86_400)
     asked = Experiment.from_toml(experiment)
     folder = out if out is not None else Path("runs") / experiment.stem
     _check_folder(asked, folder)
     counts = workers or machine_workers(asked.training.device)
     try:
-        with counting(count_points(asked, counts)) as say:
-            measured = measure(asked, workers=counts, seconds=seconds, progress=say)
+        with counting(count_points(asked, counts)) as tell:
+            measured = measure(asked, workers=counts, seconds=seconds, progress=tell)
     except KeyboardInterrupt:
-        print("headrace: interrupted; nothing was written, the same command begins again", file=sys.stderr)
+        say("headrace: interrupted; nothing was written, the same command starts again", error=True)
         return INTERRUPTED
     path = write(folder, measured)
     summary = throughput_summary(measured)
@@ -57,8 +59,8 @@ def throughput(
     columns = ("optimizer", "batch size", "workers", "ms per step", "low", "high", "examples/s", "peak MiB")
     print_table(columns, summary["rows"], title=f"{measured.workload} on {measured.device}")
     for sentence in summary["words"]:
-        print(sentence)
-    print(f"\nMeasured times: {path}")
+        say(sentence)
+    say(f"\nMeasured times: {path}")
     return 0
 
 
@@ -79,7 +81,7 @@ def _check_folder(asked: Experiment, folder: Path) -> None:
 
 
 def recommend(
-    directory: Path,
+    directory: APath,
     *,
     workers: Annotated[list[int] | None, Parameter(negative="")] = None,
     json: Json = False,
@@ -96,6 +98,7 @@ def recommend(
     from headrace.experiments.store import load
     from headrace.experiments.throughput import read
 
+    check_number("--workers", workers, 1, MOST_WORKERS)
     advice = advise(load(directory), read(directory), workers=workers)
     if json:
         print_json(advice.to_dict())
@@ -105,8 +108,6 @@ def recommend(
 
 
 def _print_advice(advice: Advice) -> None:
-    from rich.console import Console
-
     from headrace.analysis.advice_words import table
 
     columns = (
@@ -122,5 +123,4 @@ def _print_advice(advice: Advice) -> None:
     print_table(
         columns, table(advice.found), title="The frontier: no other option beats these in time and cost"
     )
-    console = Console(highlight=False)
-    console.print(f"\n{advice.paragraph}", markup=False)
+    say(f"\n{advice.paragraph}")

@@ -9,8 +9,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from headrace.cli._common import Json, print_json, print_table, working
+from headrace.cli._common import Json, print_json, print_table, say, working
+from headrace.cli._options import APath, OptionalPath, check_processes
 from headrace.errors import InputError, InputErrors
+from headrace.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -20,11 +22,11 @@ if TYPE_CHECKING:
 
 
 def subset(
-    search: Path,
+    search: APath,
     *,
-    out: Path | None = None,
+    out: OptionalPath = None,
     processes: int | None = None,
-    answers: Path | None = None,
+    answers: OptionalPath = None,
     accept_labels: bool = False,
     json: Json = False,
 ) -> int:
@@ -43,8 +45,7 @@ def subset(
     from headrace.experiments.subsets.runner import search_subset
     from headrace.experiments.subsets.search import SubsetSearch
 
-    if processes is not None and processes < 1:
-        raise InputError("must be at least 1", where="--processes", got=processes)
+    check_processes(processes)
     folder = out if out is not None else Path("runs") / search.stem
     first = os.environ.get("RANK", "0") == "0"
     spec = SubsetSearch.from_toml(search)
@@ -81,6 +82,11 @@ def _named(file: Path, answers: Path | None) -> Generator[None]:
         if answers is not None and errors.where == str(answers):
             raise
         raise InputErrors(errors.errors, where=f"{file}, {errors.where}") from None
+    except InputError as error:
+        # From a worker process only its text came over.
+        if error.where is None:
+            raise error.within(str(file)) from None
+        raise
 
 
 def status_search(directory: Path, *, json: bool) -> int:
@@ -107,37 +113,34 @@ def report_search(directory: Path, *, json: bool) -> int:
     if json:
         print_json(read_json(directory / "results.json"))
     else:
-        print(f"The report: {page}")
+        say(f"The report: {page}")
     return 0
 
 
 def _announce(costs: tuple[Cost, ...], held: int) -> None:
     """What will be done at most (shared work is counted in every group), and in what memory."""
     trained, scored = sum(c.examples_trained for c in costs), sum(c.examples_scored for c in costs)
-    print(
+    say(
         f"At most {trained:,} examples to train on and {scored:,} to score; scoring and choosing take up to "
-        f"{held / 1e6:,.0f} MB in each process, beside the data.",
-        file=sys.stderr,
+        f"{held / 1e6:,.0f} MB in each process, in addition to the data.",
+        error=True,
     )
 
 
 def _print(outcome: Outcome, results: dict[str, Any], page: Path) -> None:
-    from rich.console import Console
-
     from headrace.analysis.subset_search import table_rows
 
-    console = Console(highlight=False)
     for sentence in results["conclusions"] + results["verdicts"]:
-        console.print(f"- {sentence}", markup=False)
+        say(f"- {sentence}")
     if results["table"]:
-        console.print()
+        say("")
         columns = ("group", "examples", "share", "mean", "95 % interval", "seeds")
         print_table(columns, table_rows(results), title=results["metric"])
     if outcome.waiting is not None:
         what = "\nWhen they are labelled: the same command with --answers FILE."
     else:
         what = f"\nThe subset: {outcome.subset}   The report: {page}"
-    console.print(what, markup=False, soft_wrap=True)
+    say(what)
 
 
 class _Line:
@@ -168,7 +171,9 @@ class _Line:
         """Show that `done` of `there` jobs are done; called again with the same words for the same line."""
         if self._plain and time.monotonic() >= self._next_line:
             self._next_line = time.monotonic() + self._pause
-            print(f"{what}: {done:,} of {there:,} jobs done", file=sys.stderr, flush=True)
+            say(f"{what}: {done:,} of {there:,} jobs done", error=True)
         if what not in self._tasks:
-            self._tasks[what] = self._progress.add_task(what, total=there)
+            from rich.markup import escape
+
+            self._tasks[what] = self._progress.add_task(escape(printable(what)), total=there)
         self._progress.update(self._tasks[what], completed=done, total=there)

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
 from headrace.cli._common import Json, print_json, print_table
+from headrace.cli._options import APath, AText, OptionalPath, Texts
 from headrace.errors import InputError
 
 
 def fit(
-    table: Path,
+    table: APath,
     *,
-    batch_size: str = "batch_size",
-    steps: str = "steps",
-    only: Annotated[list[str] | None, Parameter(negative="")] = None,
+    batch_size: AText = "batch_size",
+    steps: AText = "steps",
+    only: Texts = None,
     overhead: float = 0.2,
     reference_batch: int | None = None,
     tolerance: float = 0.2,
@@ -55,16 +55,16 @@ def fit(
 
 
 def compare(
-    table: Path,
+    table: APath,
     *,
-    baseline: str,
-    metric: str = "metric",
-    group: str = "group",
-    seed: str = "seed",
+    baseline: AText,
+    metric: AText = "metric",
+    group: AText = "group",
+    seed: AText = "seed",
     higher_is_better: Annotated[bool, Parameter(negative="")] = False,
     level: float = 0.95,
-    only: Annotated[list[str] | None, Parameter(negative="")] = None,
-    figure: Path | None = None,
+    only: Texts = None,
+    figure: OptionalPath = None,
     json: Json = False,
 ) -> int:
     """Is any group better than the baseline? A table with the columns group,seed,metric.

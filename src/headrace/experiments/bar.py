@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Self
 
 from headrace.experiments.progress import State, time_left
+from headrace.printable import printable
 
 LOG_SECONDS = 30.0
 """How often a plain line is written where standard error is no terminal."""
@@ -61,7 +62,8 @@ class Bar:
         studies = f"{state.finished_studies}/{len(state.studies)} studies"
         self._line.update(self._task, completed=state.share, studies=studies, left=time_left(state))
         if news:
-            self._line.update(self._task, news=f"{news[-1].study}: {news[-1].best_steps} steps")
+            study = printable(news[-1].study, one_line=True)
+            self._line.update(self._task, news=f"{study}: {news[-1].best_steps} steps")
 
     def _log(self, state: State) -> None:
         now = time.monotonic()

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import inspect
+import re
 import sys
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from importlib import import_module
+from keyword import iskeyword
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from headrace.errors import InputError, describe
@@ -42,9 +45,33 @@ def check_spec(spec: str) -> None:
     module, colon, function = spec.partition(":")
     if spec in NAMES:
         return
-    if colon and function.isidentifier() and all(part.isidentifier() for part in module.split(".")):
+    words = [function, *module.split(".")]
+    if colon and all(word.isidentifier() and not iskeyword(word) for word in words):
         return
+    if colon:
+        raise InputError(_fault(module, function), where="workload.name", got=spec, fix=_rename(module))
     raise InputError("unknown workload", where="workload.name", got=spec, fix=_suggestion(spec))
+
+
+def _fault(module: str, function: str) -> str:
+    """What keeps `module:function` from being names that Python can import."""
+    if not function.isidentifier():
+        return f"{function!r} is not the name of a function"
+    if module.startswith("."):
+        return f"{module!r} is relative: a module is named from the folder in which the command is started"
+    return f"{module!r} is not a name that Python can import"
+
+
+def _rename(module: str) -> str:
+    """What to write instead of `module`: a path as dots, and words of letters, digits and _."""
+    parts = [part for part in re.split(r"[./\\]+", module.removesuffix(".py")) if part]
+    names = [re.sub(r"\W", "_", part) for part in parts]
+    names = [f"_{name}" if name[0].isdigit() or iskeyword(name) else name for name in names]
+    if not names:
+        return "Write module:function, for example my_workloads:digits."
+    named = f"Write {'.'.join(names)}:function."
+    renamed = [(old, new) for old, new in zip(parts, names, strict=True) if old != new]
+    return f"Rename {', '.join(f'{old} to {new}' for old, new in renamed)}. {named}" if renamed else named
 
 
 def load_workload(spec: str, settings: Mapping[str, Any] | None = None) -> Workload:
@@ -71,7 +98,7 @@ def load_workload(spec: str, settings: Mapping[str, Any] | None = None) -> Workl
         raise InputError(
             f"the workload's function raised {describe(error)}",
             where=spec,
-            fix="Mend the function, or its settings.",
+            fix="Fix the function, or its settings.",
         ) from error
     return _checked(spec, workload)
 
@@ -83,11 +110,14 @@ def find_function(spec: str) -> Callable[..., Any]:
         InputError: The module does not import, or has no such function.
     """
     module_name, _, function_name = NAMES.get(spec, spec).partition(":")
-    here = str(Path.cwd())
+    here = _current_folder()
     if here not in sys.path and "" not in sys.path:
         sys.path.insert(0, here)
     try:
         module = import_module(module_name)
+        _check_shadow(spec, module, module_name, Path(here))
+    except InputError:
+        raise
     except (Exception, SystemExit) as error:
         raise InputError(
             f"the module {module_name!r} does not import: {describe(error)}",
@@ -108,8 +138,36 @@ def find_function(spec: str) -> Callable[..., Any]:
     return function
 
 
+def _current_folder() -> str:
+    try:
+        return str(Path.cwd())
+    except FileNotFoundError:
+        raise InputError(
+            "the current folder was removed", where="the command", fix="Change to a folder that exists."
+        ) from None
+
+
+def _check_shadow(spec: str, module: ModuleType, name: str, here: Path) -> None:
+    """Refuse a module that is not the file of this name in the current folder."""
+    place = here.joinpath(*name.split("."))
+    own = [file for file in (place.with_suffix(".py"), place / "__init__.py") if file.is_file()]
+    found = getattr(module, "__file__", None)
+    same = found is not None and Path(found).exists() and own and Path(found).samefile(own[0])
+    if spec not in NAMES and own and not same:
+        raise InputError(
+            f"the module {name!r} is another one than {own[0]}",
+            where=spec,
+            got=found or "a part of Python",
+            fix="Rename your file.",
+        )
+
+
 def _check_settings(spec: str, function: Callable[..., Any], settings: dict[str, Any]) -> None:
-    parameters = inspect.signature(function).parameters.values()
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        # Of some functions that are not written in Python none is known: calling it will tell.
+        return
     if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters):
         return
     by_name = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
@@ -134,7 +192,7 @@ def _checked(spec: str, workload: object) -> Workload:
 
     if not isinstance(workload, Workload):
         raise InputError(
-            "the function is to return a headrace.Workload", where=spec, got=type(workload).__name__
+            "the function must return a headrace.Workload", where=spec, got=type(workload).__name__
         )
     return workload
 
