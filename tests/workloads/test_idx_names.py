@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from headrace.errors import InputError
-from headrace.workloads.locations import IDX_FILES, file_in
+from headrace.workloads.locations import IDX_FILES, file_in, require
 from headrace.workloads.mnist import mnist_splits
 from headrace.workloads.readers.idx import read_idx
 
@@ -65,6 +65,15 @@ def test_a_missing_file_and_what_is_there_are_named(whole: Path, tmp_path: Path)
         InputError, match=r"t10k-labels-idx1-ubyte .* missing; there are t10k-images.*t10k-labels\.txt"
     ):
         mnist_splits("mnist", tmp_path)
+
+
+def test_a_data_set_in_part_is_named(no_data: Path) -> None:
+    write_mnist(no_data / "mnist" / "raw", train=10, test=10)
+    (no_data / "mnist" / "raw" / "t10k-images-idx3-ubyte.gz").unlink()
+    with pytest.raises(
+        InputError, match=r"'mnist' is missing; .*mnist/raw lacks t10k-images-idx3-ubyte\. How"
+    ):
+        require("mnist")
 
 
 def test_too_few_images_for_the_validation_split(tmp_path: Path) -> None:

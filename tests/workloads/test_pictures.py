@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import struct
 import zlib
 from pathlib import Path
@@ -158,6 +159,20 @@ def test_a_link_in_a_circle_is_named(tmp_path: Path) -> None:
     (folder / "bee" / "up").symlink_to(folder)
     with pytest.raises(InputError, match="the link leads to a folder above itself"):
         read_image_folder(folder)
+
+
+@pytest.mark.parametrize("place", ["cow", "bee/more", "bee/7.png"])
+def test_a_link_that_leads_nowhere_is_named(place: str, tmp_path: Path) -> None:
+    folder = folder_of(tmp_path / "data")
+    (folder / place).symlink_to(tmp_path / "gone")
+    with pytest.raises(InputError, match=rf"{place}: the link leads nowhere"):
+        read_image_folder(folder)
+
+
+def test_a_pipe_under_a_pictures_name_is_not_waited_for(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path / "data")
+    os.mkfifo(folder / "ant" / "9.png")
+    assert len(read_image_folder(folder)) == 6
 
 
 def test_pictures_that_are_not_read_are_named(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from headrace.workloads._base import Workload
 from headrace.workloads.build import Pixels, classification
-from headrace.workloads.labelled import Labelled, Splits, split
+from headrace.workloads.labelled import Labelled, Splits, hold_out
 from headrace.workloads.locations import CIFAR_BINARY, has_files, require
 from headrace.workloads.models import resnet8
 from headrace.workloads.readers.cifar import TEST_BATCHES, read_binary, read_png
@@ -42,8 +42,9 @@ def cifar10_splits(folder: Path | None = None) -> Splits:
     Raises:
         InputError: The data set is missing or damaged.
     """
-    pool, test = read_cifar10(folder or require("cifar-10"))
-    train, validation = split(pool, (len(pool) - VALIDATION, VALIDATION), "cifar-10")
+    folder = folder or require("cifar-10")
+    pool, test = read_cifar10(folder)
+    train, validation = hold_out(pool, VALIDATION, "cifar-10", str(folder))
     return Splits(train=train, validation=validation, test=test)
 
 

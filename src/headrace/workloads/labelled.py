@@ -117,6 +117,23 @@ def split(data: Labelled, sizes: Sequence[int], *path: Name) -> tuple[Labelled, 
     return tuple(data.take(part) for part in stratified_split(data.targets.numpy(), sizes, *path))
 
 
+def hold_out(pool: Labelled, size: int, name: Name, where: str) -> tuple[Labelled, Labelled]:
+    """What is left for training of a data set's training file, and `size` examples for validation.
+
+    Raises:
+        InputError: There are too few examples.
+    """
+    if len(pool) <= size:
+        raise InputError(
+            f"more than {size:,} training images are needed, {size:,} of them for validation",
+            where=where,
+            got=len(pool),
+            fix="Get the whole data set, or read a part of it by from_tensors.",
+        )
+    train, validation = split(pool, (len(pool) - size, size), name)
+    return train, validation
+
+
 def flip_labels(
     targets: Int64[Tensor, " examples"], num_classes: int, fraction: float, *path: Name
 ) -> Int64[Tensor, " examples"]:

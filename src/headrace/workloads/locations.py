@@ -6,6 +6,7 @@ import hashlib
 import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -179,10 +180,19 @@ def require(name: str) -> Path:
     if found is None:
         looked = ", ".join(map(str, places(name)))
         raise InputError(
-            f"the data set {name!r} is missing; looked for in {looked}",
+            f"the data set {name!r} is missing; looked for in {looked}{_in_part(name)}",
             fix=f"How to get it: {DATA_SETS[name].how_to_get}. {DATA_VARIABLE} names the folder above it.",
         )
     return found
+
+
+def _in_part(name: str) -> str:
+    """The folder that holds some of the files, and those that it lacks, if there is such a folder."""
+    for place, form in product(places(name), DATA_SETS[name].forms):
+        missing = [file for file in form if file_in(place, file) is None]
+        if len(missing) < len(form):
+            return f"; {place} lacks {', '.join(missing)}"
+    return ""
 
 
 def has_files(folder: Path, files: tuple[str, ...]) -> bool:

@@ -19,7 +19,7 @@ from headrace.errors import InputError
 from headrace.workloads import _settings
 from headrace.workloads._base import Workload
 from headrace.workloads.build import Pixels, classification
-from headrace.workloads.labelled import Labelled, Splits, split
+from headrace.workloads.labelled import Labelled, Splits, hold_out
 from headrace.workloads.locations import IDX_FILES, file_in, require
 from headrace.workloads.models import mlp, simple_cnn
 from headrace.workloads.readers.idx import read_idx
@@ -88,14 +88,7 @@ def mnist_splits(name: Name, folder: Path | None = None) -> Splits:
     paths = [_idx_file(folder, file) for file in IDX_FILES]
     pool = read_images(paths[0], paths[1], CLASSES[name])
     test = read_images(paths[2], paths[3], CLASSES[name])
-    if len(pool) <= VALIDATION:
-        raise InputError(
-            f"more than {VALIDATION:,} training images are needed, {VALIDATION:,} of them for validation",
-            where=str(paths[0]),
-            got=len(pool),
-            fix="Get the whole data set, or read a part of it by from_tensors.",
-        )
-    train, validation = split(pool, (len(pool) - VALIDATION, VALIDATION), name)
+    train, validation = hold_out(pool, VALIDATION, name, str(paths[0]))
     return Splits(train=train, validation=validation, test=test)
 
 

@@ -49,7 +49,7 @@ def read_image_folder(
     folder = Path(folder)
     if not folder.is_dir():
         raise InputError("no such folder", where=str(folder))
-    places = {_composed(path.name): path for path in folder.iterdir() if path.is_dir() and not is_stray(path)}
+    places = {_composed(path.name): path for path in _entries(folder) if path.is_dir()}
     found = tuple(sorted(places))
     if not found:
         raise InputError("the folder has no subfolders; one per class is needed", where=str(folder))
@@ -108,10 +108,22 @@ def _files(folder: Path, above: tuple[Path, ...]) -> Iterator[Path]:
     real = folder.resolve()
     if real in above:
         raise InputError("the link leads to a folder above itself", where=str(folder), fix="Remove the link.")
-    for path in folder.iterdir():
-        if is_stray(path):
-            continue
+    for path in _entries(folder):
         if path.is_dir():
             yield from _files(path, (*above, real))
-        else:
+        elif path.is_file():
             yield path
+
+
+def _entries(folder: Path) -> list[Path]:
+    """What is in a folder, without what is passed over; a link that leads nowhere is refused."""
+    try:
+        found = [path for path in folder.iterdir() if not is_stray(path)]
+    except OSError as error:
+        raise InputError(f"the folder cannot be read: {error.strerror}", where=str(folder)) from error
+    broken = next((path for path in found if not path.exists()), None)
+    if broken is not None:
+        raise InputError(
+            "the link leads nowhere", where=str(broken), fix="Restore what it led to, or remove it."
+        )
+    return found
