@@ -10,6 +10,7 @@ import threading
 from io import StringIO
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -189,6 +190,11 @@ def test_what_is_written_is_read_by_any_program(rows):
     first, *others = csv.reader(StringIO(text, newline=""), strict=True)
     assert first == ["a", "'=b"]
     assert [[given_text(cell) for cell in row] for row in others] == [[*row, "-0.5", ""] for row in rows]
+
+
+def test_numbers_of_every_kind_are_written_plainly():
+    row = [0.1, np.float64(0.1), np.float32(0.5), np.int64(3), True, None, "-0.5", "=1+1", "a;b"]
+    assert csv_text(range(9), [row]).splitlines()[1] == '0.1,0.1,0.5,3,True,,-0.5,\'=1+1,"a;b"'
 
 
 WHOLE = 'group,seed,error,note\na,0,0.5,"x, y"\na,1,0.25,\n\nb,0,1e-1,"two\nlines"\nb,1,-3.5,z\n'

@@ -135,6 +135,6 @@ def csv_text(columns: Iterable[object], rows: Iterable[Iterable[object]], *, lin
 
 def _written(value: object) -> str:
     if not isinstance(value, str):
-        return "" if value is None else repr(value) if isinstance(value, float) else str(value)
+        return "" if value is None else repr(float(value)) if isinstance(value, float) else str(value)
     text = safe_text(value)
     return '"' + text.replace('"', '""') + '"' if _QUOTED.search(text) else text

@@ -7,6 +7,7 @@ with its mark. Lines end where files end them (LF, CR LF, CR), at no other chara
 from __future__ import annotations
 
 import csv
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -27,7 +28,7 @@ MOST_ROWS = 1_000_000
 MOST_CELLS = 4_000_000
 MOST_ERRORS = 1_000
 """After this many errors a file is read no further."""
-_NAMED = 500
+_NAMED, _COMPARED = 500, 1_000
 _LIMIT = Lock()
 
 
@@ -70,7 +71,7 @@ class CsvTable:
                 )
         missing = [name for name in names if name not in self.columns]
         if missing:
-            close = get_close_matches(missing[0], self.columns, n=1)
+            close = get_close_matches(missing[0], self.columns[:_COMPARED], n=1)
             advice = fix or f"The columns needed are {','.join(names)}; the first line must name them."
             raise InputError(
                 f"there is no column {', '.join(map(repr, missing))}",
@@ -121,32 +122,32 @@ def raise_all(errors: Sequence[InputError], path: str | Path) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class _Record:
-    """A record of the file: the line where it begins, its cells, and its lines as they are."""
+    """A record of the file: the line where it begins, its cells, and its first line as it is."""
 
     line: int
     cells: list[str]
-    raw: list[str]
+    begin: str
 
 
 def _records(file: CsvFile, separator: str) -> Iterator[_Record]:
     """The records that are not blank."""
-    raw: list[str] = []
+    begin = ""
 
     def lines(text: TextIO) -> Iterator[str]:
-        for line in text:
-            raw.append(line)
-            yield line
+        nonlocal begin
+        for row in text:
+            begin = begin or row
+            yield row
 
     with file.text() as text:
         reader = csv.reader(lines(text), delimiter=separator, strict=True, skipinitialspace=True)
-        line = 1 + file.lines_before
+        line = first = 1 + file.lines_before
         try:
             for cells in reader:
                 stripped = [cell.strip() for cell in cells]
                 if any(stripped):
-                    yield _Record(line=line, cells=stripped, raw=list(raw))
-                line += len(raw)
-                raw.clear()
+                    yield _Record(line=line, cells=stripped, begin=begin)
+                line, begin = first + reader.line_num, ""
         except csv.Error as error:
             raise _not_csv(file.path, line, str(error)) from None
 
@@ -190,7 +191,8 @@ def _parsed(file: CsvFile, separator: str, likely: Sequence[str]) -> CsvTable:
     header = next(records)
     columns, header_line = _names(header), header.line
     errors = [error] if (error := _comment(file.path, header)) else []
-    once = [name if name and columns.count(name) == 1 else None for name in columns]
+    count = Counter(columns)
+    once = [name if name and count[name] == 1 else None for name in columns]
     rows: list[Row] = []
     for record in records:
         if len(rows) >= MOST_ROWS or len(rows) * len(columns) > MOST_CELLS:
@@ -251,12 +253,12 @@ def _doubt(
 
 
 def _comment(path: Path, record: _Record) -> InputError | None:
-    if not record.raw[0].lstrip("\ufeff ").startswith("#"):
+    if not record.begin.lstrip("\ufeff ").startswith("#"):
         return None
     return InputError(
         "a line that begins with # is a comment for some programs and a row for others",
         where=f"{path}, line {record.line}",
-        got=record.raw[0].strip(),
+        got=record.begin.strip(),
         fix="Remove the line, or quote its first cell.",
     )
 
