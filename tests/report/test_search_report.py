@@ -22,7 +22,8 @@ from headrace.random import generator
 from headrace.report import write_search_report
 from headrace.report.canvas import NARROW, WIDE, Layout
 from headrace.report.figures import Absent, Picture
-from headrace.report.search_report import cost_rows, figures, verdict_rows
+from headrace.report.frame import Provenance
+from headrace.report.search_report import cost_rows, figures, page, verdict_rows
 from headrace.report.searches import MOST_CLASSES, TAKEN, WHOLE, class_shares, lines, taken_scores
 from headrace.sealed import sealed
 
@@ -189,15 +190,41 @@ def test_text_is_at_least_12_px(place: int, layout: Layout) -> None:
     assert min(float(t.attrib["style"].split("font-size: ")[1].split("px")[0]) for t in texts) >= 12
 
 
+PEOPLE = """
+[workload]
+name = "digits-mlp"
+[search]
+sizes = [0.05, 0.1]
+labels = "hidden"
+oracle = "people"
+[training]
+batch_size = 8
+hyperparameters = { learning_rate = 0.1 }
+budget = { steps = 5 }
+"""
+
+
+def test_every_cell_has_its_name_for_narrow_screens() -> None:
+    rows = verdict_rows(results())
+    text = page(results(), None, [], Provenance(experiment=None, seed=None, facts={}, versions={}))
+    for name in rows[0]:
+        assert text.count(f'<td data-name="{name}">') >= len(rows) - 1
+
+
 def test_what_is_not_known_is_said_and_not_drawn(tmp_path: Path) -> None:
     bare = figures({**results(), "table": [], "transfers": []}, tmp_path, None)
     assert all(isinstance(figure, Absent) for figure in bare)
     with pytest.raises(InputError, match="no results yet"):
         write_search_report(tmp_path)
     (tmp_path / "results.json").write_text(json.dumps({**results(), "table": [], "comparisons": []}))
-    page = write_search_report(tmp_path, formats=()).read_text(encoding="utf-8")
-    assert Page(page).open == []
-    assert "give the search a table [comparison]" in page
+    text = write_search_report(tmp_path, formats=()).read_text(encoding="utf-8")
+    assert Page(text).open == []
+    assert "give the search a table [comparison]" in text
+    (tmp_path / "search.toml").write_text(PEOPLE)
+    text = write_search_report(tmp_path, formats=()).read_text(encoding="utf-8")
+    assert "[comparison]" not in text
+    assert "because people gave the labels" in text
+    assert "with the same answers" in text
     (tmp_path / "chosen").mkdir()
     (tmp_path / "chosen" / "chosen.json").write_text("{}")
     with pytest.raises(DamagedError, match="only this file is made anew"):

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from headrace.analysis.chosen import Holding, holdings, largest
 from headrace.analysis.portraits import percent
-from headrace.errors import InputError
+from headrace.errors import HeadraceError, InputError
 from headrace.experiments.subsets.chosen import Chosen, read_chosen, read_table
+from headrace.experiments.subsets.search import SubsetSearch
 from headrace.files import guarded, write_whole
 from headrace.report import searches
 from headrace.report.figures import Absent, Picture, score_figure
@@ -58,7 +59,12 @@ def write_search_report(directory: Path, *, formats: Sequence[Format] = ("svg", 
     path = directory / "report.html"
     with guarded(directory):
         drawn = draw_all(figures(results, directory, chosen), directory, formats)
-        write_whole(path, page(results, chosen, drawn, _provenance(directory)).encode("utf-8"))
+        write_whole(
+            path,
+            page(results, chosen, drawn, _provenance(directory), people=_by_people(directory)).encode(
+                "utf-8"
+            ),
+        )
     return path
 
 
@@ -67,6 +73,8 @@ def page(
     chosen: Chosen | None,
     drawn: Sequence[Shown | Absent],
     provenance: Provenance,
+    *,
+    people: bool = False,
 ) -> str:
     """The whole page as HTML; one file that fetches nothing."""
     first, *others = results["conclusions"]
@@ -86,6 +94,7 @@ def page(
         costs=cost_rows(results),
         facts=_facts(results),
         provenance=provenance,
+        people=people,
         glossary=GLOSSARY,
     )
 
@@ -96,7 +105,7 @@ def _transfer(results: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str,
 
 def figures(results: Mapping[str, Any], directory: Path, chosen: Chosen | None) -> list[Picture | Absent]:
     """All figures of a search, and why others are left out."""
-    found: list[Picture | Absent] = [_lines(results, "sizes", "")]
+    found: list[Picture | Absent] = [_lines(results, "sizes", "", people=_by_people(directory))]
     found += [
         _lines({**other, "examples": results["examples"]}, f"sizes-{i + 1}", f": {other['name']}")
         for i, other in enumerate(results["transfers"])
@@ -104,11 +113,25 @@ def figures(results: Mapping[str, Any], directory: Path, chosen: Chosen | None) 
     return [*found, _classes(chosen), _scores(results, directory)]
 
 
-def _lines(results: Mapping[str, Any], name: str, more: str) -> Picture | Absent:
+def _by_people(directory: Path) -> bool:
+    """Whether people gave the labels: then nothing can be compared."""
+    try:
+        return SubsetSearch.from_toml(directory / SEARCH).search.oracle == "people"
+    except HeadraceError:
+        # There is no file, or one of another version.
+        return False
+
+
+def _lines(results: Mapping[str, Any], name: str, more: str, *, people: bool = False) -> Picture | Absent:
     words = replace(LINES, title=LINES.title + more)
     lines = searches.lines(results["table"])
     if not any(line.group != "full" for line in lines):
         reason = "Nothing was compared: give the search a table [comparison]."
+        if people:
+            reason = (
+                "Nothing was compared, because people gave the labels, and none to what was not chosen. With "
+                "oracle = 'dataset', on data whose labels are known, a search can be compared."
+            )
         return Absent(name=name, words=words, reason=reason)
     metric = results["metric"].replace("/", " ")
     said = "; ".join(
