@@ -299,8 +299,18 @@ def test_another_number_of_classes_is_refused() -> None:
 @pytest.mark.parametrize(
     ("index", "logits", "targets", "message"),
     [
-        (torch.tensor([0]), torch.randn(1), torch.tensor([0]), "floating values of shape"),
-        (torch.tensor([0]), torch.randint(0, 2, (1, 3)), torch.tensor([0]), "floating values"),
+        (
+            torch.tensor([0]),
+            torch.randn(1),
+            torch.tensor([0]),
+            r"logits: must be a floating tensor \[batch, classes\]",
+        ),
+        (
+            torch.tensor([0]),
+            torch.randint(0, 2, (1, 3)),
+            torch.tensor([0]),
+            "must be a floating tensor.*got \\(\\(1, 3\\), .torch.int64",
+        ),
         (torch.tensor([0.0]), torch.randn(1, 3), torch.tensor([0]), "index: an integer tensor"),
         (
             torch.tensor([0, 1]),
@@ -323,9 +333,9 @@ def test_what_cannot_be_recorded_is_refused(
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"num_examples": 0}, "at least one example"),
-        ({"num_examples": 4, "window": 1}, "at least two observations"),
-        ({"num_examples": 4, "decay": 1.0}, "between 0 and 1"),
+        ({"num_examples": 0}, "num_examples: must be at least 1; got 0"),
+        ({"num_examples": 4, "window": 1}, "window: must be at least 2"),
+        ({"num_examples": 4, "decay": 1.0}, "decay: must be a finite number above 0 and below 1"),
         ({"num_examples": 4, "decay": 0.5, "window": 3}, "not both"),
     ],
 )
@@ -346,5 +356,5 @@ def test_losses_alone_refuse_what_needs_predictions_and_say_why() -> None:
         history.transitions()
     with pytest.raises(InputError, match="out of range"):
         history.record(torch.tensor([2]), torch.tensor([1.0]))
-    with pytest.raises(InputError, match=r"or \[batch\] for losses"):
+    with pytest.raises(InputError, match=r"losses: must be a floating tensor \[batch\]"):
         history.record(torch.tensor([0]), torch.tensor(1.0))

@@ -198,7 +198,7 @@ def test_a_label_window_goes_on_from_its_state_and_refuses_another_form() -> Non
     assert torch.equal(other.entropy(), window.entropy())
     with pytest.raises(InputError, match="window"):
         LabelWindow(3, 4, window=2).load_state_dict(window.state_dict())
-    with pytest.raises(InputError, match="num_classes: at least 2, at most 256"):
+    with pytest.raises(InputError, match="num_classes: must be 2 to 256"):
         LabelWindow(3, 257)
     with pytest.raises(InputError, match="out of range, 3 are known"):
         window.record(torch.tensor([3]), one_hot([0]))

@@ -11,10 +11,14 @@ functions, the ones written in C: `ufunc.reduce` and not `sum`, which goes throu
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import Any, Literal
 
 import numpy as np
 import torch
+
+from headrace.errors import InputError
 
 SMALL = 1 << 15
 """Logits of a batch up to which NumPy is the faster one on the host."""
@@ -24,6 +28,34 @@ FEW = 64
 
 Array = Any
 """A NumPy array or a tensor; which one, all arguments of a call agree on."""
+
+
+def as_device(device: Any) -> torch.device:
+    """A device by its name.
+
+    Raises:
+        InputError: No device is called so.
+    """
+    try:
+        if isinstance(device, str | torch.device):
+            return torch.device(device)
+    except RuntimeError:
+        pass
+    raise InputError("must be a torch device, such as 'cpu' or 'cuda'", where="device", got=device)
+
+
+@contextmanager
+def allocating(num_examples: int, device: torch.device) -> Generator[None]:
+    """A block that makes tensors of as many rows as there are examples.
+
+    Raises:
+        InputError: There is no such device, or not enough memory on it.
+    """
+    try:
+        yield
+    except (RuntimeError, AssertionError, MemoryError) as error:
+        what = f"{num_examples} examples cannot be kept on {device}: {str(error).partition(chr(10))[0][:200]}"
+        raise InputError(what, where="num_examples, device") from error
 
 
 def namespace(array: Array) -> Any:

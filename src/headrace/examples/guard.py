@@ -7,6 +7,8 @@ the device is raised, and `check` reads it when the history is read.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
@@ -16,6 +18,10 @@ from headrace.errors import InputError
 from headrace.examples.arrays import SMALL, Array, highest
 
 _INTEGERS = (torch.int64, torch.int32, torch.int16, torch.uint8, torch.int8)
+_FIXES = {
+    "keep": "Give a mask of truth values: keep.bool().",
+    "targets": "Give the class of each example; of one-hot or soft targets, targets.argmax(1).",
+}
 
 
 class Guard:
@@ -36,14 +42,29 @@ class Guard:
         self._bad = self._bad.to(device)
         self._on_host = self._bad.device.type == "cpu"
 
-    def shapes(self, index: Tensor, values: Tensor, targets: Tensor | None = None) -> None:
-        """Raise unless index and targets are [batch] integers and the values [batch, any width]."""
-        if values.ndim != 2 or not values.is_floating_point():
+    def values(self, given: Any, where: str, ndim: int) -> Tensor:
+        """Floating values on the history's device.
+
+        Args:
+            given: A tensor, or a NumPy array.
+            where: The name of the parameter.
+            ndim: The number of axes: 2 for logits, 1 for losses.
+
+        Raises:
+            InputError: Another type, other axes, another device.
+        """
+        values = (
+            torch.from_numpy(given) if isinstance(given, np.ndarray) and given.dtype.kind == "f" else given
+        )
+        if not isinstance(values, Tensor) or values.ndim != ndim or not values.is_floating_point():
+            shaped = hasattr(given, "shape") and hasattr(given, "dtype")
             raise InputError(
-                "floating values of shape [batch, classes] are needed, or [batch] for losses",
-                where="logits or losses",
-                got=(tuple(values.shape), str(values.dtype)),
-                fix="Flatten further dimensions into the batch, with one index for each.",
+                f"must be a floating tensor {'[batch, classes]' if ndim == 2 else '[batch]'}",
+                where=where,
+                got=(tuple(given.shape), str(given.dtype)) if shaped else given,
+                fix="Flatten further dimensions into the batch, with one index for each; give .float()."
+                if ndim == 2
+                else 'Give one loss per example, as reduction="none" does; of losses per token each mean.',
             )
         if values.device != self._bad.device:
             raise InputError(
@@ -51,16 +72,30 @@ class Guard:
                 where="device",
                 fix=f"Make it with device={str(values.device)!r}, or move it once with .to().",
             )
-        batch = values.shape[0]
-        for name, given in (("index", index), ("targets", targets)):
-            if given is None:
-                continue
-            if given.ndim != 1 or given.shape[0] != batch or given.dtype not in _INTEGERS:
-                raise InputError(
-                    f"an integer tensor with one entry for each of the batch's {batch} examples is needed",
-                    where=name,
-                    got=(tuple(given.shape), str(given.dtype)),
-                )
+        return values
+
+    def row(self, given: Any, where: str, batch: int) -> Tensor:
+        """One integer, or truth value (of `keep`), for each example of a batch.
+
+        Raises:
+            InputError: Another type or length.
+        """
+        row = given
+        if not isinstance(given, Tensor):
+            try:
+                row = torch.as_tensor(given)
+            except (TypeError, ValueError, RuntimeError):
+                raise InputError("must be a tensor [batch]", where=where, got=given) from None
+        flags = where == "keep"
+        if row.ndim != 1 or len(row) != batch or row.dtype not in ((torch.bool,) if flags else _INTEGERS):
+            kind = "a boolean" if flags else "an integer"
+            raise InputError(
+                f"{kind} tensor with one entry for each of the batch's {batch} examples is needed",
+                where=where,
+                got=(tuple(row.shape), str(row.dtype)),
+                fix=_FIXES.get(where),
+            )
+        return row
 
     def route(
         self,
@@ -83,9 +118,9 @@ class Guard:
             return self._led(index, values, targets, keep)
         given = [index, values, index if targets is None else targets]
         if keep is not None:
-            given = [tensor[keep] for tensor in given]
+            given = [tensor.cpu()[keep.cpu()] for tensor in given]
         index, values, labels = given
-        places, classes = index.long().numpy(), labels.long().numpy()
+        places, classes = index.cpu().long().numpy(), labels.cpu().long().numpy()
         _within("index", places, self.num_examples)
         if targets is not None:
             _within("targets", classes, values.shape[1])

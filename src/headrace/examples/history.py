@@ -11,17 +11,21 @@ Three lines in a training loop of one's own:
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
+from weakref import WeakMethod
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from headrace.checks import choice, instance, number, text, whole
 from headrace.errors import InputError
 from headrace.examples import storage
 from headrace.examples._base import Table
+from headrace.examples.arrays import allocating, as_device
 from headrace.examples.growing import GrowingTable
 from headrace.examples.guard import Guard
 from headrace.examples.observations import LOSS, PREDICTION, Quantity, observe
@@ -43,13 +47,33 @@ class _Record:
         decay: float | None = None,
         fingerprint: str | None = None,
     ) -> None:
-        self.num_examples = num_examples
-        self.window = window
-        self.decay = decay
-        self.fingerprint = fingerprint
+        self.num_examples = whole(num_examples, "num_examples", least=1)
+        self.window = None if window is None else whole(window, "window", least=2)
+        self.decay = None if decay is None else number(decay, "decay", above=0, below=1)
+        self.fingerprint = None if fingerprint is None else text(fingerprint, "fingerprint")
         self.num_classes: int | None = None
-        self._guard = Guard(num_examples, torch.device(device))
-        self._table = _table(self.quantities, num_examples, window, decay, torch.device(device))
+        self._listeners: list[WeakMethod[Callable[[Tensor], None]]] = []
+        place = as_device(device)
+        with allocating(self.num_examples, place):
+            self._guard = Guard(self.num_examples, place)
+            self._table = _table(self.quantities, self.num_examples, self.window, self.decay, place)
+
+    def listen(self, listener: Callable[[Tensor], None]) -> None:
+        """Call a bound method with the index of every batch that is recorded, as long as its object lives.
+
+        A copy of the history has no listeners.
+        """
+        self._listeners = [one for one in self._listeners if one() is not None] + [WeakMethod(listener)]
+
+    def _tell(self, index: Tensor) -> None:
+        for one in self._listeners:
+            listener = one()
+            if listener is not None:
+                listener(index)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """All but the listeners."""
+        return {**self.__dict__, "_listeners": []}
 
     @property
     def device(self) -> torch.device:
@@ -63,8 +87,10 @@ class _Record:
 
     def to(self, device: torch.device | str) -> Self:
         """Move to a device; returns itself."""
-        self._guard.to(torch.device(device))
-        self._table.to(torch.device(device))
+        place = as_device(device)
+        with allocating(self.num_examples, place):
+            self._guard.to(place)
+            self._table.to(place)
         return self
 
     @property
@@ -129,6 +155,7 @@ class _Record:
         return self._table.transitions()
 
     def _ready(self, quantity: str) -> None:
+        choice(quantity, "quantity", PREDICTION)
         if quantity not in self.quantities:
             raise InputError(
                 f"{quantity} needs the predicted probabilities, and this history holds losses only",
@@ -147,6 +174,7 @@ class _Record:
         Raises:
             InputError: Another kind, size, window, decay, data set or number of classes; or itself.
         """
+        instance(other, _Record, "merge", "another history")
         if other is self:
             raise InputError("a history merged with itself would count everything twice", where="merge")
         self._guard.check()
@@ -168,15 +196,7 @@ class _Record:
         Raises:
             InputError: The state is of another kind, size, window, decay or data set.
         """
-        storage.agree(storage.description(self), state, where="load_state_dict")
-        table = state.get("table")
-        if not isinstance(table, Tensor) or table.shape != self._table.tensor.shape:
-            got = tuple(table.shape) if isinstance(table, Tensor) else type(table).__name__
-            raise InputError(
-                f"the table must have the shape {tuple(self._table.tensor.shape)}",
-                where="load_state_dict",
-                got=got,
-            )
+        storage.check_state(state, storage.description(self), self._table.tensor, where="load_state_dict")
         self.num_classes = state["num_classes"]
         self.fingerprint = self.fingerprint if self.fingerprint is not None else state["fingerprint"]
         self._table.tensor.copy_(state["table"])
@@ -272,7 +292,10 @@ class History(_Record):
                 nothing is changed then; on a device when the history is next read (it would have to
                 wait otherwise), and the other rows of the batch count.
         """
-        self._guard.shapes(index, logits, targets)
+        logits = self._guard.values(logits, "logits", 2)
+        batch = len(logits)
+        index, targets = self._guard.row(index, "index", batch), self._guard.row(targets, "targets", batch)
+        keep = None if keep is None else self._guard.row(keep, "keep", batch)
         classes = logits.shape[1]
         if classes != self.num_classes:
             self._first_width(classes)
@@ -281,6 +304,8 @@ class History(_Record):
             # A logit that is not finite shows in the history; NumPy need not warn.
             with np.errstate(invalid="ignore"):
                 self._table.add(places, observe(scores, labels))
+        if self._listeners:
+            self._tell(index)
 
     def _first_width(self, classes: int) -> None:
         if self.num_classes is not None:
@@ -335,11 +360,14 @@ class LossHistory(_Record):
         Raises:
             InputError: As for `History.record`.
         """
-        column = losses.unsqueeze(-1)
-        self._guard.shapes(index, column)
-        places, values, _ = self._guard.route(index, column, keep=keep)
+        losses = self._guard.values(losses, "losses", 1)
+        index = self._guard.row(index, "index", len(losses))
+        keep = None if keep is None else self._guard.row(keep, "keep", len(losses))
+        places, values, _ = self._guard.route(index, losses.unsqueeze(-1), keep=keep)
         if len(places):
             self._table.add(places, values.T)
+        if self._listeners:
+            self._tell(index)
 
 
 def _table(
@@ -349,16 +377,10 @@ def _table(
     decay: float | None,
     device: torch.device,
 ) -> Table:
-    if num_examples < 1:
-        raise InputError("a history needs at least one example", where="num_examples", got=num_examples)
     if window is not None and decay is not None:
         raise InputError(
             "a history is windowed or fading, not both", where="window, decay", fix="Leave one out."
         )
     if window is not None:
-        if window < 2:
-            raise InputError("a window holds at least two observations", where="window", got=window)
         return WindowTable(quantities, num_examples, window=window, device=device)
-    if decay is not None and not 0.0 < decay < 1.0:
-        raise InputError("decay lies between 0 and 1, both excluded", where="decay", got=decay)
     return GrowingTable(quantities, num_examples, decay=1.0 if decay is None else decay, device=device)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from headrace.checks import instance, whole
 from headrace.errors import InputError
 from headrace.examples._base import SPARE
+from headrace.examples.arrays import allocating, as_device
 from headrace.examples.guard import Guard
 from headrace.examples.window import ring_places
 
@@ -40,29 +43,25 @@ class LabelWindow:
         window: int = 10,
         device: torch.device | str = "cpu",
     ) -> None:
-        for name, got, low, high in (
-            ("num_examples", num_examples, 1, None),
-            ("num_classes", num_classes, 2, 256),
-            ("window", window, 1, None),
-        ):
-            if got < low or (high is not None and got > high):
-                raise InputError(
-                    f"at least {low}" + (f", at most {high}" if high else ""), where=name, got=got
-                )
-        self.num_examples = num_examples
-        self.num_classes = num_classes
-        self.window = window
-        self._guard = Guard(num_examples, torch.device(device))
-        self._labels = torch.zeros((num_examples + SPARE, window), dtype=torch.uint8, device=device)
-        self._count = torch.zeros(num_examples + SPARE, dtype=torch.int32, device=device)
+        self.num_examples = whole(num_examples, "num_examples", least=1)
+        self.num_classes = whole(num_classes, "num_classes", least=2, most=256)
+        self.window = whole(window, "window", least=1)
+        place, rows = as_device(device), self.num_examples + SPARE
+        with allocating(self.num_examples, place):
+            self._guard = Guard(self.num_examples, place)
+            self._labels = torch.zeros((rows, self.window), dtype=torch.uint8, device=place)
+            self._count = torch.zeros(rows, dtype=torch.int32, device=place)
 
     def record(self, index: Int[Tensor, " batch"], logits: Float[Tensor, "batch classes"]) -> None:
         """Take in the predicted labels (the highest logit) of one batch; never waits for the device.
 
+        A row with a logit that is NaN predicts no label: it is not counted.
+
         Raises:
             InputError: As for `History.record`.
         """
-        self._guard.shapes(index, logits)
+        logits = self._guard.values(logits, "logits", 2)
+        index = self._guard.row(index, "index", len(logits))
         if logits.shape[1] != self.num_classes:
             raise InputError(
                 f"the logits have {logits.shape[1]} classes, {self.num_classes} were announced",
@@ -70,6 +69,9 @@ class LabelWindow:
             )
         places, scores, _ = self._guard.route(index, logits)
         places = torch.as_tensor(places)
+        # The sum of a row is NaN if one of its logits is.
+        nothing = torch.as_tensor(scores).sum(1).isnan()
+        places = torch.where(nothing, self.num_examples, places)
         seen = self._count.index_select(0, places)
         place, overwritten = ring_places(seen, places, self.window)
         row = torch.where(overwritten, self.num_examples, places)
@@ -139,11 +141,18 @@ class LabelWindow:
         Raises:
             InputError: Another version, number of examples or classes, or window.
         """
+        instance(state, Mapping, "load_state_dict", "what state_dict() gave")
         mine = {"version": 1} | {key: getattr(self, key) for key in ("num_examples", "num_classes", "window")}
         for key, value in mine.items():
             if state.get(key) != value:
                 raise InputError(
                     f"labels of another form: {key}", where="load_state_dict", got=state.get(key)
+                )
+        for key, mine in (("labels", self._labels), ("count", self._count)):
+            saved = state.get(key)
+            if not isinstance(saved, Tensor) or saved.shape != mine.shape:
+                raise InputError(
+                    "is of another shape", where=f"load_state_dict: {key}", got=type(saved).__name__
                 )
         self._labels.copy_(state["labels"])
         self._count.copy_(state["count"])

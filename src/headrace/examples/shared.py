@@ -52,7 +52,7 @@ class SharedHistory:
         self.ranks = dist.get_world_size(group) if there else 1
         self._base: list[Tensor] = []
         if self.ranks > 1:
-            self._device = _meeting_place(history.device, group)
+            self._device = meeting_place(history.device, group)
             self._agree(with_content=True)
             self._base = [self._padded(rows)[self.rank].clone() for rows in self._chunks()]
 
@@ -155,7 +155,7 @@ def _check_alike(mine: dict[str, int], others: list[dict[str, int]]) -> None:
             )
 
 
-def _meeting_place(device: torch.device, group: dist.ProcessGroup | None) -> torch.device:
+def meeting_place(device: torch.device, group: dist.ProcessGroup | None) -> torch.device:
     """Where the ranks exchange tensors: the history's device, or the CPU where gloo alone connects them."""
     backends = dict(pair.split(":") for pair in dist.get_backend_config(group).split(","))
     if device.type in backends and (device.type == "cpu" or backends[device.type] != "gloo"):

@@ -115,6 +115,23 @@ def description(history: Described) -> dict[str, Any]:
     }
 
 
+def check_state(
+    state: Any, mine: Mapping[str, Any], table: Shaped[Tensor, "rows columns"], *, where: str
+) -> None:
+    """Raise unless `state` is of the same examples and form, with a table of the same shape.
+
+    Raises:
+        InputError: Something is missing or differs.
+    """
+    if not isinstance(state, Mapping) or not {"table", "num_classes", "fingerprint"} <= set(state):
+        raise InputError("must be what state_dict() gave", where=where, got=type(state).__name__)
+    agree(mine, state, where=where)
+    given = state["table"]
+    if not isinstance(given, Tensor) or given.shape != table.shape:
+        got = tuple(given.shape) if isinstance(given, Tensor) else type(given).__name__
+        raise InputError("the table is of another shape", where=where, got=got)
+
+
 def agree(mine: Mapping[str, Any], theirs: Mapping[str, Any], *, where: str) -> None:
     """Raise unless two descriptions are of the same examples and form.
 

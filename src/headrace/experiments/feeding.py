@@ -95,6 +95,8 @@ def feed(
         policy=policy if log is None else Overheard(policy, log.plan),
         batch_size=size,
         workers=study.configuration.workers,
+        rank=0,  # the loop shares out whole batches, also under torchrun
+        world_size=1,
         seed=random.integer_seed(seed, *path, "policy"),
         epochs=epochs_of(policy, budget=budget, batch_size=size, examples=examples),
         history=memory.history,

@@ -1,27 +1,34 @@
-"""What a sampler is given, checked: its source of examples, and arrays of one entry per example."""
+"""What a sampler is given, checked: its source of examples, arrays, a history, a loader."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from headrace.arrays import on_host
+from headrace.checks import array, choice, finite, whole
 from headrace.errors import InputError
+from headrace.sampling.loaders import Caller
 from headrace.sampling.plan import Planner
 from headrace.sampling.planning import Draw, EveryExample, GivenWeights, WeightSource
 
 
 def source(examples: int | WeightSource, policy: Planner | None, draw: Draw) -> tuple[int, Planner]:
     """The number of examples and what plans, from a number or a source of weights."""
-    if isinstance(policy, str):
-        fix = f"Make it: headrace.policies.make_policy({policy!r})."
+    if policy is not None and not (hasattr(policy, "plan") and hasattr(policy, "assess")):
+        known = isinstance(policy, str)
+        fix = f"Make it: headrace.policies.make_policy({policy!r})." if known else "See headrace.policies."
         raise InputError("must be a policy, not its name", where="policy", got=policy, fix=fix)
-    if isinstance(examples, int | np.integer):
-        if examples < 1:
-            raise InputError("there must be at least one example", where="examples", got=int(examples))
+    choice(draw, "draw", ("independent", "systematic", "without-replacement"))
+    if not callable(examples) and np.ndim(_flat(examples)) == 0:
+        count = whole(examples, "examples")
+        if count < 1:
+            raise InputError("there must be at least one example", where="examples", got=count)
         if draw != "independent":
             raise InputError("has no effect without weights", where="draw", got=draw)
-        return int(examples), EveryExample() if policy is None else policy
+        return count, EveryExample() if policy is None else policy
     if policy is not None:
         raise InputError(
             "weights and a policy were given, but only one can decide",
@@ -36,9 +43,54 @@ def per_example(given: npt.ArrayLike | None, count: int, where: str, kind: type)
     """One finite number for each of `count` examples, as an array of this type, or None for None."""
     if given is None:
         return None
-    values = on_host(given, kind)
+    of = f"one number for each of {count} examples"
+    values = array(given, where, of, "whole numbers" if kind is np.int64 else "numbers")
     if values.shape != (count,):
-        raise InputError(f"must be one number for each of {count} examples", where=where, got=values.shape)
-    if not np.isfinite(values).all():
-        raise InputError("must be finite", where=where, got=float(values[~np.isfinite(values)][0]))
-    return values
+        raise InputError(f"must be {of}", where=where, got=values.shape)
+    return finite(values, where)
+
+
+def recorder(given: Any, where: str) -> Any:
+    """A history or a window of labels, or None.
+
+    Raises:
+        InputError: Something that does not count observations of examples.
+    """
+    if isinstance(given, str | bytes | complex | float | int | list | tuple | dict | np.ndarray):
+        raise InputError("must be what records the examples", where=where, got=type(given).__name__)
+    return given
+
+
+def check_finite_history(history: Any, needs: frozenset[Any]) -> None:
+    """`InputError` where a history that a policy reads holds a loss that is NaN or infinite."""
+    if "history" not in needs or not hasattr(history, "mean"):
+        return
+    bad = ~history.mean("loss").isfinite()
+    if bad.any():
+        raise InputError(
+            f"the losses recorded of example {int(bad.nonzero()[0])} are not finite, so it has no score",
+            where="history",
+            fix="The model gave NaN or infinite outputs: lower the learning rate, or resume from before.",
+        )
+
+
+def listen(history: Any, listener: Callable[[Any], None]) -> None:
+    """Let a history say which examples it records."""
+    if hasattr(history, "listen"):
+        history.listen(listener)
+
+
+def check_nothing_dropped(by: Caller, examples: int) -> None:
+    """`InputError` where a loader makes batches of single examples and would drop the last ones."""
+    if by.batch is not None and examples % by.batch:
+        raise InputError(
+            f"the loader would drop the last {examples % by.batch} of this rank's {examples} examples",
+            where="drop_last",
+            fix=f'Let the sampler make the batches: ExampleSampler(..., batch_size={by.batch}, last="drop"), '
+            "and DataLoader(..., batch_sampler=sampler); or leave drop_last out.",
+        )
+
+
+def _flat(examples: Any) -> Any:
+    """What was given, for its number of axes; text has none."""
+    return examples if hasattr(examples, "ndim") or isinstance(examples, list | tuple) else 0

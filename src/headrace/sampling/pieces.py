@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
+from headrace.sampling.batches import Batch
 from headrace.sampling.plan import Plan
 
 
@@ -53,3 +55,15 @@ def joined(
     order = np.argsort(owners, kind="stable")
     sizes = tuple(np.bincount(owners, minlength=workers).tolist())
     return indices[order], None if weights is None else weights[order], sizes
+
+
+def together(pieces: Sequence[Piece], workers: int, *, epoch: int, train_on: int | None) -> Batch:
+    """The `Batch` that pieces make, on the host; see `joined`."""
+    indices, weights, sizes = joined(pieces, workers)
+    return Batch(
+        indices=torch.from_numpy(indices),
+        weights=None if weights is None else torch.from_numpy(weights).float(),
+        epoch=epoch,
+        train_on=train_on,
+        sizes=sizes,
+    )

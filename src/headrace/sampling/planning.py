@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from jaxtyping import Float
 
-from headrace.arrays import on_host
+from headrace.checks import array, whole
 from headrace.errors import InputError
 from headrace.random import generator
 from headrace.sampling.draws import (
@@ -19,6 +19,7 @@ from headrace.sampling.draws import (
     permutation,
 )
 from headrace.sampling.plan import NEEDS, Epoch, Known, Need, Plan, Planner
+from headrace.sampling.sums import checksum
 
 WeightSource = npt.ArrayLike | Callable[[], npt.ArrayLike]
 """One weight per example, or a function that returns them."""
@@ -108,7 +109,7 @@ class Planning:
         epochs: The length of the training, or None.
         size: Asked number of draws, or None.
         labels: The class of each example, or None.
-        workers: How many share each batch.
+        workers: Says how many share each batch.
     """
 
     def __init__(
@@ -120,7 +121,7 @@ class Planning:
         epochs: int | None,
         size: int | None,
         labels: np.ndarray | None,
-        workers: int,
+        workers: Callable[[], int],
     ) -> None:
         self.policy = policy
         self.known = known
@@ -132,6 +133,7 @@ class Planning:
         self.values: np.ndarray | None = None
         self._assessed_in: int | None = None
         self._planned: tuple[int, Plan] | None = None
+        self._summed: tuple[Plan, int] | None = None
         self._check()
 
     def epoch(self, number: int) -> Epoch:
@@ -142,7 +144,7 @@ class Planning:
             num_examples=self.known.num_examples,
             size=self.size,
             labels=self.labels,
-            workers=self.workers,
+            workers=self.workers(),
             seed=self.seed,
         )
 
@@ -153,6 +155,13 @@ class Planning:
             rng = generator(self.seed, "policy", number)
             self._planned = (number, self.policy.plan(self.values, self.epoch(number), rng))
         return self._planned[1]
+
+    def checksum(self, number: int) -> int:
+        """A number for an epoch's plan."""
+        plan = self.plan(number)
+        if self._summed is None or self._summed[0] is not plan:
+            self._summed = (plan, checksum(plan.indices, plan.weights))
+        return self._summed[1]
 
     def length(self, number: int) -> int | None:
         """The number of indices in an epoch; None where it is not known before it is planned."""
@@ -174,10 +183,20 @@ class Planning:
         return {"values": values, "assessed_in": self._assessed_in}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take the values over; the plan is made again from them."""
-        values = state["values"]
-        self.values = None if values is None else on_host(values, np.float64)
-        self._assessed_in = state["assessed_in"]
+        """Take the values over; the plan is made again from them.
+
+        Raises:
+            InputError: Values that are not one number per example.
+        """
+        where = "ExampleSampler.load_state_dict"
+        values, assessed_in = state["values"], state["assessed_in"]
+        if values is not None:
+            values = array(values, f"{where}: values", "one number per example").copy()
+            if len(values) != self.known.num_examples:
+                raise InputError("must be one number per example", where=f"{where}: values", got=len(values))
+        if assessed_in is not None:
+            assessed_in = whole(assessed_in, f"{where}: assessed_in", least=0)
+        self.values, self._assessed_in = values, assessed_in
         self._planned = None
 
     def _refresh(self, number: int) -> None:
@@ -201,8 +220,6 @@ class Planning:
                 )
         if self.size is None:
             return
-        if self.size < 1:
-            raise InputError("must be at least 1", where="size", got=self.size)
         if self.policy.draws(self.epoch(0)) != self.size:
             raise InputError(
                 f"has no effect: the length of an epoch of {self.policy!r} is its own",

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -13,15 +12,36 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 from torch.utils.data import Sampler
 
+from headrace.checks import choice, whole
 from headrace.errors import InputError
+from headrace.sampling import ranks
 from headrace.sampling.batches import Batch
 from headrace.sampling.choosing import Choosing
-from headrace.sampling.given import per_example, source
-from headrace.sampling.pieces import Piece, joined
+from headrace.sampling.epochs import Epochs
+from headrace.sampling.given import (
+    check_finite_history,
+    check_nothing_dropped,
+    listen,
+    per_example,
+    recorder,
+    source,
+)
+from headrace.sampling.loaders import Caller, caller, check_not_in_worker
+from headrace.sampling.narrowing import as_indices, check_candidates, check_finite_losses, device_of, rows
+from headrace.sampling.pieces import together
 from headrace.sampling.plan import Chosen, Known, Plan, Planner
 from headrace.sampling.planning import Draw, Planning, WeightSource
-from headrace.sampling.split import Last, check_dealing, check_split, cut
-from headrace.sampling.walks import Batches, Singles
+from headrace.sampling.resuming import resumed
+from headrace.sampling.split import (
+    Last,
+    check_dealing,
+    check_one_worker_per_rank,
+    check_sees_whole_batches,
+    check_split,
+    cut,
+)
+from headrace.sampling.sums import checksum
+from headrace.sampling.walks import Walk, new_walk
 
 _VERSION = 1
 
@@ -71,7 +91,7 @@ class ExampleSampler(Sampler[Any]):
         draw: Draw = "independent",
         seed: int = 0,
         rank: int | None = None,
-        world_size: int = 1,
+        world_size: int | None = None,
         workers: int | None = None,
         epochs: int | None = None,
         last: Last = "short",
@@ -80,103 +100,109 @@ class ExampleSampler(Sampler[Any]):
         label_window: Any = None,
     ) -> None:
         self.num_examples, self.policy = source(examples, policy, draw)
-        known = Known(
-            num_examples=self.num_examples,
-            history=history,
-            label_window=label_window,
-            holdout_losses=per_example(holdout_losses, self.num_examples, "holdout_losses", np.float64),
-        )
-        classes = per_example(labels, self.num_examples, "labels", np.int64)
-        self.workers = world_size if workers is None else workers
+        self._ranks: ranks.Ranks | None = None
+        self._workers = None if workers is None else whole(workers, "workers", least=1)
+        self.batch_size = None if batch_size is None else whole(batch_size, "batch_size", least=1)
+        self.seed = whole(seed, "seed", least=0, most=None)
+        self.last: Last = cast(Last, choice(last, "last", ("short", "drop", "even")))
         self._planning = Planning(
             self.policy,
-            known,
-            seed=seed,
-            epochs=epochs,
-            size=size,
-            labels=classes,
-            workers=self.workers,
+            Known(
+                num_examples=self.num_examples,
+                history=recorder(history, "history"),
+                label_window=recorder(label_window, "label_window"),
+                holdout_losses=per_example(holdout_losses, self.num_examples, "holdout_losses", np.float64),
+            ),
+            seed=self.seed,
+            epochs=None if epochs is None else whole(epochs, "epochs", least=1),
+            size=None if size is None else whole(size, "size", least=1),
+            labels=per_example(labels, self.num_examples, "labels", np.int64),
+            workers=lambda: self.workers,
         )
-        self._choosing = Choosing(self.policy, seed)
-        self.batch_size = batch_size
-        self.seed = seed
-        self.rank = rank or 0
-        self.world_size = world_size
-        self.last: Last = last
-        self._number = 0
-        self._position = 0
-        self._finished = False
-        self._walk: Singles | Batches | None = None
-        self._weights: dict[torch.device, Tensor | None] = {}
-        self._check()
-        if rank is None and world_size > 1:
-            raise InputError(
-                "is missing where there are several ranks", where="rank", fix="Give rank=dist.get_rank()."
-            )
+        self._choosing = Choosing(self.policy, self.seed)
+        self._epochs = Epochs(self._planning)
+        if world_size is not None:
+            self._check_world(whole(world_size, "world_size", least=1))
+        self._ranks = ranks.given(rank, world_size)
+        listen(history, self._epochs.heard)
+
+    @property
+    def rank(self) -> int:
+        """This process's number: as given, or as the process group or the environment says."""
+        return (self._ranks or ranks.found()).rank
+
+    @property
+    def world_size(self) -> int:
+        """The number of processes: as given, or as the process group or the environment says."""
+        return (self._ranks or ranks.found()).size
+
+    @property
+    def workers(self) -> int:
+        """How many workers share a whole batch: as given, or the number of processes."""
+        return self.world_size if self._workers is None else self._workers
 
     @property
     def epoch(self) -> int:
         """The epoch that the next `iter()` walks."""
-        self._settle()
-        return self._number + self._finished
+        return self._epochs.next
 
     def set_epoch(self, epoch: int) -> None:
         """Let the next `iter()` walk this epoch; no effect in the middle of it, so a resumed one goes on.
 
+        An epoch that was resumed at its end has nothing left: if a loop sets its number once more, the next
+        walk is empty, so that a loop which counts from the epoch of its checkpoint trains nothing twice.
+
         Raises:
             InputError: A negative epoch, or no whole number.
         """
-        try:
-            epoch = operator.index(epoch)
-        except TypeError:
-            raise InputError("must be a whole number", where="epoch", got=epoch) from None
-        if epoch < 0:
-            raise InputError("must not be negative", where="epoch", got=epoch)
-        if epoch != self.epoch:
-            self._go_to(epoch)
+        self._epochs.set(whole(epoch, "epoch", least=0))
 
     def __iter__(self) -> Iterator[Any]:
-        """Plan the epoch, if it is not planned, and walk it; after `load_state_dict`, from where it was."""
-        # A loader with workers calls iter() twice before it takes anything.
-        untouched = self._walk is None or self._walk.position == self._walk.start
-        self._settle()
-        if self._finished:
-            self._go_to(self._number + 1)
-        start = self._position if untouched else 0
-        plan = self._planning.plan(self._number)
-        if plan.candidates > 1:
-            self._check_sees_whole_batches()
-        if self.batch_size is None:
-            self._walk = Singles(plan.indices, start, self.rank, self.world_size)
-        else:
-            edges = cut(len(plan.indices), self.batch_size * plan.candidates, self.last, start)
-            dealt = plan.dealt and self.world_size > 1
-            self._walk = Batches(plan.indices, edges, self.rank, self.world_size, dealt=dealt)
-        return iter(self._walk)
+        """Plan the epoch, if it is not planned, and walk it; after `load_state_dict`, from where it was.
+
+        Where there is a process group, all ranks begin an epoch together, and each is told if they differ.
+        """
+        by, mine = caller(), self._ranks or ranks.found()
+        walk = (
+            self._new_walk(by, mine)
+            if self._epochs.course.fresh
+            else ranks.alike(lambda: self._new_walk(by, mine), self._facts, mine)
+        )
+        self._epochs.course.begin(walk, by)
+        return iter(walk)
 
     def __len__(self) -> int:
         """Items of a whole epoch on this rank; where epochs vary, at most so many until it is planned."""
-        length = self._planning.length(self._number)
+        length = self._planning.length(self._epochs.number)
         length = self.num_examples if length is None else length
         if self.batch_size is None:
             return len(range(self.rank, length, self.world_size))
-        return len(cut(length, self.batch_size * self._candidates(), self.last)) - 1
+        return (
+            len(cut(length, self.batch_size * self._planning.candidates(self._epochs.number), self.last)) - 1
+        )
 
     def plan(self) -> Plan:
-        """The plan of the current epoch, made now if it was not."""
-        self._settle()
-        return self._planning.plan(self._number)
+        """The plan of the current epoch, made now if it was not; its weights are those of all examples."""
+        return self._epochs.plan()
 
     def weights_for(self, indices: Int64[Tensor, " batch"]) -> Float[Tensor, " batch"]:
         """What these examples' losses are multiplied by in this epoch, on the device of `indices`.
 
         The step's loss is `(sampler.weights_for(index) * losses).mean()` over the global batch. Nothing
         waits for the device but the first call of an epoch, which moves the weights there.
+
+        Within an epoch the indices must be the next batch of the walk as the loader gave it, or the parts of
+        one in their order: so the sampler knows what was trained on. To look up any weights use
+        `plan().weights`.
+
+        Raises:
+            InputError: The indices are not the next ones; the message says which layer of the loader changed
+                them. On a device that is found at the end of the epoch or in `state_dict`, without waiting.
         """
-        table = self._weights_on(indices.device)
-        if table is None:
-            return torch.ones(len(indices), device=indices.device)
-        return table[indices]
+        check_not_in_worker()
+        indices = as_indices(indices, self.num_examples)
+        self._epochs.course.see(indices, "shown")
+        return self._epochs.weights_of(indices)
 
     def choose(
         self,
@@ -199,24 +225,30 @@ class ExampleSampler(Sampler[Any]):
             count: How many are trained on (`Batch.train_on`); None is as the current epoch's plan has it.
 
         Raises:
-            InputError: On several ranks, where a rank does not see the whole batch.
+            InputError: On several ranks, where a rank does not see the whole batch; or losses that are not
+                one number per candidate.
         """
-        plan = self._planning.plan(self._number)
+        indices = as_indices(indices, self.num_examples)
+        check_candidates(indices, outputs, losses)
+        self._epochs.course.see(indices, "recorded")
+        plan = self._epochs.plan()
         if plan.candidates == 1 and count is None:
             everyone = torch.arange(len(indices), device=outputs.device)
-            return Chosen(positions=everyone, weights=self.weights_for(indices).to(outputs.device))
-        self._check_sees_whole_batches()
-        count = -(-len(indices) // plan.candidates) if count is None else count
+            return Chosen(positions=everyone, weights=self._epochs.weights_of(indices).to(outputs.device))
+        if self._epochs.course.walked or self._ranks is not None:
+            check_sees_whole_batches(self.policy, self.world_size)
+        most = len(indices)
+        count = -(-most // plan.candidates) if count is None else whole(count, "count", least=1, most=most)
         return self._choosing(indices, outputs, targets, losses, count=count, values=self._planning.values)
 
     def narrow(
         self,
         indices: Int64[Tensor, " batch"],
-        inputs: Tensor,
-        targets: Tensor,
-        model: Callable[[Tensor], Tensor],
-        loss: Callable[[Tensor, Tensor], Tensor],
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        inputs: Any,
+        targets: Any,
+        model: Callable[[Any], Tensor],
+        loss: Callable[[Tensor, Any], Tensor],
+    ) -> tuple[Tensor, Any, Any, Tensor]:
         """What a loop of one's own trains on of a loader's batch: with every policy, in one line.
 
         With a policy that chooses within batches the candidates are forwarded without gradients, by the model
@@ -224,26 +256,38 @@ class ExampleSampler(Sampler[Any]):
         them are, and nothing is forwarded.
 
         Args:
-            indices: The batch's indices, as the loader gave them.
-            inputs: Its inputs [batch ...], on the model's device.
-            targets: Its targets [batch ...].
+            indices: The batch's indices, as the loader gave them: the next ones, see `weights_for`.
+            inputs: Its inputs [batch ...] on the model's device: a tensor, or a dict, tuple or list of them.
+            targets: Its targets [batch ...], likewise.
             model: Inputs -> outputs.
-            loss: (outputs, targets) -> the loss of each example [batch].
+            loss: (outputs, targets) -> the loss of each example [batch], as `reduction="none"` gives it.
 
         Returns:
             Indices, inputs and targets to train on, and what their losses are multiplied by.
 
         Raises:
-            InputError: On several ranks, where a rank does not see the whole batch.
+            InputError: The indices are not the next ones; the losses are not one number per example; inputs
+                or targets cannot be indexed; on several ranks, where a rank does not see the whole batch.
         """
-        indices = indices.to(targets.device, non_blocking=True)
-        if self._planning.plan(self._number).candidates == 1:
-            return indices, inputs, targets, self.weights_for(indices)
+        check_not_in_worker()
+        indices = as_indices(indices, self.num_examples)
+        self._epochs.course.see(indices, "shown")
+        indices = indices.to(device_of(targets, indices.device), non_blocking=True)
+        if self._epochs.plan().candidates == 1:
+            return indices, inputs, targets, self._epochs.weights_of(indices)
         with torch.no_grad():
             outputs = model(inputs)
-            chosen = self.choose(indices, outputs, targets, loss(outputs, targets))
-        places = chosen.positions
-        return indices[places], inputs[places], targets[places], chosen.weights
+            losses = loss(outputs, targets)
+            check_candidates(indices, outputs, losses)
+            check_finite_losses(losses, indices)
+            chosen = self.choose(indices, outputs, targets, losses)
+        places, batch = chosen.positions, len(indices)
+        return (
+            indices[places],
+            rows(inputs, places, batch, "inputs"),
+            rows(targets, places, batch, "targets"),
+            chosen.weights,
+        )
 
     def batches(self, device: torch.device | str = "cpu") -> Iterator[Batch]:
         """Endless batches of exactly `batch_size` (times the candidates), epochs joined end to end.
@@ -251,8 +295,8 @@ class ExampleSampler(Sampler[Any]):
         For the training loop, where every step shall have the same size. Each epoch is planned when its first
         example is needed. `state_dict` between two batches resumes exactly.
 
-        With several workers a batch says which part of it is whose (`Batch.parts`); with several ranks each
-        has its part only.
+        With several workers a batch says which part of it is whose (`Batch.parts`); on ranks that were given
+        (`rank=`, `world_size=`) each has its part only.
 
         Raises:
             InputError: Without a batch size, or where a worker might find no example of its own in a batch.
@@ -267,21 +311,29 @@ class ExampleSampler(Sampler[Any]):
     def state_dict(self, done: int | None = None) -> dict[str, Any]:
         """What `load_state_dict` needs to go on exactly, on any number of ranks: plain data and tensors.
 
+        Trained on is what was shown to the sampler (`weights_for`, `narrow`) or recorded in its history; in a
+        loop that shows nothing, what was handed out.
+
         Args:
-            done: How many items of the current walk (batches, or single examples) this rank has trained on.
-                None: as many as were handed out, right unless a loader prefetches (`num_workers > 0`).
+            done: How many items of the epoch (batches, or single examples) this rank has trained on, counted
+                from its beginning, also after a resume. Needed only where a loader fetches ahead
+                (`num_workers > 0`) and the loop shows nothing; elsewhere it is checked.
+
+        Raises:
+            InputError: `done` is out of range or contradicts what was shown; or it is needed.
         """
-        self._settle()
-        position, finished = self._position, self._finished
-        if done is not None and self._walk is not None:
-            position = self._walk.reached(done)
-            finished = position >= self._walk.end
+        place = self._epochs.course.now(done, caller())
+        begun = place.position > 0 and not place.finished
         return {
             "version": _VERSION,
             **self._identity(),
-            "epoch": self._number,
-            "position": position,
-            "finished": finished,
+            "epoch": self._epochs.number,
+            "position": place.position,
+            "finished": place.finished,
+            "items": place.items,
+            "cut": place.cut,
+            "batch_size": self.batch_size,
+            "plan": self._planning.checksum(self._epochs.number) if begun else None,
             **self._planning.state_dict(),
             **self._choosing.state_dict(),
         }
@@ -289,21 +341,15 @@ class ExampleSampler(Sampler[Any]):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on where `state_dict` was called: the next `iter()` walks the rest of that epoch.
 
+        At another batch size or world size the rest is the same examples in the same order, cut anew.
+
         Raises:
-            InputError: A state of another version, data, policy, seed or size.
+            InputError: A state of another version, data, policy, seed or size, or none at all.
         """
-        for name, mine in {"version": _VERSION, **self._identity()}.items():
-            if state.get(name) != mine:
-                raise InputError(
-                    f"the saved sampler has another {name} than this one, which has {mine!r}",
-                    where="ExampleSampler.load_state_dict",
-                    got=state.get(name),
-                )
-        self._go_to(state["epoch"])
-        self._position = state["position"]
-        self._finished = state["finished"]
+        saved = resumed(state, {"version": _VERSION, **self._identity()}, self.batch_size)
         self._planning.load_state_dict(state)
         self._choosing.load_state_dict(state)
+        self._epochs.resume(saved)
 
     def _identity(self) -> dict[str, Any]:
         """What must be the same for a state to fit."""
@@ -315,84 +361,40 @@ class ExampleSampler(Sampler[Any]):
             "workers": self.workers if self.policy.divides else None,
         }
 
-    def _go_to(self, epoch: int) -> None:
-        self._number, self._position, self._finished, self._walk = epoch, 0, False, None
-        self._weights.clear()
+    def _facts(self, walk: Walk) -> dict[str, int]:
+        """What must be the same on all ranks, as numbers."""
+        plan = self._epochs.plan()
+        return {
+            "epoch": self._epochs.number,
+            "settings": ranks.number_of((self._identity(), self.batch_size, self.last)),
+            "start": walk.start,
+            "values": checksum(self._planning.values),
+            "order": checksum(plan.indices, plan.weights),
+        }
 
-    def _settle(self) -> None:
-        """Take over how far the latest walk came."""
-        if self._walk is not None:
-            self._position = self._walk.position
-            self._finished = self._position >= self._walk.end
-
-    def _candidates(self) -> int:
-        return self._planning.candidates(self._number)
-
-    def _weights_on(self, device: torch.device) -> Tensor | None:
-        """The current epoch's table of weights [examples] on a device, moved there once."""
-        if device not in self._weights:
-            weights = self._planning.plan(self._number).weights
-            table = None if weights is None else torch.from_numpy(weights).to(device, torch.float32)
-            self._weights[device] = table
-        return self._weights[device]
+    def _new_walk(self, by: Caller, mine: ranks.Ranks) -> Walk:
+        """The walk that begins now."""
+        self._check_world(mine.size)
+        check_finite_history(self._planning.known.history, self.policy.needs)
+        plan, place = self._epochs.begin(), self._epochs.course.start
+        if plan.candidates > 1:
+            check_sees_whole_batches(self.policy, mine.size)
+        walk = new_walk(plan, mine, self.batch_size, self.last, start=place.position, cut_from=place.cut)
+        walk.before = place.items
+        if self.batch_size is None:
+            check_nothing_dropped(by, walk.size)
+        return walk
 
     def _next_batch(self, device: torch.device) -> Batch:
-        self._settle()
-        self._walk = None
-        plan = self._step_into(self._position)
-        epoch, candidates = self._number, plan.candidates
-        size = (self.batch_size or 1) * candidates
-        pieces: list[Piece] = []
-        missing = size
-        while missing > 0:
-            plan = self._step_into(self._position)
-            pieces.append(Piece(plan, self._position, min(self._position + missing, len(plan.indices))))
-            self._position = pieces[-1].stop
-            missing -= len(pieces[-1])
-        indices, weights, sizes = joined(pieces, self.workers)
-        batch = Batch(
-            indices=torch.from_numpy(indices),
-            weights=None if weights is None else torch.from_numpy(weights).float(),
-            epoch=epoch,
-            train_on=self.batch_size if candidates > 1 else None,
-            sizes=sizes,
-        )
-        if self.world_size > 1:
-            batch = batch.only(batch.parts(self.world_size)[self.rank])
+        pieces, epoch = self._epochs.take(self.batch_size or 1)
+        train_on = self.batch_size if pieces[0].plan.candidates > 1 else None
+        batch = together(pieces, self.workers, epoch=epoch, train_on=train_on)
+        mine = ranks.ALONE if self._ranks is None else self._ranks
+        if mine.size > 1:
+            batch = batch.only(batch.parts(mine.size)[mine.rank])
         return batch.to(device)
 
-    def _step_into(self, position: int) -> Plan:
-        """The current epoch's plan, or the next one's where the current one is used up."""
-        plan = self._planning.plan(self._number)
-        if position >= len(plan.indices):
-            self._go_to(self._number + 1)
-            plan = self._planning.plan(self._number)
-        return plan
-
-    def _check_sees_whole_batches(self) -> None:
-        if self.world_size > 1:
-            raise InputError(
-                "chooses within global batches, which no single rank sees",
-                where=repr(self.policy),
-                got=f"world_size={self.world_size}",
-                fix="Use one process, or a policy that plans epochs.",
-            )
-
-    def _check(self) -> None:
-        for name in ("batch_size", "world_size", "workers"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise InputError("must be at least 1", where=name, got=value)
-        if self.world_size > 1 and self.workers != self.world_size:
-            raise InputError(
-                f"every rank is one worker, and there are {self.world_size}",
-                where="workers",
-                got=self.workers,
-                fix="Leave it out.",
-            )
-        if not 0 <= self.rank < self.world_size:
-            raise InputError(f"must be from 0 to {self.world_size - 1}", where="rank", got=self.rank)
-        if self.last not in ("short", "drop", "even"):
-            raise InputError("must be 'short', 'drop' or 'even'", where="last", got=self.last)
-        length = self._planning.length(0)
-        check_split(length, self.batch_size, self.last, self.world_size)
+    def _check_world(self, size: int) -> None:
+        """`InputError` where the epochs cannot be shared out to that many ranks."""
+        check_one_worker_per_rank(self._workers, size)
+        check_split(self._planning.length(0), self.batch_size, self.last, size)

@@ -31,6 +31,17 @@ def cut(length: int, batch_size: int, last: Last = "short", start: int = 0) -> I
     return np.append(edges, length) if last == "short" and edges[-1] < length else edges
 
 
+def cut_on(length: int, batch_size: int, last: Last, cut_from: int, start: int) -> Int[np.ndarray, " edges"]:
+    """The edges from `start` on of batches that were cut from `cut_from`, so that a resume cuts as before.
+
+    Where no batch began at `start` (at another batch size), the rest is cut anew.
+    """
+    edges = cut(length, batch_size, last, cut_from)
+    if start in edges:
+        return edges[edges >= start]
+    return cut(length, batch_size, last, start)
+
+
 def part(start: int, stop: int, rank: int, world_size: int) -> tuple[int, int]:
     """The part of positions `start` to `stop` that is `rank`'s: contiguous, sizes differ by at most one."""
     length = stop - start
@@ -73,6 +84,28 @@ def check_split(
         got=f"last={last!r}",
         fix='Use last="drop", or last="even" with a batch size of at least twice the ranks.',
     )
+
+
+def check_one_worker_per_rank(workers: int | None, world_size: int) -> None:
+    """`InputError` where another number of workers than of ranks was asked for."""
+    if world_size > 1 and workers not in (None, world_size):
+        raise InputError(
+            f"every rank is one worker, and there are {world_size}",
+            where="workers",
+            got=workers,
+            fix="Leave it out, or give rank=0 and world_size=1 to walk whole batches on every rank.",
+        )
+
+
+def check_sees_whole_batches(policy: object, world_size: int) -> None:
+    """`InputError` where several ranks share the batches within which a policy chooses."""
+    if world_size > 1:
+        raise InputError(
+            "chooses within global batches, which no single rank sees",
+            where=repr(policy),
+            got=f"world_size={world_size}",
+            fix="Use one process, or a policy that plans epochs.",
+        )
 
 
 def check_dealing(examples: int, batch_size: int, workers: int, where: str) -> None:

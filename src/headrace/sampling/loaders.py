@@ -1,0 +1,68 @@
+"""What lies between a sampler and a training loop, read from who asks for the indices.
+
+torch's loaders tell a sampler nothing of themselves, and it matters: a loader that fetches ahead asks for
+batches long before they are trained on, and one that drops the last batch leaves examples out. So who called
+`iter(sampler)` or `sampler.state_dict()` is looked up on the call stack, once an epoch.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from torch.utils.data import BatchSampler, get_worker_info
+from torch.utils.data.dataloader import _BaseDataLoaderIter  # pyright: ignore[reportPrivateUsage]
+
+from headrace.errors import InputError
+
+_DEPTH = 24
+"""Frames looked through: a loader calls from within a few of its own."""
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who walks.
+
+    Attributes:
+        loader: Whether a loader does; otherwise the loop itself.
+        ahead: Whether it asks for more than the loop has got.
+        batch: The batches that a loader makes of single examples, if it drops an incomplete last one.
+    """
+
+    loader: bool = False
+    ahead: bool = False
+    batch: int | None = None
+
+
+def caller() -> Caller:
+    """Who asks for indices, or for the state."""
+    loader, ahead, batch = False, False, None
+    for owner, file in _frames():
+        if isinstance(owner, _BaseDataLoaderIter):
+            loader, ahead = True, ahead or owner._num_workers > 0  # pyright: ignore
+        elif isinstance(owner, BatchSampler) and owner.drop_last:
+            batch = owner.batch_size
+        elif loader and "/accelerate/" in file:
+            ahead = True
+    return Caller(loader, ahead, batch)
+
+
+def check_not_in_worker() -> None:
+    """`InputError` in a loader's worker process, whose copy of the sampler may be of an earlier epoch."""
+    if get_worker_info() is not None:
+        raise InputError(
+            "the indices are shown in a worker of the loader, which has a copy of the sampler",
+            where="ExampleSampler",
+            fix="Call weights_for and narrow in the training loop, with the indices that the loader gives.",
+        )
+
+
+def _frames() -> Iterator[tuple[Any, str]]:
+    frame = sys._getframe(3)  # pyright: ignore[reportPrivateUsage]
+    for _ in range(_DEPTH):
+        if frame is None:
+            return
+        yield frame.f_locals.get("self"), frame.f_code.co_filename.replace("\\", "/")
+        frame = frame.f_back

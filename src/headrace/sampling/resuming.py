@@ -1,0 +1,78 @@
+"""A sampler's saved state, checked before anything of it is taken over."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from headrace.checks import flag, whole
+from headrace.errors import InputError
+from headrace.sampling.course import Place
+
+_WHERE = "ExampleSampler.load_state_dict"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Saved:
+    """Where a saved sampler was.
+
+    Attributes:
+        epoch: The epoch.
+        place: The place in it.
+        plan: The checksum of its plan, if it was begun and not over.
+    """
+
+    epoch: int
+    place: Place
+    plan: int | None
+
+
+def resumed(state: Any, mine: Mapping[str, Any], batch_size: int | None) -> Saved:
+    """What a state says, if it fits this sampler.
+
+    Args:
+        state: What `state_dict` gave. States of earlier versions do not count items.
+        mine: What must be the same.
+        batch_size: This sampler's; at another one the rest of the epoch is cut anew.
+
+    Raises:
+        InputError: No state, or one of another sampler.
+    """
+    if not isinstance(state, Mapping):
+        raise InputError("must be what state_dict() gave", where=_WHERE, got=type(state).__name__)
+    for name, value in mine.items():
+        if state.get(name) != value:
+            raise InputError(
+                f"the saved sampler has another {name} than this one, which has {value!r}",
+                where=_WHERE,
+                got=state.get(name),
+            )
+    missing = {"epoch", "position", "finished", "values", "assessed_in", "steps", "memory"} - set(state)
+    if missing:
+        raise InputError(f"lacks {', '.join(sorted(missing))}", where=_WHERE, fix="Give the whole state.")
+    position = whole(state["position"], f"{_WHERE}: position", least=0)
+    same = state.get("batch_size", batch_size) == batch_size
+    place = Place(
+        position=position,
+        items=whole(state.get("items", -(-position // (batch_size or 1))), f"{_WHERE}: items", least=0),
+        cut=whole(state.get("cut", 0), f"{_WHERE}: cut", least=0, most=position) if same else position,
+        finished=flag(state["finished"], f"{_WHERE}: finished"),
+    )
+    plan = state.get("plan")
+    return Saved(
+        epoch=whole(state["epoch"], f"{_WHERE}: epoch", least=0),
+        place=place,
+        plan=None if plan is None else whole(plan, f"{_WHERE}: plan"),
+    )
+
+
+def check_same_plan(before: int, now: int) -> None:
+    """`InputError` where a resumed epoch is not planned as it was when it was begun."""
+    if before != now:
+        raise InputError(
+            "the epoch that was begun is planned otherwise now, so its rest is not known",
+            where=_WHERE,
+            fix="Give the sampler what it had when it was saved (epochs=, labels=, the policy's settings, "
+            "the number of workers), with the same version of NumPy; or go on to the next: set_epoch(...).",
+        )
