@@ -1,0 +1,190 @@
+"""What happens to folders out there: full disks, altered bytes, links to elsewhere; for any kind of folder.
+
+A `Kind` says how a folder is made, gone on with, and concluded from. The harnesses do the rest and count.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+
+from headrace import files
+from headrace.errors import HeadraceError
+from headrace.files import StorageError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kind:
+    """A kind of folder.
+
+    Attributes:
+        go_on: Makes the folder, or goes on with it, to its end.
+        conclude: What follows from the folder, written into it and returned, comparable with `==`.
+        stored: What is stored and must never be lost, comparable with `<=`.
+    """
+
+    go_on: Callable[[Path], Any]
+    conclude: Callable[[Path], Any]
+    stored: Callable[[Path], set]
+
+
+class FullDisk:
+    """The operating system as the writer of files sees it, whose disk fails at the call numbered `at`.
+
+    Args:
+        at: Which of the calls that may need room fails, from 0 on, and all after it.
+        code: With which error.
+    """
+
+    CALLS = ("fsync", "rename", "mkdir")
+
+    def __init__(self, at: int, code: int) -> None:
+        self._left = at
+        self._code = code
+        self.failed = False
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(os, name)
+        return self._counted(found) if name in self.CALLS else found
+
+    def open(self, path: str | Path, flags: int, *args: Any, **kwargs: Any) -> int:
+        return (
+            self._counted(os.open)(path, flags, *args, **kwargs)
+            if flags & os.O_CREAT
+            else os.open(path, flags, *args, **kwargs)
+        )
+
+    def _counted(self, call: Callable[..., Any]) -> Callable[..., Any]:
+        def counted(*args: Any, **kwargs: Any) -> Any:
+            self._left -= 1
+            if self._left < 0:
+                self.failed = True
+                raise OSError(self._code, os.strerror(self._code))
+            return call(*args, **kwargs)
+
+        return counted
+
+
+def full_disks(kind: Kind, base: Path, work: Path, monkeypatch: pytest.MonkeyPatch, *, step: int) -> int:
+    """Go on with a copy of `base`, the disk failing at each `step`-th call in turn; returns how many."""
+    expected, at = None, 0
+    code = (errno.ENOSPC, errno.EIO, errno.EDQUOT, errno.EROFS)
+    while True:
+        folder = work / f"at-{at}"
+        shutil.copytree(base, folder)
+        before = kind.stored(folder)
+        disk = FullDisk(at, code[at // step % len(code)])
+        with monkeypatch.context() as patch:
+            patch.setattr(files, "os", disk)
+            if not disk_failed(kind, folder, disk):
+                break
+        assert before <= kind.stored(folder), f"lost at call {at}"
+        assert not list(folder.rglob("*.partial"))
+        kind.go_on(folder)
+        found = kind.conclude(folder)
+        expected = found if expected is None else expected
+        assert found == expected, f"other results after call {at}"
+        shutil.rmtree(folder)
+        at += step
+    assert kind.conclude(folder) == expected
+    return at // step
+
+
+def disk_failed(kind: Kind, folder: Path, disk: FullDisk) -> bool:
+    """Whether the disk failed; then that must have been said."""
+    try:
+        kind.go_on(folder)
+        kind.conclude(folder)
+    except StorageError:
+        assert disk.failed
+    return disk.failed
+
+
+def alterations(content: bytes, random: Random, places: int) -> Iterator[tuple[str, bytes]]:
+    """A file's content as a disk, a transfer or an editor may leave it."""
+    yield "emptied", b""
+    yield "zeroed", bytes(len(content))
+    yield "doubled", content * 2
+    for at in random.sample(range(len(content)), min(places, len(content))):
+        yield f"cut at {at}", content[:at]
+        for name, byte in (("bit", content[at] ^ 1 << at % 8), ("zero", 0), ("space", 32), ("digit", 57)):
+            if byte != content[at]:
+                yield f"{name} at {at}", content[:at] + bytes([byte]) + content[at + 1 :]
+        yield f"byte lost at {at}", content[:at] + content[at + 1 :]
+
+
+@dataclass
+class Count:
+    """How alterations ended."""
+
+    refused: int = 0
+    same: int = 0
+    silent: list[str] = field(default_factory=list)
+    other: list[str] = field(default_factory=list)
+
+
+def corruptions(kind: Kind, folder: Path, paths: list[Path], *, places: int, seed: int = 0) -> Count:
+    """Alter each of the files in many ways: each time it is refused, or what follows is the same.
+
+    Args:
+        kind: What the folder is.
+        folder: A finished folder; each file is put back.
+        paths: The files to alter.
+        places: At how many places of each.
+        seed: Decides where.
+    """
+    expected, random, count = kind.conclude(folder), Random(seed), Count()
+    for path in paths:
+        whole = path.read_bytes()
+        for name, content in alterations(whole, random, places):
+            path.write_bytes(content)
+            try:
+                found = kind.conclude(folder)
+            except HeadraceError:
+                count.refused += 1
+            except Exception as error:  # noqa: BLE001
+                count.other.append(f"{path.relative_to(folder)}, {name}: {error!r}")
+            else:
+                if found == expected:
+                    count.same += 1
+                else:
+                    count.silent.append(f"{path.relative_to(folder)}, {name}")
+        path.write_bytes(whole)
+    return count
+
+
+def everything(folder: Path) -> dict[str, bytes | None]:
+    """Every path below a folder, links as such, with the content of files."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes() if path.is_file() and not path.is_symlink() else None
+        for path in sorted(folder.rglob("*"))
+    }
+
+
+def linked(folder: Path, outside: Path, wanted: set[str] | None = None) -> Iterator[tuple[str, Path]]:
+    """Copies of a folder in each of which one file or folder is a link to where it is in `outside`.
+
+    Args:
+        folder: The folder.
+        outside: Where the links lead.
+        wanted: Only these paths; None for all.
+    """
+    for number, path in enumerate(sorted(folder.rglob("*"))):
+        if wanted is not None and str(path.relative_to(folder)) not in wanted:
+            continue
+        copy, elsewhere = outside.parent / f"linked-{number}", outside / f"{number}"
+        shutil.copytree(folder, copy)
+        place = copy / path.relative_to(folder)
+        elsewhere.parent.mkdir(parents=True, exist_ok=True)
+        place.rename(elsewhere)
+        place.symlink_to(elsewhere)
+        yield str(path.relative_to(folder)), copy
+        shutil.rmtree(copy)
