@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import time
+from pathlib import Path
 
 import pytest
 
 from headrace.analysis.throughput import throughput_summary
 from headrace.errors import InputError
+from headrace.experiments import rank_timing
 from headrace.experiments.engines.local import LocalEngine
 from headrace.experiments.engines.processes import cores
 from headrace.experiments.throughput import BLOCKS, count_points, measure
@@ -59,6 +63,29 @@ def test_two_real_workers_share_each_batch_and_exchange_gradients(experiment) ->
     summary = throughput_summary(found)
     assert "Moving the gradients once takes" in summary["words"][0]
     assert "on 1 and 2 worker(s)" in summary["words"][0]
+
+
+@pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="sockets are looked up in /proc")
+def test_ranks_listen_on_the_loopback_interface_only(experiment, tmp_path: Path) -> None:
+    with LocalEngine(experiment({"training.device": "cpu"}), 2) as engine:
+        engine.together(rank_timing.join, str(tmp_path / "ranks"))
+        found = engine.together(listening)
+    assert {address for addresses in found for address in addresses} == {"127.0.0.1"}
+
+
+def listening(setting: object, rank: int, workers: int) -> list[str]:
+    """The addresses on which this process listens."""
+    links = [str(Path(os.path.realpath(link)).name) for link in Path("/proc/self/fd").iterdir()]
+    mine = {link.removeprefix("socket:[").rstrip("]") for link in links if link.startswith("socket:[")}
+    found = []
+    for family, name in ((socket.AF_INET, "tcp"), (socket.AF_INET6, "tcp6")):
+        for line in Path("/proc/net", name).read_text().splitlines()[1:]:
+            fields = line.split()
+            if fields[3] == "0A" and fields[9] in mine:
+                words = bytes.fromhex(fields[1].split(":")[0])
+                swapped = b"".join(words[i : i + 4][::-1] for i in range(0, len(words), 4))
+                found.append(socket.inet_ntop(family, swapped))
+    return found
 
 
 def test_an_error_in_a_worker_is_told_and_ends_the_others(experiment) -> None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import atexit
 import math
+import os
+import socket
 import time
 from collections.abc import Callable
 from datetime import timedelta
@@ -32,7 +34,14 @@ PATIENCE = timedelta(minutes=5)
 
 
 def join(setting: Setting, rank: int, workers: int, store: str) -> None:
-    """Meet the other ranks by a file that all can reach."""
+    """Meet the other ranks by a file that all can reach.
+
+    Gloo has no way to exchange but TCP: each rank listens on a free port of the loopback interface, which
+    other machines cannot reach, until the timing ends.
+    """
+    loopback = next((name for _, name in socket.if_nameindex() if name in ("lo", "lo0")), None)
+    if loopback is not None:
+        os.environ["GLOO_SOCKET_IFNAME"] = loopback
     gpu = setting.device.type == "cuda"
     if gpu:
         torch.cuda.set_device(setting.device)
