@@ -40,3 +40,8 @@ def test_an_error_found_within_a_file_keeps_its_key_value_and_fix() -> None:
     inner = InputError("is a date", where="settings.when", got=3, fix="Write it as text.")
     assert str(inner.within("a.toml")) == "a.toml: settings.when: is a date; got 3. Write it as text."
     assert str(InputError("is wrong").within("a.toml")) == "a.toml: is wrong"
+
+
+def test_an_error_from_another_process_says_the_same_elsewhere() -> None:
+    sent = pickle.loads(pickle.dumps(InputError("must be whole", where="seed", fix="Use 3.")))
+    assert "got" not in str(sent.within("file.toml"))

@@ -16,6 +16,10 @@ _LONGEST_PLACE, _LONGEST = 1_000, 100_000
 """The most characters of a place, and of what is wrong or the fix, that are shown."""
 
 
+class _Nothing:
+    """No value was found. A class, which is the same one after it was sent to another process."""
+
+
 class HeadraceError(Exception):
     """Base of all errors that Headrace raises on purpose."""
 
@@ -32,17 +36,15 @@ class InputError(HeadraceError):
         fix: What to do next.
     """
 
-    _nothing = object()
-
     def __init__(
-        self, what: str, *, where: str | None = None, got: object = _nothing, fix: str | None = None
+        self, what: str, *, where: str | None = None, got: object = _Nothing, fix: str | None = None
     ) -> None:
         self.what = what
         self.where = where
         self.got = got
         self.fix = fix
         place = f"{printable(cut(where, _LONGEST_PLACE), one_line=True)}: " if where else ""
-        value = "" if got is InputError._nothing else f"; got {brief(got)}"
+        value = "" if got is _Nothing else f"; got {brief(got)}"
         advice = f". {cut(fix, _LONGEST)}" if fix else ""
         super().__init__(printable(place + cut(what, _LONGEST) + value + advice))
 
