@@ -1,5 +1,7 @@
 """Errors say what, where, what was got, and the fix."""
 
+import pickle
+
 from headrace.errors import InputError, InputErrors
 
 
