@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 # One thread per process: two single-threaded workers beat one process with two threads.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help setup demo test test-slow lint format bench docs clean
+.PHONY: help setup demo test test-slow mutants lint format bench docs clean
 
 help:  ## what there is to make
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -28,6 +28,9 @@ test: $(READY)  ## the tests
 
 test-slow: $(READY)  ## the tests that take minutes
 	$(BIN)/python -m pytest -n 2 -m slow
+
+mutants: $(READY)  ## small faults in a room's code that its tests do not notice: make mutants ROOM=sampling SAMPLE=60
+	nice -n 15 $(BIN)/python tests/tools/mutants.py $(ROOM) --sample $(or $(SAMPLE),60)
 
 lint: $(READY)  ## style, types, and the order of the rooms
 	$(BIN)/ruff check .

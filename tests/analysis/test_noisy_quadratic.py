@@ -110,3 +110,11 @@ def test_measured_steps_to_result_hold_the_closed_form_in_their_interval(finishe
         low, high = found["interval"]
         assert low <= expected <= high
         assert abs(grid.index(expected) - grid.index(low)) <= 1
+
+
+def test_a_loss_that_equals_the_goal_is_not_below_it():
+    arguments = {"model": workload.MODEL, "learning_rate": 0.5, "batch_size": 8}
+    losses = expected_loss(range(6), **arguments)
+    for step in range(1, 5):
+        assert losses[step] < losses[step - 1]
+        assert steps_to_goal(losses[step], evaluation_steps=range(6), **arguments) == step + 1

@@ -152,6 +152,21 @@ def test_the_frames_have_the_promised_rows(analysis):
     assert nesterov["effective_learning_rate"] == pytest.approx(expected)
 
 
+def test_the_frames_hold_the_intervals_of_the_results(analysis):
+    """Each end in its own column, of studies and of every quantity of a fit."""
+    for row, study in zip(analysis.steps.iter_rows(named=True), analysis.results["studies"], strict=True):
+        assert [row["low"], row["high"]] == study["interval"]
+        size = study["configuration"]["batch_size"]
+        assert [row["forwarded_low"], row["forwarded_high"]] == [row["low"] * size, row["high"] * size]
+    assert (analysis.steps["low"] < analysis.steps["high"]).any()
+    for row, curve in zip(analysis.fits.iter_rows(named=True), analysis.results["scaling"], strict=True):
+        assert [row["low"], row["high"]] == pytest.approx(curve["interval"], rel=1e-4)
+        assert row["low"] < row["high"]
+        for name in ("steps_min", "perfect_scaling", "max_useful"):
+            assert row[f"{name}_low"] <= row[f"{name}_high"], name
+        assert row["steps_min_low"] < row["steps_min"] < row["steps_min_high"]
+
+
 def test_budgets_never_exceed_a_studys_own_and_improve_with_size(analysis):
     assert analysis.budgets["whole_curves"].all()
     for _, rows in analysis.budgets.group_by("study", "kind"):

@@ -191,6 +191,21 @@ def test_the_entropy_of_a_label_window_equals_that_of_the_stored_labels(sequence
         assert float(window.entropy()[example]) == pytest.approx(-np.sum(shares * np.log(shares)), abs=1e-5)
 
 
+@given(batches(classes=4))
+@settings(max_examples=40, deadline=None)
+def test_the_most_frequent_label_is_that_of_the_stored_labels(sequence: list[Batch]) -> None:
+    """Of equals the lowest; -1, which is no label, where none was recorded."""
+    window = LabelWindow(N, 4, window=3)
+    stored: list[list[int]] = [[] for _ in range(N)]
+    for index, logits, _ in sequence:
+        window.record(torch.tensor(index), torch.from_numpy(logits))
+        for example, row in zip(index, logits, strict=True):
+            stored[example].append(int(row.argmax()))
+    expected = [int(np.bincount(labels[-3:]).argmax()) if labels else -1 for labels in stored]
+    assert window.most_frequent().tolist() == expected
+    assert window.count.tolist() == [len(labels) for labels in stored]
+
+
 def test_a_label_window_goes_on_from_its_state_and_refuses_another_form() -> None:
     window, other = LabelWindow(3, 4), LabelWindow(3, 4)
     window.record(torch.tensor([0, 0, 1]), one_hot([1, 2, 3]))

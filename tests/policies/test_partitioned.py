@@ -17,7 +17,7 @@ from headrace.policies import Partition, PerClass, Plan, RandomPartition, make_p
 from headrace.policies.partitioned import dealt
 from headrace.sampling import ExampleSampler, partition
 from headrace.sampling.batches import Batch
-from headrace.sampling.plan import Epoch
+from headrace.sampling.plan import Epoch, Known
 
 
 def observed(losses: list[list[float]]) -> LossHistory:
@@ -177,3 +177,21 @@ def test_what_is_refused() -> None:
         with pytest.raises(InputError, match=message):
             make()
     assert len(next(sampler(Partition(), 6, batch_size=3, workers=3).batches())) == 3
+
+
+def test_one_observation_is_a_score_and_none_is_the_mean() -> None:
+    history = LossHistory(4)
+    history.record(torch.tensor([1, 2, 2, 3]), torch.tensor([4.0, 1.0, 3.0, 6.0]))
+    known = Known(num_examples=4, history=history)
+    values = Partition("stripes", score="mean-loss").assess(known, Epoch(number=1, num_examples=4))
+    # Example 0 was never seen: the mean of 4, 2 and 6.
+    assert values.tolist() == pytest.approx([4.0, 4.0, 2.0, 6.0])
+
+
+def test_a_history_of_nothing_is_refused_and_of_one_observation_is_not() -> None:
+    history = LossHistory(2)
+    policy, epoch = Partition("blocks", score="mean-loss"), Epoch(number=1, num_examples=2)
+    with pytest.raises(InputError, match="no example was observed yet"):
+        policy.assess(Known(num_examples=2, history=history), epoch)
+    history.record(torch.tensor([1]), torch.tensor([2.0]))
+    assert policy.assess(Known(num_examples=2, history=history), epoch).tolist() == [2.0, 2.0]

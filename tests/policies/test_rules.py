@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from headrace.errors import InputError
+from headrace.examples import LabelWindow
 from headrace.policies import (
     Annealed,
     BurnIn,
@@ -28,6 +29,7 @@ from headrace.policies import (
 from headrace.policies.ranked import rank_odds
 from headrace.policies.testing import Example, make_sampler
 from headrace.random import generator
+from headrace.sampling.plan import Known
 
 
 def _epoch(number=0, num_examples=4, epochs=10, **known):
@@ -78,6 +80,15 @@ def test_recency_bias_favours_uncertain_labels():
     assert shares[1] / shares[0] == pytest.approx(100, rel=0.3)
     assert shares[2] / shares[0] == pytest.approx(10, rel=0.3)
     assert shares[3] == pytest.approx(shares[2], abs=0.02)
+
+
+def test_recency_bias_knows_an_example_from_its_first_label_on():
+    window = LabelWindow(3, 4, window=4)
+    window.record(torch.tensor([1, 2, 2]), torch.eye(4)[[0, 1, 2]])
+    values = RecencyBias().assess(Known(num_examples=3, label_window=window), _epoch(num_examples=3))
+    # No label; one, so certain; two that differ, half of the most uncertain four.
+    assert np.isnan(values[0])
+    assert values[1:] == pytest.approx([0.0, 0.5])
 
 
 def test_infobatch_by_hand():
