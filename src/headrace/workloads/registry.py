@@ -49,7 +49,9 @@ def check_spec(spec: str) -> None:
     if colon and all(word.isidentifier() and not iskeyword(word) for word in words):
         return
     if colon:
-        raise InputError(_fault(module, function), where="workload.name", got=spec, fix=_rename(module))
+        raise InputError(
+            _fault(module, function), where="workload.name", got=spec, fix=_rename(module, function)
+        )
     raise InputError("unknown workload", where="workload.name", got=spec, fix=_suggestion(spec))
 
 
@@ -62,14 +64,14 @@ def _fault(module: str, function: str) -> str:
     return f"{module!r} is not a name that Python can import"
 
 
-def _rename(module: str) -> str:
+def _rename(module: str, function: str) -> str:
     """What to write instead of `module`: a path as dots, and words of letters, digits and _."""
     parts = [part for part in re.split(r"[./\\]+", module.removesuffix(".py")) if part]
     names = [re.sub(r"\W", "_", part) for part in parts]
     names = [f"_{name}" if name[0].isdigit() or iskeyword(name) else name for name in names]
     if not names:
         return "Write module:function, for example my_workloads:digits."
-    named = f"Write {'.'.join(names)}:function."
+    named = f"Write {'.'.join(names)}:{function if function.isidentifier() else 'function'}."
     renamed = [(old, new) for old, new in zip(parts, names, strict=True) if old != new]
     return f"Rename {', '.join(f'{old} to {new}' for old, new in renamed)}. {named}" if renamed else named
 
