@@ -278,3 +278,10 @@ def test_a_grid_of_too_many_studies_is_refused() -> None:
         InputErrors, match="grid: must have at most 10,000 combinations, because each is a study"
     ):
         Experiment.from_dict(content)
+
+
+@pytest.mark.parametrize("name", ["x" * 250, "é" * 50, "/" * 90])
+def test_a_study_whose_folder_could_not_be_made_is_refused(name: str) -> None:
+    content = changed(EXPERIMENT, ("grid", "subset"), ["full", name])
+    with pytest.raises(InputErrors, match=r"grid: a study's folder would have a name of .* not at most 255"):
+        Experiment.from_dict(changed(content, ("subsets",), {name: "a.parquet"}))

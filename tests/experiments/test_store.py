@@ -178,3 +178,19 @@ def test_a_second_process_is_turned_away_until_the_first_is_killed(tmp_path: Pat
     holder.communicate()
     with lock.exclusive(tmp_path):
         assert (tmp_path / lock.NAME).read_text() == str(os.getpid())
+
+
+LEFTOVERS = (
+    "00001 2.json", "00001 (conflicted copy).json", "00001.sync-conflict-20240101-000000-ABC.json",
+    "00001.json~", "._00001.json", ".#00001.json", ".DS_Store", "Thumbs.db", "desktop.ini", "00001-PC.json",
+    "\u0661.json",
+)  # fmt: skip
+
+
+def test_what_sync_clients_and_editors_leave_behind_is_no_trial(folder: Path) -> None:
+    store.write_trials(folder, [record(1)], table(1), part=1)
+    before = store.load(folder).records
+    place = store.study_directory(folder, "sgd,batch_size=4")
+    for name in LEFTOVERS:
+        (place / name).write_bytes((place / "00001.json").read_bytes())
+    assert store.load(folder).records == before

@@ -88,7 +88,8 @@ def _explain(error: BaseException) -> tuple[str, int]:
         case KeyboardInterrupt():
             return "interrupted; the same command continues from here", INTERRUPTED
         case OSError() if error.errno is not None:
-            place = f"{error.filename}: " if error.filename else ""
+            gone = "the current folder: " if isinstance(error, FileNotFoundError) else ""
+            place = f"{error.filename}: " if error.filename else gone
             return f"{place}{error.strerror}. What was measured is safe; fix this and run again.", 1
         case _:
             raise error

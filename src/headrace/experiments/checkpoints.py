@@ -6,14 +6,13 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
-from urllib.parse import quote
 
 from pydantic import Field
 
 from headrace.errors import InputError
 from headrace.experiments.files import write_whole
 from headrace.experiments.limits import FEW, Checkpoints
-from headrace.experiments.records import Status
+from headrace.experiments.records import Status, folder_name
 
 if TYPE_CHECKING:
     from torch import nn
@@ -56,7 +55,7 @@ def packed(model: nn.Module) -> bytes:
 
 def folder(directory: str | Path, study: str, trial: int) -> Path:
     """Where the checkpoints of a trial lie."""
-    return Path(directory) / CHECKPOINTS / quote(study, safe=",=@+ ") / f"{trial:05d}"
+    return Path(directory) / CHECKPOINTS / folder_name(study) / f"{trial:05d}"
 
 
 def write(directory: str | Path, study: str, trial: int, step: int, content: bytes) -> None:
@@ -99,7 +98,11 @@ def _of_study(stored: StoredExperiment, key: StudyKey, best: int | None) -> list
     complete = [trial for trial in judgement.trials if trial.status is Status.COMPLETE]
     complete.sort(key=lambda t: (t.reached is None, t.reached or 0, t.outcome.trial))
     indices = [trial.outcome.trial for trial in complete[:best]]
-    paths = [
-        path for index in indices for path in folder(stored.directory, key.name, index).glob("*.safetensors")
-    ]
-    return sorted(paths, key=lambda path: (path.parent, int(path.stem.removeprefix("step-"))))
+    folders = [folder(stored.directory, key.name, index) for index in indices]
+    # Copies that sync clients leave, such as "step-5 2.safetensors", are no members.
+    paths = [path for place in folders for path in place.glob("step-*.safetensors") if _step(path).isdigit()]
+    return sorted(paths, key=lambda path: (path.parent, int(_step(path))))
+
+
+def _step(path: Path) -> str:
+    return path.stem.removeprefix("step-")

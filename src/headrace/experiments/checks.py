@@ -12,6 +12,7 @@ from headrace.experiments.checkpoints import shares
 from headrace.experiments.findings import did_you_mean
 from headrace.experiments.limits import MOST_STUDIES
 from headrace.experiments.policy_checks import policy_errors
+from headrace.experiments.records import LONGEST_NAME, folder_name
 from headrace.experiments.settings import settings_errors
 from headrace.experiments.space import INTEGERS, Choices, Entry, Range
 from headrace.experiments.subsets.names import is_built_in, is_file
@@ -53,6 +54,15 @@ def _grid_errors(experiment: Experiment) -> Iterator[InputError]:
             where="grid",
             got=studies,
             fix="Use shorter lists, or several experiments.",
+        )
+        return
+    longest = max((folder_name(study.name) for study in experiment.studies()), key=len)
+    if len(longest) > LONGEST_NAME:
+        yield InputError(
+            f"a study's folder would have a name of {len(longest)} bytes, not at most {LONGEST_NAME}",
+            where="grid",
+            got=longest,
+            fix='Give subset files short names: subset = ["mine"], and [subsets] mine = "path.parquet".',
         )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from pathlib import Path
 from typing import TypeVar
+from urllib.parse import quote
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -108,6 +109,15 @@ class StudyKey(Record):
         return self.model_copy(
             update={"configuration": self.configuration.model_copy(update={"workers": 1})}
         ).name
+
+
+LONGEST_NAME = 255
+"""Bytes of a folder's name, on the file systems that people have."""
+
+
+def folder_name(study: str) -> str:
+    """A study's name as it can be a folder's."""
+    return quote(study, safe=",=@+ ", errors="surrogatepass")
 
 
 class Outcome(Record):

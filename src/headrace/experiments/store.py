@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
 from headrace.errors import DamagedError, InputError
 from headrace.experiments.bound import Judgement, Rules, judge
@@ -22,7 +21,7 @@ from headrace.experiments.changes import settle
 from headrace.experiments.experiment import Experiment
 from headrace.experiments.facts import WorkloadFacts
 from headrace.experiments.parts import Part, finish_part, read_part, write_part
-from headrace.experiments.records import StudyKey, TrialRecord, read_record, write_record
+from headrace.experiments.records import StudyKey, TrialRecord, folder_name, read_record, write_record
 from headrace.files import write_whole
 from headrace.sealed import sealed_toml, unsealed_toml
 
@@ -129,11 +128,6 @@ def study_directory(directory: Path, study: str) -> Path:
     return directory / STUDIES / folder_name(study)
 
 
-def folder_name(study: str) -> str:
-    """A study's name as it can be a folder's."""
-    return quote(study, safe=",=@+ ")
-
-
 def create(directory: str | Path, experiment: Experiment) -> None:
     """Make the folder, or find it made for the same experiment.
 
@@ -170,12 +164,17 @@ def create(directory: str | Path, experiment: Experiment) -> None:
         write_whole(path, sealed_toml(experiment.to_toml()))
 
 
+_MADE = frozenset({".json", ".parquet", ".safetensors"})
+
+
 def _work(directory: Path) -> str | None:
     """The first file of trials, portraits or checkpoints in a folder, or None."""
     found = (
         path for name in (STUDIES, "portraits", "checkpoints") for path in (directory / name).rglob("*.*")
     )
-    return next((str(path.relative_to(directory)) for path in found if path.is_file()), None)
+    # What file managers and sync clients leave behind is nobody's work.
+    made = (path for path in found if path.suffix in _MADE and path.name[0] != "." and path.is_file())
+    return next((str(path.relative_to(directory)) for path in made), None)
 
 
 def _differences(there: Experiment, here: Experiment) -> Iterator[str]:
@@ -302,7 +301,9 @@ def finish(stored: StoredExperiment) -> None:
 
 def _parts(directory: Path, study: str) -> tuple[Part, ...]:
     folder = study_directory(directory, study)
-    parts = [read_part(path) for path in sorted(folder.glob("[0-9]*.json"), key=lambda path: int(path.stem))]
+    # Copies that sync clients and editors leave, such as "00001 2.json", are no parts.
+    paths = [path for path in folder.glob("[0-9]*.json") if path.stem.isascii() and path.stem.isdigit()]
+    parts = [read_part(path) for path in sorted(paths, key=lambda path: int(path.stem))]
     for part in parts:
         wrong = next((record for record in part.content.records if record.study != study), None)
         if wrong is not None:

@@ -44,7 +44,9 @@ def own_checkpoints(patterns: Sequence[str]) -> tuple[str, ...]:
     found: dict[str, None] = {}
     for pattern in patterns:
         path = Path(pattern)
-        paths = sorted(map(str, Path(path.anchor).glob(str(path.relative_to(path.anchor)))))
+        matching = Path(path.anchor).glob(str(path.relative_to(path.anchor)))
+        # A pattern does not mean hidden files, which macOS writes beside others.
+        paths = sorted(str(one) for one in matching if one.name[0] != "." or path.name[0] == ".")
         if not paths:
             raise InputError(
                 "no checkpoint matches this pattern",
