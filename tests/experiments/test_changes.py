@@ -224,7 +224,7 @@ def test_code_that_is_edited_under_a_run_trains_no_trial(
             edit(tmp_path / "beside.py", "1.0", "2.0")
 
     monkeypatch.setattr(runner, "LocalEngine", Late)
-    with pytest.raises(InputError, match="a worker has loaded another workload than the one of this run"):
+    with pytest.raises(InputError, match="this process has loaded another workload than the one of this run"):
         run(made(), tmp_path / "run", processes=5)
 
 

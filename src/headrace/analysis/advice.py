@@ -149,6 +149,21 @@ def _check_same(stored: StoredExperiment, measured: Throughput) -> None:
             got=WorkloadTable(name=measured.workload, settings=measured.settings or {}).described,
             fix="Run headrace throughput with this folder's experiment.toml.",
         )
+    _check_unchanged(stored, measured)
+
+
+def _check_unchanged(stored: StoredExperiment, measured: Throughput) -> None:
+    """Refuse step times of other code or data than the trials'; their goal and versions do not matter."""
+    mine = stored.facts.fingerprint if stored.facts else None
+    if mine is None or measured.fingerprint is None:
+        return
+    theirs = measured.fingerprint.model_copy(update={"goal": mine.goal})
+    if found := mine.differences(theirs, versions=False):
+        raise InputError(
+            f"throughput.json is of another workload than the trials: {'; '.join(found)}",
+            where=str(stored.directory),
+            fix="Run headrace throughput again.",
+        )
 
 
 def _check_optimizers(stored: StoredExperiment, times: Sequence[StepTime], optimizers: Sequence[str]) -> None:

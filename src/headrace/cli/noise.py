@@ -37,7 +37,7 @@ def noise(
     from headrace.analysis.results import rounded
     from headrace.experiments.engines.worker import Worker
     from headrace.experiments.noise_course import NoiseCourses, measure_course, write
-    from headrace.experiments.store import read_experiment
+    from headrace.experiments.store import read_experiment, read_facts
     from headrace.files import guarded
     from headrace.report.noise_course import figure
     from headrace.report.write import draw_all
@@ -49,11 +49,13 @@ def noise(
     results = _results(directory)
     experiment = read_experiment(directory)
     best = best_trials(results, batch_size)
-    setting = Worker(experiment, 0, 1, None).setting
+    worker = Worker(experiment, 0, 1, None)
+    if (facts := read_facts(directory)) is not None:
+        worker.expect(facts, versions=False)
     with counting(len(best) * points) as tell:
         courses = [
             measure_course(
-                setting.on(one.study.configuration.subset), one.study, one.trial, one.steps,
+                worker.on(one.study.configuration.subset), one.study, one.trial, one.steps,
                 points=points, examples=examples, progress=tell,
             )
             for one in best

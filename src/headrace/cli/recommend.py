@@ -36,6 +36,7 @@ def throughput(
     """
     from headrace.analysis.throughput import throughput_summary
     from headrace.experiments import Experiment
+    from headrace.experiments.store import read_facts
     from headrace.experiments.throughput import count_points, machine_workers, measure, write
 
     one_process("throughput")
@@ -47,7 +48,9 @@ def throughput(
     counts = workers or machine_workers(asked.training.device)
     try:
         with counting(count_points(asked, counts)) as tell:
-            measured = measure(asked, workers=counts, seconds=seconds, progress=tell)
+            measured = measure(
+                asked, workers=counts, seconds=seconds, progress=tell, expected=read_facts(folder)
+            )
     except KeyboardInterrupt:
         say("headrace: interrupted; nothing was written, the same command starts again", error=True)
         return INTERRUPTED

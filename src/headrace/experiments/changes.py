@@ -115,16 +115,22 @@ def check_reason(why: str | None) -> None:
         )
 
 
-def check_loaded(expected: Fingerprint, loaded: Fingerprint, where: str) -> None:
-    """Refuse to train with another workload than the folder's, as code edited under a run gives.
+def check_loaded(expected: Fingerprint, loaded: Fingerprint, where: str, *, versions: bool = True) -> None:
+    """Refuse to use another workload than the folder's, as code edited under a run or after it gives.
+
+    Args:
+        expected: The folder's.
+        loaded: That of the workload which this process has loaded.
+        where: What the workload is called.
+        versions: Whether versions of headrace and torch count.
 
     Raises:
         InputError: The fingerprints differ.
     """
-    found = expected.differences(loaded)
+    found = expected.differences(loaded, versions=versions)
     if found:
         raise InputError(
-            f"a worker has loaded another workload than the one of this run: {'; '.join(found)}",
+            f"this process has loaded another workload than the one of this run: {'; '.join(found)}",
             where=where,
             fix="Undo the change and run again: what was stored before is kept.",
         )

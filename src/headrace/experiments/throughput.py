@@ -18,8 +18,10 @@ from pydantic import Field
 
 from headrace.errors import InputError
 from headrace.experiments.experiment import Experiment
-from headrace.experiments.records import Record, StudyKey, read_record, write_record
+from headrace.experiments.facts import WorkloadFacts
+from headrace.experiments.records import FULL, Record, StudyKey, read_record, write_record
 from headrace.files import guarded
+from headrace.workloads.fingerprint import Fingerprint
 
 if TYPE_CHECKING:
     from torch import nn
@@ -72,6 +74,7 @@ class Throughput(Record):
 
     Attributes:
         settings: Of the workload; None in files that do not tell.
+        fingerprint: Of the workload; None in files of older versions.
     """
 
     format: Literal[1] = 1
@@ -80,6 +83,7 @@ class Throughput(Record):
     device: str
     machine: str
     parameters: int = Field(ge=0)
+    fingerprint: Fingerprint | None = None
     timings: tuple[Timing, ...]
     exchanges: tuple[Exchange, ...] = ()
 
@@ -107,6 +111,7 @@ def measure(
     workers: Sequence[int] = (1,),
     seconds: float = 1.0,
     progress: Callable[[str], object] | None = None,
+    expected: WorkloadFacts | None = None,
 ) -> Throughput:
     """Time the steps for every optimiser and batch size of the grid, on each number of workers.
 
@@ -120,10 +125,11 @@ def measure(
         workers: The numbers of workers; 1 is always among them. A batch of fewer examples is left out.
         seconds: About how long to time each batch size on each number of workers.
         progress: Called with a line for each of the `points`, once it is timed.
+        expected: The facts of a run for which it is measured; another workload is refused.
 
     Raises:
-        InputError: The workload cannot be loaded, a batch is larger than the training set, or the machine has
-            not as many cores or GPUs.
+        InputError: The workload cannot be loaded or is not the expected one, a batch is larger than the
+            training set, or the machine has not as many cores or GPUs.
         WorkerDied: A worker process died.
     """
     from headrace.experiments.engines.worker import Worker
@@ -131,7 +137,12 @@ def measure(
     if not (math.isfinite(seconds) and seconds > 0):
         raise InputError("must be a positive number", where="seconds", got=seconds)
     counts = _counts(experiment, workers)
-    setting = Worker(experiment, 0, 1, None).setting
+    worker = Worker(experiment, 0, 1, None)
+    if expected is not None and expected.fingerprint is not None:
+        # Another goal takes no other time.
+        same = expected.fingerprint.model_copy(update={"goal": worker.fingerprint.goal})
+        worker.expect(expected.model_copy(update={"fingerprint": same}), versions=False)
+    setting = worker.on(FULL)
     _check_sizes(experiment, len(setting.workload.train))
     say = progress or (lambda _: None)
     timings: list[Timing] = []
@@ -150,6 +161,7 @@ def measure(
         device=str(setting.device),
         machine=f"{platform.machine()}, Python {platform.python_version()}",
         parameters=sum(parameter.numel() for parameter in model.parameters()),
+        fingerprint=worker.fingerprint,
         timings=tuple(timings),
         exchanges=tuple(exchanges),
     )

@@ -82,7 +82,7 @@ def identify(
     Raises:
         InputError: Examples change from fetch to fetch and cannot be seeded, or are those of an evaluation.
     """
-    random_items = _varies("train", placed.train)
+    random_items = varies("train", placed.train)
     _check_transforms(placed, random_items=random_items)
     names = [] if spec in NAMES else [spec.partition(":")[0]]
     found = {file: digest for name in (*names, *modules) for file, digest in sources(name).items()}
@@ -169,7 +169,7 @@ def _is_rows(data: ExampleData) -> bool:
     return isinstance(data, TensorData) and data.transform is None
 
 
-def _varies(name: str, data: ExampleData) -> bool:
+def varies(name: str, data: ExampleData) -> bool:
     """Whether examples differ from fetch to fetch.
 
     Raises:
@@ -191,12 +191,12 @@ def _varies(name: str, data: ExampleData) -> bool:
 def _check_transforms(workload: Workload, *, random_items: bool) -> None:
     """Refuse what no run could repeat: unseedable training examples, and evaluations of changing ones."""
     if workload.train_transform is not None:
-        _varies("train_transform", workload.training_data)
+        varies("train_transform", workload.training_data)
     evaluated = ["validation", *(["test"] if workload.test is not None else [])]
     if workload.eval_transform is not None and not random_items:
         evaluated.append("train")
     for name in evaluated:
-        if _varies(name, workload.evaluation_data(name)):
+        if varies(name, workload.evaluation_data(name)):
             raise InputError(
                 "the examples of an evaluation must not change from fetch to fetch, and these do",
                 where=f"Workload.{name}",

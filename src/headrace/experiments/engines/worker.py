@@ -15,6 +15,7 @@ from headrace.experiments.engines.messages import Inspection, Report, Task
 from headrace.experiments.engines.processes import physical_bytes, plainly
 from headrace.experiments.experiment import Experiment
 from headrace.experiments.facts import WorkloadFacts
+from headrace.experiments.records import FULL
 from headrace.experiments.subsets.restriction import parts
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ class Worker:
         self._setting: Setting | None = None
         self._identity: Identity | None = None
         self._expected: WorkloadFacts | None = None
+        self._versions = True
         self._suspended: dict[tuple[str, int], RunningTrial] = {}
         self._sent: dict[tuple[str, int], int] = {}
         self.room = 1
@@ -74,15 +76,19 @@ class Worker:
         assert self._identity is not None
         return self._identity.fingerprint
 
-    def expect(self, facts: WorkloadFacts) -> None:
+    def expect(self, facts: WorkloadFacts, *, versions: bool = True) -> None:
         """Note what the folder's trials are trained on; this worker trains on nothing else.
+
+        Args:
+            facts: The folder's.
+            versions: Whether versions of headrace and torch count.
 
         Raises:
             InputError: (at the next task) It has loaded something else.
         """
-        self._expected = facts
+        self._expected, self._versions = facts, versions
 
-    def _on(self, subset: str) -> Setting:
+    def on(self, subset: str) -> Setting:
         """The workload on a subset, once both are known to be those of the folder.
 
         Raises:
@@ -92,7 +98,12 @@ class Worker:
         if expected is None:
             return setting
         if expected.fingerprint is not None:
-            check_loaded(expected.fingerprint, self.fingerprint, self._experiment.workload.name)
+            check_loaded(
+                expected.fingerprint,
+                self.fingerprint,
+                self._experiment.workload.name,
+                versions=self._versions,
+            )
         part = expected.subsets.get(subset)
         if part is not None and part.sha256 != setting.file:
             raise InputError(
@@ -148,7 +159,7 @@ class Worker:
         from headrace.experiments.trial import RunningTrial
 
         key = (task.study.name, task.trial)
-        setting = self._on(task.study.configuration.subset)
+        setting = self.on(task.study.configuration.subset)
         trial = self._suspended.pop(key, None)
         if trial is None:
             trial = RunningTrial(setting=setting, study=task.study, trial=task.trial)
@@ -172,11 +183,11 @@ class Worker:
         """Make a portrait: what is known of it, and the table of all examples as a Parquet file."""
         from headrace.experiments.portraits.sitting import portray
 
-        return portray(self._on(sitting.study.configuration.subset), sitting)
+        return portray(self.on(sitting.study.configuration.subset), sitting)
 
     def apply(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Call `function(setting, rank, workers, *arguments)`."""
-        return function(self.setting, self._rank, self._workers, *arguments)
+        return function(self.on(FULL), self._rank, self._workers, *arguments)
 
     def forget(self, study: str) -> None:
         """Let go of a decided study's trials."""

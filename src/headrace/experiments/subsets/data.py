@@ -12,8 +12,10 @@ import torch
 from jaxtyping import Float, Int64, Shaped
 from torch import Tensor
 
+from headrace.random import torch_stream
 from headrace.sampling.batches import Batch
-from headrace.training.data import Device, ExampleData
+from headrace.training.data import Device, ExampleData, TensorData
+from headrace.workloads.identity import varies
 
 HASHED = 65_536
 """Data sets of at most so many examples are hashed whole; of larger ones so many, spread evenly."""
@@ -80,6 +82,9 @@ class Labelled:
 def checksum(data: ExampleData, *, targets: bool = True) -> str:
     """A SHA-256 of the examples: of all, or where there are more than `HASHED`, of that many spread evenly.
 
+    Examples that are changed at random when they are fetched are fetched on a fixed stream, and rows of
+    tensors without a transform that is random; so the checksum is always the same.
+
     Args:
         data: The data set.
         targets: Whether the targets count; not where they are hidden.
@@ -87,14 +92,23 @@ def checksum(data: ExampleData, *, targets: bool = True) -> str:
     Returns:
         `inputs+targets:<hexadecimal>` or `inputs:<hexadecimal>`.
     """
+    data = _steady(data)
     digest = hashlib.sha256(str(len(data)).encode())
     places = np.linspace(0, len(data) - 1, min(len(data), HASHED)).round().astype(np.int64)
     for start in range(0, len(places), _FETCH):
-        fetched = data.fetch(torch.from_numpy(places[start : start + _FETCH]))
+        with torch_stream(0, "checksum", start):
+            fetched = data.fetch(torch.from_numpy(places[start : start + _FETCH]))
         for tensor in fetched if targets else fetched[:1]:
             digest.update(f"{tensor.dtype}{tuple(tensor.shape[1:])}".encode())
             digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
     return f"{'inputs+targets' if targets else 'inputs'}:{digest.hexdigest()}"
+
+
+def _steady(data: ExampleData) -> ExampleData:
+    """The data without a random transform of tensors, which draws otherwise on another device."""
+    if isinstance(data, TensorData) and data.transform is not None and varies("train", data):
+        return TensorData(data.inputs, data.targets)
+    return data
 
 
 def mean_one(weights: Float[np.ndarray, " part"]) -> Float[np.ndarray, " part"]:
