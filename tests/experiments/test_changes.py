@@ -24,8 +24,8 @@ from .inline_engine import InlineEngine
 
 NUMBERS = Numbers(shape=(2,), mean=0.5, size=0.7, wave=0.1)
 FINGERPRINT = Fingerprint(
-    train=Split(examples=9, hashed=9, sha256="a" * 64),
-    validation=Split(examples=5, hashed=5, sha256="b" * 64),
+    train=Split(examples=9, hashed=9, inputs="a" * 64, targets="c" * 64),
+    validation=Split(examples=5, hashed=5, inputs="b" * 64, targets=None),
     parameters={"weight": NUMBERS},
     inputs=(NUMBERS,),
     outputs=(NUMBERS,),

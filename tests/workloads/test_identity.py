@@ -237,7 +237,10 @@ def test_an_evaluation_of_changing_examples_is_refused(noise: Any) -> None:
 
 def test_hidden_targets_do_not_count() -> None:
     other = workload(train=one_target(tensors(90)), clean_targets=tensors(90).targets)
-    assert taken(workload(), targets=False) == taken(other, targets=False)
+    hidden = taken(workload(), targets=False)
+    assert hidden == taken(other, targets=False)
+    assert hidden.differences(taken(other)) == []
+    assert taken(workload()).differences(taken(other)) != []
 
 
 def test_a_model_that_draws_from_numpy_is_noticed() -> None:

@@ -10,6 +10,7 @@ from headrace.analysis import words
 
 if TYPE_CHECKING:
     from headrace.experiments.facts import Change, WorkloadFacts
+    from headrace.experiments.subsets.outcome import Outcome
 
 
 def warn_of_changes(facts: WorkloadFacts | None, carried: Collection[str | None]) -> list[str]:
@@ -29,6 +30,13 @@ def warn_of_changes(facts: WorkloadFacts | None, carried: Collection[str | None]
     return [*found, *([_AUGMENTED] if facts.random_items else [])]
 
 
+def warn_of_search(outcome: Outcome) -> list[str]:
+    """The same of a subset search, whose work from before a change is used again."""
+    trained = f"{words.number(outcome.earlier)} of the runs used here were trained"
+    found = [_sentence(change, trained) for change in outcome.changes if outcome.earlier]
+    return [*found, *([_AUGMENTED] if outcome.facts.random_items else [])]
+
+
 def _sentence(change: Change, trained: str) -> str:
     if change.why:
         return (
@@ -37,7 +45,7 @@ def _sentence(change: Change, trained: str) -> str:
         )
     return (
         f"{trained} by a version of Headrace that kept no fingerprints: whether their code and data were "
-        "those of the other trials cannot be checked."
+        "those of the others cannot be checked."
     )
 
 

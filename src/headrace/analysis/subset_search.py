@@ -10,6 +10,7 @@ from typing import Any
 
 from headrace.analysis.chosen import chosen_results, conclude_chosen
 from headrace.analysis.comparison import Comparison, GroupResult, compare
+from headrace.analysis.origins import warn_of_search
 from headrace.analysis.studies import FORWARD
 from headrace.analysis.words import listed, number
 from headrace.csv_cells import csv_text
@@ -35,6 +36,7 @@ def conclude(outcome: Outcome) -> dict[str, Any]:
             *(_transfer_headline(outcome, other) for other in outcome.transfers),
             *_cost_sentences(outcome),
             *(conclude_chosen(outcome.chosen) if outcome.chosen else []),
+            *warn_of_search(outcome),
         ],
         "verdicts": list(_verdicts(outcome, comparisons)),
         "workload": outcome.spec.workload.name,

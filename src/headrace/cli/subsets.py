@@ -28,6 +28,7 @@ def subset(
     processes: int | None = None,
     answers: OptionalPath = None,
     accept_labels: bool = False,
+    accept_change: str | None = None,
     json: Json = False,
 ) -> int:
     """Search for a subset, or go on with it; at the end OUT holds subset.parquet and report.html.
@@ -39,6 +40,8 @@ def subset(
         out: The folder of the results. Default: runs/NAME for NAME.toml.
         processes: How many runs are trained side by side. Default: one per core.
         answers: Labels that people gave (CSV, JSON or JSON lines), where the search waits for them.
+        accept_change: Why the search may continue although the workload's code or data have changed since its
+            first runs. The reason is recorded, and shown in the report.
         accept_labels: Labels that were changed by hand in OUT/labels.json are meant.
     """
     from headrace.analysis.subset_search import write
@@ -56,6 +59,7 @@ def subset(
             processes=processes,
             answers=answers,
             accept_labels=accept_labels,
+            accept_change=accept_change,
             announce=_announce,
             progress=line,
         )

@@ -51,17 +51,13 @@ def settle(
     what = _differences(there, now, versions=not finished)
     changes = () if there is None else there.changes
     if what:
-        changes = (*changes, _accepted(there, now, what, where=where, why=why))
+        binding = any(there is not None and getattr(there, key) != getattr(now, key) for key in _BINDING)
+        old = None if there is None else there.digest
+        new = now.digest or ""
+        changes = (*changes, accepted(what, before=old, after=new, where=where, why=why, binding=binding))
     if before is None:
         changes = (*changes, *_unknown(now, carried, where=where, why=why))
-    recorded = set() if there is None else {change.why for change in there.changes}
-    if why is not None and why not in recorded | {change.why for change in changes}:
-        raise InputError(
-            "has no effect: the workload is the same as before",
-            where="--accept-change",
-            got=why,
-            fix="Leave it out.",
-        )
+    check_needed(why, changes)
     if there is None or before is None or what:
         return now.model_copy(update={"changes": changes})
     return there.model_copy(update={key: getattr(now, key) for key in _COSMETIC})
@@ -76,19 +72,50 @@ def _differences(there: WorkloadFacts | None, now: WorkloadFacts, *, versions: b
     return [*found, *(["the subsets' files"] if there.subsets != now.subsets else [])]
 
 
-def _accepted(
-    there: WorkloadFacts | None, now: WorkloadFacts, what: Sequence[str], *, where: str, why: str | None
+def accepted(
+    what: Sequence[str],
+    *,
+    before: str | None,
+    after: str,
+    where: str,
+    why: str | None,
+    binding: bool = False,
 ) -> Change:
-    binding = any(there is not None and getattr(there, key) != getattr(now, key) for key in _BINDING)
+    """A change of a folder's workload, as it is recorded if the user accepts it.
+
+    Args:
+        what: What changed.
+        before: The digest of the folder's fingerprint.
+        after: That of the loaded workload.
+        where: The folder.
+        why: The user's reason, or None.
+        binding: Whether it cannot be accepted.
+
+    Raises:
+        InputError: It is not accepted.
+    """
     if why is None or binding:
         raise InputError(
             f"the workload has changed since this folder was made: {'; '.join(what)}",
             where=where,
             fix=f"{_NEW}." if binding else f"{_FIX}.",
         )
-    return Change(
-        why=why, what=tuple(what), before=None if there is None else there.digest, after=now.digest or ""
-    )
+    return Change(why=why, what=tuple(what), before=before, after=after)
+
+
+def check_needed(why: str | None, changes: Sequence[Change]) -> None:
+    """Refuse a reason to accept a change if there is none; the same command may be given again.
+
+    Raises:
+        InputError: No change has this reason.
+    """
+    if why is not None and why not in {change.why for change in changes}:
+        raise InputError(
+            "has no effect: the workload is the same as before",
+            where="--accept-change",
+            got=why,
+            fix="Leave it out.",
+        )
 
 
 def _unknown(

@@ -45,7 +45,7 @@ def run(
         directory: The folder; made where it is not there.
         processes: How many trials are trained side by side; None for one a core, or on GPUs a few each.
         progress: Called with the state of the run, from this thread, after every task.
-        accept_change: Why trials of a workload that has changed since shall stand beside new ones; recorded,
+        accept_change: Why trials of a workload that has changed since may count next to new ones; recorded,
             and shown in the report. None refuses a changed workload.
 
     Raises:

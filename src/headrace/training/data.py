@@ -14,6 +14,7 @@ from torch.utils.data import default_collate
 from headrace import ids as example_ids
 from headrace.errors import InputError, describe
 from headrace.ids import Ids
+from headrace.random import torch_stream
 
 Device = torch.device | str
 
@@ -232,6 +233,32 @@ def _described(item: object) -> str:
         return f"({', '.join(_described(part) for part in item)})" if len(item) < 5 else f"{len(item)} values"
     shape = getattr(item, "shape", None)
     return type(item).__name__ + (f" {tuple(shape)}" if shape is not None else "")
+
+
+class Steady:
+    """A data set that draws at random when it is fetched, such that the same batch is always the same.
+
+    Args:
+        data: The data set.
+    """
+
+    def __init__(self, data: ExampleData) -> None:
+        self.data = data
+
+    def __len__(self) -> int:
+        """The number of examples."""
+        return len(self.data)
+
+    def fetch(
+        self, indices: Int64[Tensor, " batch"]
+    ) -> tuple[Shaped[Tensor, "batch ..."], Shaped[Tensor, "batch ..."]]:
+        """The inputs and targets of these examples, on a stream that the first of them names."""
+        with torch_stream(0, "steady", int(indices[0])):
+            return self.data.fetch(indices)
+
+    def to(self, device: Device) -> Self:
+        """The same examples, fetched to `device`."""
+        return type(self)(self.data.to(device))
 
 
 class Transformed:

@@ -32,12 +32,19 @@ class Split(_Record):
     Attributes:
         examples: How many there are.
         hashed: How many of them are in the checksum, spread evenly: all if they are stored in tensors.
-        sha256: Of inputs and targets, or of the inputs alone if targets are hidden.
+        inputs: SHA-256 of their inputs.
+        targets: SHA-256 of their targets; None if these are hidden, and then they count in no comparison.
     """
 
     examples: int = Field(ge=1)
     hashed: int = Field(ge=1)
-    sha256: str
+    inputs: str
+    targets: str | None
+
+    def same(self, other: Split) -> bool:
+        """Whether both are the same examples, as far as is known."""
+        shown = None not in (self.targets, other.targets)
+        return self.inputs == other.inputs and (not shown or self.targets == other.targets)
 
 
 class Numbers(_Record):
@@ -139,9 +146,10 @@ def _splits(before: Fingerprint, now: Fingerprint) -> Iterator[str]:
             yield f"the {name} split ({'is there now' if old is None else 'is missing'})"
         elif old and new and old.examples != new.examples:
             yield f"the number of {name} examples ({old.examples:,}, now {new.examples:,})"
-        elif old != new:
+        elif old and new and not old.same(new):
             yield f"the {name} examples (other inputs or targets)"
-    if before.clean_targets != now.clean_targets:
+    shown = None not in (before.train.targets, now.train.targets)
+    if shown and before.clean_targets != now.clean_targets:
         yield "the clean targets"
 
 

@@ -66,6 +66,7 @@ def identify(
     device: torch.device | str = "cpu",
     targets: bool = True,
     modules: Sequence[str] = (),
+    trains: bool = True,
 ) -> Identity:
     """Take the fingerprint of a workload.
 
@@ -78,6 +79,7 @@ def identify(
         device: Where its models run.
         targets: Whether the training targets may be looked at.
         modules: Further modules of the user's that count.
+        trains: Whether such models are trained; if not, the loss and the metric are not asked.
 
     Raises:
         InputError: Examples change from fetch to fetch and cannot be seeded, or are those of an evaluation.
@@ -86,7 +88,7 @@ def identify(
     _check_transforms(placed, random_items=random_items)
     names = [] if spec in NAMES else [spec.partition(":")[0]]
     found = {file: digest for name in (*names, *modules) for file, digest in sources(name).items()}
-    computed, drew = _computed(placed, torch.device(device))
+    computed, drew = _computed(placed, torch.device(device), trains=trains)
     clean = loaded.clean_targets
     fingerprint = Fingerprint(
         train=split_of(loaded.train, targets=targets),
@@ -108,11 +110,17 @@ def identify(
 def split_of(data: ExampleData, *, targets: bool = True) -> Split:
     """A split's number of examples and the checksum of their raw inputs and targets."""
     if isinstance(data, TensorData):
-        tensors = [data.inputs, data.targets] if targets else [data.inputs]
-        return Split(examples=len(data), hashed=len(data), sha256=_sha256(tensors))
-    places = _spread(len(data), SAMPLED)
-    fetched = _leaves(_fetched(data, places), targets=targets)
-    return Split(examples=len(data), hashed=len(places), sha256=_sha256(fetched))
+        hashed, parts = len(data), ([data.inputs], [data.targets])
+    else:
+        places = _spread(len(data), SAMPLED)
+        fetched = _fetched(data, places)
+        hashed, parts = len(places), ([*leaves([x for x, _ in fetched])], [*leaves([y for _, y in fetched])])
+    return Split(
+        examples=len(data),
+        hashed=hashed,
+        inputs=_sha256(parts[0]),
+        targets=_sha256(parts[1]) if targets else None,
+    )
 
 
 def _spread(examples: int, most: int) -> Tensor:
@@ -126,10 +134,6 @@ def _fetched(data: ExampleData, places: Tensor, *path: str) -> list[tuple[Any, A
         with torch_stream(_SEED, "identity", int(place), *path):
             found.append(data.fetch(place))
     return found
-
-
-def _leaves(fetched: Sequence[tuple[Any, Any]], *, targets: bool = True) -> list[Tensor]:
-    return [leaf for pair in fetched for part in (pair if targets else pair[:1]) for leaf in leaves(part)]
 
 
 def leaves(value: Any) -> Iterator[Tensor]:
@@ -178,7 +182,7 @@ def varies(name: str, data: ExampleData) -> bool:
     if _is_rows(data):
         return False
     places = _spread(len(data), SHOWN)
-    first, again, other = (_sha256(_leaves(_fetched(data, places, *path))) for path in ((), (), ("other",)))
+    first, again, other = (_sha256([*leaves(_fetched(data, places, *path))]) for path in ((), (), ("other",)))
     if first != again:
         raise InputError(
             "the data set is random in a way that cannot be seeded: fetched twice, the same examples differ",
@@ -205,7 +209,7 @@ def _check_transforms(workload: Workload, *, random_items: bool) -> None:
             )
 
 
-def _computed(workload: Workload, device: torch.device) -> tuple[dict[str, Any], bool]:
+def _computed(workload: Workload, device: torch.device, *, trains: bool) -> tuple[dict[str, Any], bool]:
     """What the untrained model computes, and whether training draws from NumPy's or Python's generators."""
     with torch_stream(_SEED, "identity", "model"):
         model = workload.build_model()
@@ -217,17 +221,17 @@ def _computed(workload: Workload, device: torch.device) -> tuple[dict[str, Any],
         data = workload.evaluation_data("validation")
         inputs, targets = data.fetch(_spread(len(data), SHOWN))
         outputs = model(inputs)
-        loss, metric = workload.loss(outputs, targets), workload.metric(outputs, targets)
+        measures = (workload.loss, workload.metric) if trains else ()
+        measured = [tuple(map(_numbers, leaves(measure(outputs, targets)))) for measure in measures]
         seen = workload.evaluation_data("train")
         shown, _ = seen.fetch(_spread(len(seen), SHOWN))
     found = {
         "parameters": state,
         "inputs": tuple(map(_numbers, leaves(shown))),
         "outputs": tuple(map(_numbers, leaves(outputs))),
-        "loss": tuple(map(_numbers, leaves(loss))),
-        "metric": tuple(map(_numbers, leaves(metric))),
+        **dict(zip(("loss", "metric"), measured or ((), ()), strict=True)),
     }
-    return found, _draws(model, workload)
+    return found, trains and _draws(model, workload)
 
 
 def _state(model: nn.Module) -> Iterator[tuple[str, Tensor]]:

@@ -112,7 +112,7 @@ class _Process:
         from headrace.training.parallel.agreement import agree, gathered
 
         mine = self._worker.fingerprint
-        agree({"experiment": self._experiment.digest()[:16], "training set": mine.train.sha256[:16]})
+        agree({"experiment": self._experiment.digest()[:16], "training set": mine.train.inputs[:16]})
         first, *others = gathered(mine)
         errors = [
             InputError(f"has another workload than rank 0: {what}", where=f"rank {rank}", fix=_SAME)

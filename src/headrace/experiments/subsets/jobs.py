@@ -29,8 +29,10 @@ from headrace.experiments.files import write_whole
 from headrace.experiments.subsets.chosen import HangJob, NamesJob
 from headrace.experiments.subsets.data import Part, checksum, mean_one, weighted
 from headrace.experiments.subsets.hanging import clean_targets, galleries
+from headrace.experiments.subsets.loading import Loaded, load
 from headrace.experiments.subsets.members import given
 from headrace.experiments.subsets.picking import Picker, PickJob
+from headrace.experiments.subsets.pool import Expected
 from headrace.experiments.subsets.rounds import Facts, largest_shard
 from headrace.experiments.subsets.run_files import RunRecord, write_run
 from headrace.experiments.subsets.scoring import (
@@ -45,13 +47,11 @@ from headrace.experiments.subsets.search import SubsetSearch
 from headrace.random import Name
 from headrace.sampling.batches import Batch, shuffled_batches
 from headrace.tensors import read_checkpoint
-from headrace.training.evaluation import evaluator
 from headrace.training.loop import Measurement, train
 from headrace.training.recipe import Recipe
 from headrace.training.stream import TorchStream
 from headrace.workloads import Workload
-from headrace.workloads.inspection import inspected
-from headrace.workloads.registry import describe, find_function, load_workload
+from headrace.workloads.registry import describe, find_function
 
 
 @dataclass(frozen=True)
@@ -139,15 +139,19 @@ class Workshop:
         self._rank = rank
         self._others: dict[int, Workshop] = {}
 
-    def do(self, job: Job) -> Any:
+    def do(self, job: Job, expected: Expected | None = None) -> Any:
         """Do a job; what it returns is small and can be pickled.
+
+        Args:
+            job: The job.
+            expected: The fingerprints of the search's workloads, once they are known.
 
         Raises:
             HeadraceError: What went wrong; whatever the user's model, loss, metric or data raise is an
                 `InputError` that tells its place.
         """
         try:
-            return self._do(job)
+            return self._do(job, expected or {})
         except HeadraceError:
             raise
         except (Exception, SystemExit) as error:
@@ -157,9 +161,11 @@ class Workshop:
                 fix="Mend the model, the loss, the metric or the data.",
             ) from error
 
-    def _do(self, job: Job) -> Any:
-        if isinstance(job, InspectJob | RunJob) and job.transfer is not None:
-            return self._other(job.transfer).do(replace(job, transfer=None))
+    def _do(self, job: Job, expected: Expected) -> Any:
+        if isinstance(job, InspectJob | RunJob) and (other := job.transfer) is not None:
+            theirs: Expected = {None: expected[other]} if other in expected else {}
+            return self._other(other).do(replace(job, transfer=None), theirs)
+        self._loaded.check(expected.get(None))
         match job:
             case InspectJob():
                 return self._inspect()
@@ -191,20 +197,25 @@ class Workshop:
         return pick_device(self._spec.training.device if self._spec.training else "auto", self._rank)
 
     @cached_property
-    def _workload(self) -> Workload:
-        table = self._spec.workload
-        workload = load_workload(table.name, table.settings)
-        splits = {split: getattr(workload, split) for split in ("train", "validation", "test")}
-        moved = {split: data.to(self._device) for split, data in splits.items() if data is not None}
-        workload = replace(workload, **moved)
+    def _loaded(self) -> Loaded:
         trains = self._spec.training is not None
-        model = self._untrained(workload.build_model if trains else self._member_of(workload))
-        hidden = self._spec.search.labels != "known"
-        return inspected(workload, model, hidden=hidden, trains=trains)
+
+        def untrained(workload: Workload) -> nn.Module:
+            return self._untrained(workload.build_model if trains else self._member_of(workload))
+
+        return load(self._spec, self._device, untrained, build=self._own_build)
+
+    @property
+    def _workload(self) -> Workload:
+        return self._loaded.workload
+
+    @property
+    def _own_build(self) -> str | None:
+        """What builds the members, if it is not the workload."""
+        return None if self._trains_only or self._spec.members is None else self._spec.members.build
 
     def _member_of(self, workload: Workload) -> Callable[[], nn.Module]:
-        own = None if self._trains_only else self._spec.members
-        return workload.build_model if own is None or own.build is None else find_function(own.build)
+        return workload.build_model if self._own_build is None else find_function(self._own_build)
 
     @cached_property
     def _build_member(self) -> Callable[[], nn.Module]:
@@ -213,7 +224,7 @@ class Workshop:
     @cached_property
     def _scorer(self) -> Scorer:
         return Scorer(
-            data=self._workload.train,
+            data=self._loaded.seen,
             build=self._build_member,
             classes=self._num_classes(),
             device=self._device,
@@ -229,7 +240,7 @@ class Workshop:
     @cached_property
     def _picker(self) -> Picker:
         return Picker(
-            data=self._workload.train,
+            data=self._loaded.seen,
             build=self._build_member,
             device=self._device,
             seed=self._spec.seed,
@@ -258,6 +269,8 @@ class Workshop:
             features=self._features(),
             multilabel=self._multilabel,
             scoring_bytes=self._scoring_bytes(classes),
+            fingerprint=self._loaded.identity.fingerprint,
+            random_items=self._loaded.identity.random_items,
         )
 
     def _scoring_bytes(self, classes: int) -> int:
@@ -276,7 +289,7 @@ class Workshop:
 
     def _fresh(self) -> tuple[nn.Module, Tensor]:
         """An untrained member, and one example."""
-        inputs, _ = self._workload.train.fetch(torch.zeros(1, dtype=torch.int64))
+        inputs, _ = self._loaded.seen.fetch(torch.zeros(1, dtype=torch.int64))
         return self._untrained(self._build_member).eval(), inputs
 
     def _untrained(self, build: Callable[[], nn.Module]) -> nn.Module:
@@ -310,7 +323,7 @@ class Workshop:
         if job.start is not None:
             model.load_state_dict(read_checkpoint(job.start, sha256=job.start_sha256))
         last, kept = self._train(job, model)
-        metrics = self._measure(model)
+        metrics = self._loaded.measure(model)
         record = RunRecord(
             key=job.folder.name,
             examples_trained=last.examples_backpropagated,
@@ -326,7 +339,7 @@ class Workshop:
         training = self._spec.training
         assert training is not None
         labels = None if job.labels is None else torch.from_numpy(job.labels)
-        part = Part(self._workload.train, torch.from_numpy(job.indices).to(self._device), labels)
+        part = Part(self._workload.training_data, torch.from_numpy(job.indices).to(self._device), labels)
         measurements = train(
             model=model,
             data=part,
@@ -341,7 +354,13 @@ class Workshop:
             evaluation_steps=sorted({0, *job.checkpoints, job.steps}),
             evaluate=lambda _: {},
             microbatch=training.microbatch,
-            stream=TorchStream(self._spec.seed, *job.stream, "training", device=self._device),
+            stream=TorchStream(
+                self._spec.seed,
+                *job.stream,
+                "training",
+                device=self._device,
+                host=self._loaded.identity.draws,
+            ),
         )
         last, kept = next(measurements), {}
         for last in measurements:
@@ -363,19 +382,6 @@ class Workshop:
             return batches
         weights: Tensor = torch.from_numpy(mean_one(job.weights)).to(self._device, torch.float32)
         return weighted(batches, weights)
-
-    def _measure(self, model: nn.Module) -> dict[str, float]:
-        workload = self._workload
-        splits = {"validation": workload.validation, "test": workload.test}
-        measure = evaluator(
-            {name: data for name, data in splits.items() if data is not None},
-            workload.loss,
-            workload.metric,
-            metric_name=workload.metric_name,
-            weigh=workload.weigh,
-            batch_size=SCORE_BATCH,
-        )
-        return measure(model)
 
 
 def _save(model: nn.Module, path: Path) -> str:

@@ -20,7 +20,7 @@ import torch.distributed as dist
 
 from headrace.errors import HeadraceError, InputError
 from headrace.experiments.subsets.jobs import Job, Workshop
-from headrace.experiments.subsets.pool import Tell
+from headrace.experiments.subsets.pool import Expected, Tell
 from headrace.experiments.subsets.search import SubsetSearch
 from headrace.files import guarded, guards
 from headrace.training.parallel.joining import join, leave
@@ -58,6 +58,7 @@ class JoinedPool:
         self.processes = dist.get_world_size()
         self.rank = dist.get_rank()
         torch.set_num_threads(1)
+        self.expected: Expected = {}
         self._workshop = Workshop(spec, int(os.environ.get("LOCAL_RANK", "0")))
 
     def do(self, jobs: Sequence[Job], tell: Tell | None = None) -> list[Any]:
@@ -69,7 +70,7 @@ class JoinedPool:
         """
         if not jobs:
             return []
-        self._send((list(jobs), tuple(guards())))
+        self._send((list(jobs), tuple(guards()), self.expected))
         found = self._share(jobs, tell)
         for result in found:
             if isinstance(result, HeadraceError):
@@ -91,7 +92,7 @@ class JoinedPool:
             HeadraceError: There is none, for the first process has stopped with an error.
         """
         while not isinstance(sent := self._send(None), _End):
-            jobs, folders = sent
+            jobs, folders, self.expected = sent
             self._share(jobs, None, folders)
         leave()
         if sent.outcome is None:
@@ -126,7 +127,7 @@ class JoinedPool:
             with ExitStack() as stack:
                 for folder in folders:
                     stack.enter_context(guarded(folder))
-                return self._workshop.do(job)
+                return self._workshop.do(job, self.expected)
         except InputError as error:
             return InputError(str(error))
         except HeadraceError as error:

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 
 from headrace.errors import InputError
 from headrace.experiments.engines.processes import cores
+from headrace.experiments.subsets.origins import OWN
 from headrace.experiments.subsets.pool import Doer, Pool
 from headrace.experiments.subsets.rounds import Facts
 from headrace.experiments.subsets.search import SubsetSearch
+from headrace.workloads.fingerprint import Fingerprint
 
 if TYPE_CHECKING:
     from headrace.experiments.subsets.joined import JoinedPool
@@ -44,10 +46,19 @@ class Opened:
             if self._processes is None and self.pool.processes > most:
                 self.pool.close()
                 self.pool = Pool(self._spec, most)
+            numbers = (None, *range(len(self.others)))
+            self.pool.expected = dict(zip(numbers, self.fingerprints.values(), strict=True))
         except BaseException:
             self.pool.close()
             raise
         return self
+
+    @property
+    def fingerprints(self) -> dict[str, Fingerprint]:
+        """Of the search's workload, then of those that it is transferred to, by the transfers' names."""
+        names = (OWN, *(table.label for table in self._spec.transfer))
+        found = (facts.fingerprint for facts in (self.facts, *self.others))
+        return {name: one for name, one in zip(names, found, strict=True) if one is not None}
 
     def __exit__(self, *_: object) -> None:
         self.pool.close()

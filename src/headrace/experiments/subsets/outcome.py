@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from headrace.experiments.facts import Change
 from headrace.experiments.subsets.chosen import Chosen
 from headrace.experiments.subsets.oracle import Waiting
 from headrace.experiments.subsets.rounds import Cost, Facts
@@ -66,6 +67,8 @@ class Outcome:
         subset: The subset file, or None while the search waits.
         waiting: What people are asked, or None.
         chosen: What was chosen, for the report; None while the search waits.
+        changes: Of the workloads, since the folder was made.
+        earlier: How many of the runs are from before the last change.
     """
 
     directory: Path
@@ -81,3 +84,5 @@ class Outcome:
     subset: Path | None = None
     waiting: Waiting | None = None
     chosen: Chosen | None = None
+    changes: tuple[Change, ...] = ()
+    earlier: int = 0

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 from headrace.experiments.engines.processes import Lifeline, plainly, result_of, worker_environment
 from headrace.experiments.subsets.search import SubsetSearch
 from headrace.files import Identity, guarding, guards
+from headrace.workloads.fingerprint import Fingerprint
 
 if TYPE_CHECKING:
     from headrace.experiments.subsets.jobs import Job, Workshop
 
+Expected = Mapping[int | None, Fingerprint]
 Tell = Callable[[int, int], None]
 """Called after each job with (jobs done, jobs there are)."""
 
@@ -26,10 +28,13 @@ class Doer(Protocol):
     Attributes:
         processes: How many jobs are done side by side.
         outcome: What the search has come to, for those who helped; set before `close`.
+        expected: The fingerprint of the search's workload, and of its transfers by their numbers, once they
+            are known: whoever has loaded another does no job.
     """
 
     processes: int
     outcome: Any
+    expected: Expected
 
     def do(self, jobs: Sequence[Job], tell: Tell | None = None) -> list[Any]:
         """Do all jobs; their results in the order of the jobs."""
@@ -56,6 +61,7 @@ class Pool:
         self._lifeline = Lifeline()
         self._here: Workshop | None = None
         self._executor: ProcessPoolExecutor | None = None
+        self.expected: Expected = {}
 
     def close(self) -> None:
         """End the workers at once: a job in progress leaves whole files only, so it may be cut off."""
@@ -74,7 +80,7 @@ class Pool:
             return self._do_here(jobs, tell)
         executor = self._executor = self._executor or self._start()
         with worker_environment():
-            futures = [executor.submit(_do, job, guards()) for job in jobs]
+            futures = [executor.submit(_do, job, guards(), self.expected) for job in jobs]
         pending = set(futures)
         while pending:
             done, pending = wait(pending, return_when=FIRST_COMPLETED)
@@ -97,7 +103,7 @@ class Pool:
         results: list[Any] = []
         try:
             for job in jobs:
-                results.append(self._here.do(job))
+                results.append(self._here.do(job, self.expected))
                 if tell:
                     tell(len(results), len(jobs))
         finally:
@@ -126,8 +132,8 @@ def _begin(spec: str, ranks: Any) -> None:
     _workshop = Workshop(SubsetSearch.model_validate_json(spec), ranks.get())
 
 
-def _do(job: Job, folders: Mapping[Path, Identity]) -> Any:
+def _do(job: Job, folders: Mapping[Path, Identity], expected: Expected) -> Any:
     """Do a job in this worker, which writes only where the searching process does."""
     assert _workshop is not None
     with guarding(folders):
-        return plainly(_workshop.do, job)
+        return plainly(_workshop.do, job, expected)

@@ -10,6 +10,7 @@ from headrace.experiments.records import Record
 from headrace.experiments.subsets.methods import Method, Select
 from headrace.experiments.subsets.search import SubsetSearch, TrainingTable
 from headrace.training import budget
+from headrace.workloads.fingerprint import Fingerprint
 
 SHARD = 8_192
 """Examples in one scoring job, or more, so that there are at most `SHARDS` of them."""
@@ -32,6 +33,8 @@ class Facts(Record):
         features: Inputs of the model's last linear layer; None where no method asks for them.
         multilabel: Whether every class is a yes or no of its own.
         scoring_bytes: At most what a scoring holds beside the data.
+        fingerprint: What the workload is.
+        random_items: Whether the training examples differ from fetch to fetch.
     """
 
     examples: int
@@ -44,6 +47,8 @@ class Facts(Record):
     features: int | None = None
     multilabel: bool = False
     scoring_bytes: int = 0
+    fingerprint: Fingerprint | None = None
+    random_items: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,7 @@ Chitta et al. (2019, arXiv 1905.12737), with choosing from the whole pool after 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +17,7 @@ import numpy as np
 from headrace import __version__, random
 from headrace.errors import InputError
 from headrace.experiments import lock
+from headrace.experiments.changes import check_reason
 from headrace.experiments.engines.processes import physical_bytes
 from headrace.experiments.files import write_whole
 from headrace.experiments.subsets.book import ACCEPT
@@ -26,6 +27,7 @@ from headrace.experiments.subsets.chosen import Chosen, NamesJob, look
 from headrace.experiments.subsets.members import Voters
 from headrace.experiments.subsets.opening import Opened, join
 from headrace.experiments.subsets.oracle import Waiting
+from headrace.experiments.subsets.origins import OWN, Origin, settle_origins
 from headrace.experiments.subsets.outcome import Measured, Outcome, Transferred
 from headrace.experiments.subsets.people import People
 from headrace.experiments.subsets.readiness import check_folder, check_memory, check_ready, check_transfer
@@ -57,6 +59,7 @@ def search_subset(
     processes: int | None = None,
     answers: str | Path | None = None,
     accept_labels: bool = False,
+    accept_change: str | None = None,
     announce: Callable[[tuple[Cost, ...], int], None] | None = None,
     progress: Progress | None = None,
 ) -> Outcome:
@@ -71,6 +74,8 @@ def search_subset(
         processes: How many runs are trained side by side; None for one a core, or on GPUs a few each.
         answers: A file with labels that people gave, taken before anything else is done.
         accept_labels: Whether labels that were changed by hand in `labels.json` are meant.
+        accept_change: Why runs on a workload that has changed since may be used next to new ones; recorded,
+            and shown in the report. None refuses a changed workload.
         announce: Called with what every stage will cost, before anything is trained, and with the bytes that
             scoring and choosing take at most in each process.
         progress: Called from this thread after every job.
@@ -89,6 +94,7 @@ def search_subset(
         StorageError: The folder cannot be written.
     """
     directory = Path(directory)
+    check_reason(accept_change)
     joined = join(spec, processes) if "RANK" in os.environ else None
     if joined is not None and joined.rank > 0:
         return joined.serve()
@@ -98,14 +104,21 @@ def search_subset(
             check_transfer(spec, number, opened.facts, other)
         check_memory(spec, opened.facts, opened.pool.processes, physical_bytes())
         costs = plan(spec, opened.facts)
+        check_folder(spec, directory)
+        origins = settle_origins(directory, opened.fingerprints, why=accept_change)
         (ids,) = opened.pool.do([NamesJob()])
         works = Works(
-            directory=directory, spec=spec, facts=opened.facts, pool=opened.pool, tell=progress, ids=ids
+            directory=directory,
+            spec=spec,
+            facts=opened.facts,
+            pool=opened.pool,
+            tell=progress,
+            ids=ids,
+            digests=origins[OWN].digests,
         )
-        check_folder(spec, directory)
         write_whole(directory / "search.toml", spec.to_toml().encode())
         people = _people(works, answers, accept=accept_labels)
-        running = _Search(works=works, plan=costs, others=opened.others, people=people)
+        running = _Search(works=works, plan=costs, others=opened.others, people=people, origins=origins)
         if announce is not None:
             announce(costs, process_bytes(spec, opened.facts))
         opened.pool.outcome = running.to_the_end()
@@ -132,6 +145,7 @@ class _Search:
     plan: tuple[Cost, ...]
     others: Sequence[Facts]
     people: People | None
+    origins: Mapping[str, Origin]
     spent: dict[_Stage, Cost] = field(default_factory=dict)
 
     @property
@@ -308,7 +322,13 @@ class _Search:
     def _transfer(self, chains: list[Chain], number: int) -> Transferred:
         """The comparison with other models."""
         name, facts = self.spec.transfer[number].label, self.others[number]
-        works = replace(self.works, spec=self.spec.transferred(number), facts=facts, transfer=number)
+        works = replace(
+            self.works,
+            spec=self.spec.transferred(number),
+            facts=facts,
+            transfer=number,
+            digests=self.origins[name].digests,
+        )
         return Transferred(name=name, facts=facts, measured=self._compare(chains, works, transfer_to(name)))
 
     def _compare(self, chains: list[Chain], works: Works, stage: str) -> tuple[Measured, ...]:
@@ -362,6 +382,8 @@ class _Search:
             subset=subset,
             waiting=waiting,
             chosen=chosen,
+            changes=tuple(change for origin in self.origins.values() for change in origin.changes),
+            earlier=len(works.earlier),
         )
 
 

@@ -93,6 +93,8 @@ class Works:
         records: Key -> what is recorded of each run that was asked for.
         scorings: Key -> (members x examples, seconds) of each scoring and each choice by models.
         ids: What the training examples are called; None: their indices.
+        digests: Of the workload's fingerprint, then those of before accepted changes, see `origins.Origin`.
+        earlier: The keys of runs from before the last change.
     """
 
     directory: Path
@@ -104,6 +106,8 @@ class Works:
     records: dict[str, dict[str, Any]] = field(default_factory=dict)
     scorings: dict[str, tuple[int, float]] = field(default_factory=dict)
     ids: Ids | None = None
+    digests: tuple[str | None, ...] = (None,)
+    earlier: set[str] = field(default_factory=set)
 
     def run(
         self,
@@ -128,13 +132,18 @@ class Works:
         training = self.training
         steps = run_steps(training, budgeted or len(material.indices))
         stream = ("subset search", seed, "run", number)
-        key = _key(
-            self._common() | training.model_dump(mode="json", exclude=RUN_KEYS),
-            {"stream": stream, "steps": steps, "material": material.digest(), "parent": parent},
-        )
+        plain = training.model_dump(mode="json", exclude=RUN_KEYS)
+        own = {"stream": stream, "steps": steps, "material": material.digest(), "parent": parent}
+        taken = () if self.transfer is not None else checkpoint_steps(training, steps)
         start = None
         if parent is not None:
             start = self.members([parent])[-1]
+        key = self._first(
+            lambda common: _key(common | plain, own),
+            lambda key: self._stored(self._folder(key), taken) is not None,
+        )
+        if key != _key(self._common(self.digests[0]) | plain, own):
+            self.earlier.add(key)
         return key, RunJob(
             folder=self._folder(key),
             stream=stream,
@@ -142,7 +151,7 @@ class Works:
             weights=material.weights,
             labels=material.labels,
             steps=steps,
-            checkpoints=() if self.transfer is not None else checkpoint_steps(training, steps),
+            checkpoints=taken,
             start=None if start is None else start.path,
             start_sha256=None if start is None else start.sha256,
             transfer=self.transfer,
@@ -156,13 +165,15 @@ class Works:
 
     def train(self, jobs: Mapping[str, RunJob], what: str) -> None:
         """Do those of the jobs that were not done yet; afterwards all are in `records`."""
-        todo = {key: job for key, job in jobs.items() if self._stored(job) is None}
+        todo = {key: job for key, job in jobs.items() if self._stored(job.folder, job.checkpoints) is None}
         done = self.pool.do(list(todo.values()), self._telling(what))
         for key, record in zip(todo, done, strict=True):
             self.records[key] = record | {"checkpoints": jobs[key].checkpoints}
         for key, job in jobs.items():
             if key not in todo:
-                self.records[key] = (self._stored(job) or {}) | {"checkpoints": job.checkpoints}
+                self.records[key] = (self._stored(job.folder, job.checkpoints) or {}) | {
+                    "checkpoints": job.checkpoints
+                }
 
     def members(self, keys: Sequence[str]) -> Voters:
         """The checkpoints of these runs."""
@@ -220,7 +231,11 @@ class Works:
             "stream": pick.stream,
             "build": self.spec.members.build if self.spec.members else None,
         }
-        return _key(self._common(), plain, {"arrays": _digest(*arrays)})
+        made = {"arrays": _digest(*arrays)}
+        return self._first(
+            lambda common: _key(common, plain, made),
+            lambda key: (self.directory / "choices" / f"{key}.parquet").is_file(),
+        )
 
     def _picked(self, key: str) -> Picked:
         path = self.directory / "choices" / f"{key}.parquet"
@@ -250,26 +265,39 @@ class Works:
 
     def _scoring(self, members: Voters) -> str:
         own = self.spec.members.build if self.spec.members else None
-        return _key(self._common(), {"members": [member.name for member in members], "build": own})
+        plain = {"members": [member.name for member in members], "build": own}
+        return self._first(
+            lambda common: _key(common, plain),
+            lambda key: all(
+                (self.directory / "scores" / key / f"from-{start}.parquet").is_file()
+                for start, _ in _shards(self.facts.examples)
+            ),
+        )
 
-    def _common(self) -> dict[str, Any]:
+    def _first(self, key: Callable[[dict[str, Any]], str], there: Callable[[str], bool]) -> str:
+        """The key by the workload's fingerprint, or by one of before under which there is something."""
+        now, *before = (key(self._common(digest)) for digest in self.digests)
+        return now if there(now) else next(filter(there, before), now)
+
+    def _common(self, digest: str | None) -> dict[str, Any]:
         workload = self.spec.workload.model_dump(mode="json", exclude={"goal"})
-        return {"workload": workload, "data": self.facts.checksum, "seed": self.spec.seed}
+        plain = {"workload": workload, "data": self.facts.checksum, "seed": self.spec.seed}
+        return plain if digest is None else plain | {"fingerprint": digest}
 
     def _folder(self, key: str) -> Path:
         return self.directory / "runs" / key
 
-    def _stored(self, job: RunJob) -> dict[str, Any] | None:
+    def _stored(self, folder: Path, taken: Sequence[int]) -> dict[str, Any] | None:
         """What is recorded of a finished run, if all its checkpoints that are asked for are there."""
         from headrace.experiments.subsets.jobs import checkpoint_path
 
-        there = all(checkpoint_path(job.folder, step).is_file() for step in job.checkpoints)
-        record = read_run(job.folder) if there else None
+        there = all(checkpoint_path(folder, step).is_file() for step in taken)
+        record = read_run(folder) if there else None
         if record is None or self.facts.metric not in record.metrics:
             return None
         # The first files held no checksums of weights.
         bare = record.format == 1 and not record.weights
-        known = bare or {str(step) for step in job.checkpoints} <= record.weights.keys()
+        known = bare or {str(step) for step in taken} <= record.weights.keys()
         return record.model_dump() if known else None
 
     def _telling(self, what: str) -> Tell | None:
