@@ -70,10 +70,10 @@ def in_words(result: dict[str, Any]) -> str:
 
 
 def setting(text: str) -> tuple[str, Any]:
-    """`rounds=5` -> ("rounds", 5); a value that is no JSON is taken as text."""
+    """`rounds=5` -> ("rounds", 5), a bare word -> ("only", word); a value that is not JSON stays text."""
     key, equals, value = text.partition("=")
     if not equals:
-        raise argparse.ArgumentTypeError(f"{text!r} is not of the form setting=value")
+        return "only", text
     try:
         return key, json.loads(value)
     except json.JSONDecodeError:

@@ -7,6 +7,8 @@ Rewrites what stands between the two markers in README.md, and draws each data s
 
 from __future__ import annotations
 
+import ast
+import csv
 from pathlib import Path
 
 from headrace.analysis.comparison import Comparison, GroupResult, compare
@@ -70,8 +72,8 @@ def table(metric: str, compared: dict[str, Comparison]) -> str:
     for policy in policies:
         if policy != "shuffle":
             cells = [
-                cell(group, scale, form)
-                for found in compared.values()
+                cell(group, scale, form, shares_rate(name, policy))
+                for name, found in compared.items()
                 for group in found.groups
                 if group.group == policy
             ]
@@ -79,11 +81,24 @@ def table(metric: str, compared: dict[str, Comparison]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def cell(group: GroupResult, scale: float, form: str) -> str:
-    """Difference and interval; in bold, with the verdict, where there is one."""
+def shares_rate(name: str, policy: str) -> bool:
+    """Whether the policy was kept at the learning rate at which plain shuffling was kept."""
+    kept = {"shuffle": (float("inf"), 0.0), policy: (float("inf"), 0.0)}
+    with (HERE / name / "tuning.csv").open(newline="") as file:
+        for row in csv.DictReader(file):
+            if row["policy"] in kept:
+                tried = float(row["validation"]), float(ast.literal_eval(row["values"])["learning_rate"])
+                kept[row["policy"]] = min(kept[row["policy"]], tried)
+    return abs(kept[policy][1] / kept["shuffle"][1] - 1) < 0.05
+
+
+def cell(group: GroupResult, scale: float, form: str, shared: bool) -> str:
+    """Difference and interval; in bold, with the verdict, if there is one; marked if it may be the rate's."""
     values = [f"{value * scale:{form}}" for value in (group.difference, *group.interval)]
     text = f"{values[0]} [{values[1]}, {values[2]}]".replace("-", "\N{MINUS SIGN}")
-    return text if group.verdict == "no difference shown" else f"**{text}** {group.verdict}"
+    if group.verdict == "no difference shown":
+        return text
+    return f"**{text}** {group.verdict}" + ("" if shared else "\N{DAGGER}")
 
 
 if __name__ == "__main__":

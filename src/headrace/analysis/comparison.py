@@ -1,7 +1,9 @@
-"""Is any group better than the baseline? Paired or Welch tests, Holm's correction, and the power there was.
+"""Is any group better than the baseline? Squeezed variances, Holm's correction, and the power there was.
 
 "The best of many groups" is never held against one baseline uncorrected: under no difference at all,
-twenty groups tested at 5 % would give a "winner" in two experiments of three.
+twenty groups tested at 5% would give a "winner" in two experiments of three. Few seeds are made to count by
+`moderation`; what a count over test examples cannot tell is left to `granularity`; a run that diverged is an
+outcome of its own.
 """
 
 from __future__ import annotations
@@ -9,17 +11,29 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
-import numpy as np
-
-from headrace.csv_cells import LARGEST, SMALLEST
+from headrace.analysis import pairing as pairs
+from headrace.analysis.correction import holm, tested_at
+from headrace.analysis.granularity import detect_granularity, rounding_variance
+from headrace.analysis.power import detectable_difference, detectable_interval
+from headrace.analysis.runs import Table, by_group, check_baseline, check_groups
 from headrace.errors import InputError
 
-Verdict = Literal["better", "worse", "no difference shown"]
-POWER = 0.8
-_QUANTILES = 512
+__all__ = [
+    "Comparison",
+    "Contrast",
+    "GroupResult",
+    "Verdict",
+    "check_baseline",
+    "compare",
+    "detectable_difference",
+    "holm",
+]
+
+Verdict = Literal["better", "worse", "equivalent", "no difference shown"]
+LEAST_SEEDS = 3
+"""Fewer seeds of a group or of the baseline give no verdict: two values hardly tell their scatter."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,13 +42,18 @@ class Contrast:
 
     Attributes:
         group: The group's name.
-        test: "paired" (Student's t of the differences at equal seeds) or "welch".
-        mean: The group's mean, over the seeds that were used.
+        test: "paired" (differences at equal seeds) or "welch"; both with squeezed variances.
+        mean: The group's mean, over the seeds that were used; NaN if all its runs diverged.
         difference: The group's mean less the baseline's.
         standard_error: Of the difference.
-        freedom: Degrees of freedom; Welch and Satterthwaite's for "welch".
+        freedom: Degrees of freedom.
         seeds: The group's seeds that were used; for "paired" the pairs.
-        p: The two-sided p-value.
+        p: The two-sided p-value; 1 if not tested.
+        tested: Whether the group and the baseline have at least three seeds each; otherwise there is no
+            verdict on their means.
+        diverged: How many of its runs diverged.
+        p_diverged: Fisher's two-sided p-value of the runs that diverged against the baseline's; None if no
+            run of the table diverged.
     """
 
     group: str
@@ -45,6 +64,9 @@ class Contrast:
     freedom: float
     seeds: int
     p: float
+    tested: bool
+    diverged: int
+    p_diverged: float | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,16 +75,28 @@ class GroupResult(Contrast):
 
     Attributes:
         p_adjusted: Holm's adjusted p-value.
+        p_diverged_adjusted: The same of `p_diverged`.
         interval: Of the difference, at the level at which Holm's procedure tests this group: it leaves out
-            0 exactly where there is a verdict, and covers at least at the comparison's level one by one.
-        detectable_difference: The smallest true difference that these seeds, with this scatter, would have
-            shown with a probability of 80 %, whatever the other groups are like (at Bonferroni's level).
-        verdict: "better", "worse" or "no difference shown".
+            0 exactly where the means differ, and covers at least at the comparison's level one by one.
+            Infinite on both sides if there are too few seeds for a verdict.
+        detectable_difference: The smallest true difference that these seeds would have shown with a
+            probability of 80%, regardless of the other groups (at Bonferroni's level), on average over what
+            these seeds might have said of the scatter.
+        detectable_interval: Its 95% interval, from that of the scatter.
+        probability_of_improvement: The share of pairs of runs, one of the group and one of the baseline, of
+            which the group's is better; ties count half, and a run that diverged is worse than any other.
+        not_worse: Whether it is shown that the group is not worse by the margin; None without a margin.
+        verdict: "better", "worse", "equivalent" (the difference is shown to be smaller than the margin) or
+            "no difference shown". A group of which more runs diverged is "worse".
     """
 
     p_adjusted: float
+    p_diverged_adjusted: float | None
     interval: tuple[float, float]
     detectable_difference: float
+    detectable_interval: tuple[float, float]
+    probability_of_improvement: float
+    not_worse: bool | None
     verdict: Verdict
 
 
@@ -72,24 +106,40 @@ class Comparison:
 
     Attributes:
         baseline: The baseline's name.
-        baseline_mean: Its mean over all its seeds.
-        baseline_seeds: Their number.
+        baseline_mean: Its mean over all its seeds; NaN if all its runs diverged.
+        baseline_seeds: Their number, without runs that diverged.
+        baseline_diverged: How many of its runs diverged.
         higher_is_better: The direction of the metric.
         level: 1 less the probability that any verdict at all is given where no group differs.
+        tested_level: The same at this look; above `level` only for a sequential comparison.
+        granularity: The step in which the metric is counted; 0 for a continuous one.
+        margin: Differences smaller than this do not matter; None if nothing was said.
         groups: In the order of their first row.
     """
 
     baseline: str
     baseline_mean: float
     baseline_seeds: int
+    baseline_diverged: int
     higher_is_better: bool
     level: float
+    tested_level: float
+    granularity: float
+    margin: float | None
     groups: tuple[GroupResult, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON; intervals are lists."""
-        groups = [vars(group) | {"interval": list(group.interval)} for group in self.groups]
-        return vars(self) | {"groups": groups}
+        """Plain JSON; intervals are lists, and null stands for what is not finite."""
+        return _plain(vars(self) | {"groups": [vars(group) for group in self.groups]})
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Rules:
+    """How the contrasts are judged."""
+
+    alpha: float
+    higher_is_better: bool
+    margin: float | None
 
 
 def compare(
@@ -100,262 +150,197 @@ def compare(
     baseline: str,
     higher_is_better: bool = False,
     level: float = 0.95,
+    pairing: pairs.Pairing = "auto",
+    granularity: float | None = None,
+    margin: float | None = None,
+    sequential: bool = False,
 ) -> Comparison:
-    """Compare every group with the baseline; the family-wise error is at most 1 - level.
+    """Compare every group with the baseline; the family-wise error is 1 - level.
 
-    A group is paired with the baseline where all seeds of the smaller of the two occur in the other (the
-    other's remaining seeds are then left out); otherwise Welch's test is used. Holm (1979) corrects the
-    p-values over the groups.
+    Variances are squeezed towards each other (`moderation`), so that all groups' seeds tell of each group's
+    scatter. Holm (1979) corrects the p-values over the groups. Where runs diverged, the numbers of them are
+    compared as well (Fisher's exact test), and the correction is over both.
 
     Args:
         groups: The group of each row.
         seeds: The seed of each row: rows of two groups with one seed are a pair.
-        metric: The metric of each row.
+        metric: The metric of each row; NaN and infinity stand for a run that diverged.
         baseline: The group that all others are compared with.
         higher_is_better: Whether a larger metric is better.
         level: The level.
+        pairing: "auto" takes differences at equal seeds if the seeds are shown to matter (`pairing`),
+            "always" and "never" do what they say.
+        granularity: The step in which the metric is counted, for example 1/300 for errors of 300 test
+            examples; 0 for a continuous one. None detects it.
+        margin: The difference below which it does not matter which group is taken; positive.
+        sequential: Whether the comparison is looked at again after every further seed of each group. The
+            k-th look, at k + 2 seeds, is then held to (1 - level)/(k (k + 1)), which sums to 1 - level over
+            all looks, so that the first verdict may be kept, regardless of when the looks end.
 
     Raises:
         InputError: No such baseline, no other group, a group with fewer than two seeds, a seed that occurs
-            twice in a group or is missing, a metric that is not finite or too large for arithmetic, or
-            columns of different lengths.
+            twice in a group or is missing, a metric that is no number or too large for arithmetic, columns
+            of different lengths, or a setting out of its range.
     """
-    if not 0 < level < 1:
-        raise InputError("must be between 0 and 1", where="level", got=level, fix="Write 0.95 for 95%.")
-    table = _by_group(groups, seeds, metric)
-    _check_baseline(table, baseline)
-    contrasts = [_contrast(name, rows, table[baseline]) for name, rows in table.items() if name != baseline]
-    base = list(table[baseline].values())
+    _check_settings(level=level, pairing=pairing, granularity=granularity, margin=margin)
+    table = by_group(groups, seeds, metric)
+    check_baseline(table, baseline)
+    check_groups(table, baseline)
+    finite = {name: pairs.finite(rows) for name, rows in table.items()}
+    step = detect_granularity(finite) if granularity is None else granularity
+    tested = 1 - (1 - level) / (_looks(finite) if sequential else 1)
+    rules = _Rules(alpha=1 - tested, higher_is_better=higher_is_better, margin=margin)
+    contrasts = _contrasts(table, finite, baseline, pairing, rounding_variance(step))
+    base = list(finite[baseline].values())
     return Comparison(
         baseline=baseline,
-        baseline_mean=_mean(base),
+        baseline_mean=pairs.mean(base),
         baseline_seeds=len(base),
+        baseline_diverged=len(table[baseline]) - len(base),
         higher_is_better=higher_is_better,
         level=level,
-        groups=tuple(_corrected(contrasts, higher_is_better, level)),
+        tested_level=tested,
+        granularity=step,
+        margin=margin,
+        groups=tuple(_judged(contrasts, table, baseline, rules)),
     )
 
 
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's step-down adjusted p-values: the i-th smallest of m is (m-i+1) p, never falling."""
-    adjusted, largest = [0.0] * len(p_values), 0.0
-    for place, i in enumerate(_ascending(p_values)):
-        largest = max(largest, min(1.0, (len(p_values) - place) * p_values[i]))
-        adjusted[i] = largest
-    return adjusted
+def _looks(finite: Table) -> int:
+    """The product k (k + 1) of the look at hand: 1, 2, .. at 3, 4, .. seeds of the smallest group."""
+    look = max(1, min(len(rows) for rows in finite.values()) - LEAST_SEEDS + 1)
+    return look * (look + 1)
 
 
-def _ascending(p_values: Sequence[float]) -> list[int]:
-    return sorted(range(len(p_values)), key=lambda i: (p_values[i], i))
-
-
-def _tested_at(p_values: Sequence[float], alpha: float) -> list[float]:
-    """The level at which Holm tests each: alpha/m, alpha/(m-1), .., and the first that fails ends it."""
-    levels, failed = [0.0] * len(p_values), False
-    share = alpha
-    for place, i in enumerate(_ascending(p_values)):
-        share = share if failed else alpha / (len(p_values) - place)
-        failed = failed or p_values[i] > share
-        levels[i] = share
-    return levels
-
-
-def _corrected(contrasts: Sequence[Contrast], higher_is_better: bool, level: float) -> list[GroupResult]:
-    p_values = [contrast.p for contrast in contrasts]
-    alpha = 1 - level
-    rows = zip(contrasts, holm(p_values), _tested_at(p_values, alpha), strict=True)
-    return [
-        GroupResult(
-            **vars(contrast),
-            p_adjusted=adjusted,
-            interval=_interval(contrast, share),
-            detectable_difference=detectable_difference(
-                contrast.standard_error, contrast.freedom, alpha / len(contrasts)
-            ),
-            verdict=_verdict(contrast, share, higher_is_better),
+def _contrasts(
+    table: Table, finite: Table, baseline: str, pairing: pairs.Pairing, floor: float
+) -> list[Contrast]:
+    differences = pairs.contrasts(finite, baseline, pairing, floor)
+    diverged = any(len(rows) > len(finite[name]) for name, rows in table.items())
+    base = len(table[baseline]) - len(finite[baseline]), len(finite[baseline])
+    found: list[Contrast] = []
+    for name, one in differences.items():
+        lost = len(table[name]) - len(finite[name])
+        tested = min(len(finite[name]), base[1], one.seeds) >= LEAST_SEEDS
+        found.append(
+            Contrast(
+                group=name,
+                p=_p(one) if tested else 1.0,
+                tested=tested,
+                diverged=lost,
+                p_diverged=_fisher((lost, len(finite[name])), base) if diverged else None,
+                **vars(one),
+            )
         )
-        for contrast, adjusted, share in rows
-    ]
+    return found
 
 
-def _verdict(contrast: Contrast, alpha: float, higher_is_better: bool) -> Verdict:
-    if contrast.p > alpha or contrast.difference == 0:
-        return "no difference shown"
-    return "better" if (contrast.difference > 0) == higher_is_better else "worse"
+def _fisher(group: tuple[int, int], base: tuple[int, int]) -> float:
+    from scipy.stats import fisher_exact
+
+    found: Any = fisher_exact([group, base])
+    return float(found.pvalue)
+
+
+def _judged(contrasts: Sequence[Contrast], table: Table, baseline: str, rules: _Rules) -> list[GroupResult]:
+    means = [contrast.p for contrast in contrasts]
+    losses = [contrast.p_diverged for contrast in contrasts if contrast.p_diverged is not None]
+    adjusted, levels = holm(means + losses), tested_at(means + losses, rules.alpha)
+    bonferroni = rules.alpha / len(adjusted)
+    found: list[GroupResult] = []
+    for place, contrast in enumerate(contrasts):
+        other = len(means) + place
+        lost = bool(losses) and losses[place] <= levels[other]
+        detectable, between = _detectable(contrast, bonferroni)
+        found.append(
+            GroupResult(
+                **vars(contrast),
+                p_adjusted=adjusted[place],
+                p_diverged_adjusted=adjusted[other] if losses else None,
+                interval=_interval(contrast, levels[place]),
+                detectable_difference=detectable,
+                detectable_interval=between,
+                probability_of_improvement=pairs.probability_of_improvement(
+                    table[contrast.group], table[baseline], rules.higher_is_better
+                ),
+                not_worse=_not_worse(contrast, bonferroni, rules),
+                verdict=_verdict(contrast, levels[place], lost, bonferroni, rules),
+            )
+        )
+    return found
+
+
+def _detectable(contrast: Contrast, alpha: float) -> tuple[float, tuple[float, float]]:
+    if not contrast.tested:
+        return math.inf, (0.0, math.inf)
+    given = contrast.standard_error, contrast.freedom, alpha
+    return detectable_difference(*given, estimated=True), detectable_interval(*given)
 
 
 def _interval(contrast: Contrast, alpha: float) -> tuple[float, float]:
     from scipy.special import stdtrit
 
+    if not contrast.tested:
+        return -math.inf, math.inf
     half = float(stdtrit(contrast.freedom, 1 - alpha / 2)) * contrast.standard_error
     return contrast.difference - half, contrast.difference + half
 
 
-def detectable_difference(standard_error: float, freedom: float, alpha: float, power: float = POWER) -> float:
-    """The smallest true difference that a two-sided t test at `alpha` shows with probability `power`.
-
-    Args:
-        standard_error: Of the difference.
-        freedom: Degrees of freedom.
-        alpha: The test's level.
-        power: The probability.
-
-    Returns:
-        The difference, in the metric's unit: delta x standard_error, with P(|T'| > t) = power for the
-        noncentral t distribution of noncentrality delta.
-    """
-    return standard_error * _shift(freedom, alpha, power)
+def _verdict(contrast: Contrast, alpha: float, lost: bool, bonferroni: float, rules: _Rules) -> Verdict:
+    """Whether more runs diverged comes first: the mean of those that were left says less."""
+    if lost and contrast.p_diverged is not None:
+        return "worse" if contrast.diverged else "better"
+    if rules.margin is not None and max(_one_sided(contrast, rules.margin)) <= bonferroni:
+        return "equivalent"
+    if contrast.p > alpha or contrast.difference == 0:
+        return "no difference shown"
+    return "better" if (contrast.difference > 0) == rules.higher_is_better else "worse"
 
 
-@lru_cache(maxsize=256)
-def _shift(freedom: float, alpha: float, power: float) -> float:
-    """The noncentrality at which a two-sided t test at `alpha` has `power`."""
-    from scipy.optimize import brentq
-    from scipy.special import gammaincinv, ndtr, stdtrit
-
-    # T' = (Z + delta) / s with s^2 chi-square over its degrees of freedom, integrated over the quantiles
-    # of s: scipy's own noncentral t is NaN in far tails.
-    middles = (np.arange(_QUANTILES) + 0.5) / _QUANTILES
-    limit = float(stdtrit(freedom, 1 - alpha / 2)) * np.sqrt(gammaincinv(freedom / 2, middles) * 2 / freedom)
-
-    def lacking(shift: float) -> float:
-        return float(np.mean(ndtr(shift - limit) + ndtr(-shift - limit))) - power
-
-    high = 1.0
-    while lacking(high) < 0:
-        high *= 2
-    shift: Any = brentq(lacking, 0.0, high)
-    return float(shift)
+def _not_worse(contrast: Contrast, alpha: float, rules: _Rules) -> bool | None:
+    if rules.margin is None:
+        return None
+    below, above = _one_sided(contrast, rules.margin)
+    return (above if not rules.higher_is_better else below) <= alpha
 
 
-def _contrast(name: str, rows: dict[Hashable, float], base: dict[Hashable, float]) -> Contrast:
-    common = [seed for seed in rows if seed in base]
-    if len(common) == min(len(rows), len(base)):
-        return _paired(name, [rows[seed] for seed in common], [base[seed] for seed in common])
-    return _welch(name, list(rows.values()), list(base.values()))
-
-
-def _paired(name: str, values: Sequence[float], base: Sequence[float]) -> Contrast:
-    """Student's t test of the differences."""
-    differences = [a - b for a, b in zip(values, base, strict=True)]
-    error = math.sqrt(_variance(differences) / len(differences))
-    difference, freedom = _mean(differences), len(differences) - 1
-    return Contrast(
-        group=name,
-        test="paired",
-        mean=_mean(values),
-        difference=difference,
-        standard_error=error,
-        freedom=freedom,
-        seeds=len(values),
-        p=_p(difference, error, freedom),
-    )
-
-
-def _welch(name: str, values: Sequence[float], base: Sequence[float]) -> Contrast:
-    """Welch's t test, degrees of freedom by Welch and Satterthwaite."""
-    shares = [_variance(side) / len(side) for side in (values, base)]
-    error = math.sqrt(sum(shares))
-    sizes = (len(values), len(base))
-    below = sum(share**2 / (size - 1) for share, size in zip(shares, sizes, strict=True))
-    freedom = sum(shares) ** 2 / below if below > 0 else float(sum(sizes) - 2)
-    difference = _mean(values) - _mean(base)
-    return Contrast(
-        group=name,
-        test="welch",
-        mean=_mean(values),
-        difference=difference,
-        standard_error=error,
-        freedom=freedom,
-        seeds=len(values),
-        p=_p(difference, error, freedom),
-    )
-
-
-def _p(difference: float, error: float, freedom: float) -> float:
+def _one_sided(contrast: Contrast, margin: float) -> tuple[float, float]:
+    """The p-values of a difference of at most -margin, and of at least margin."""
     from scipy.special import stdtr
 
-    if error == 0:
-        return 1.0 if difference == 0 else 0.0
-    return float(2 * stdtr(freedom, -abs(difference) / error))
+    if not contrast.tested:
+        return 1.0, 1.0
+    if contrast.standard_error == 0:
+        return float(contrast.difference <= -margin), float(contrast.difference >= margin)
+    low, high = ((contrast.difference + side) / contrast.standard_error for side in (margin, -margin))
+    return float(stdtr(contrast.freedom, -low)), float(stdtr(contrast.freedom, high))
 
 
-def _mean(values: Sequence[float]) -> float:
-    return math.fsum(values) / len(values)
+def _p(one: pairs.Difference) -> float:
+    from scipy.special import stdtr
+
+    if one.difference == 0:
+        return 1.0
+    return float(2 * stdtr(one.freedom, -abs(one.difference) / one.standard_error))
 
 
-def _variance(values: Sequence[float]) -> float:
-    mean = _mean(values)
-    return math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1)
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _by_group(
-    groups: Sequence[str], seeds: Sequence[Hashable], metric: Sequence[float]
-) -> dict[str, dict[Hashable, float]]:
-    """Group -> seed -> metric, checked."""
-    if not len(groups) == len(seeds) == len(metric):
-        raise InputError(
-            "groups, seeds and metric must be of one length",
-            where="compare",
-            got=(len(groups), len(seeds), len(metric)),
-        )
-    table: dict[str, dict[Hashable, float]] = {}
-    for group, seed, value in zip(groups, _seeds(seeds), metric, strict=True):
-        rows = table.setdefault(group, {})
-        if seed in rows:
-            raise InputError("this seed occurs twice in the group", where=f"group {group!r}", got=seed)
-        rows[seed] = _metric(value, where=f"group {group!r}, seed {seed!r}")
-    return table
-
-
-def _seeds(seeds: Sequence[Hashable]) -> list[Hashable]:
-    """The seeds as plain values: rows are paired by equality, which NaN and tensors do not have."""
-    given: Sequence[Any] = seeds
-    plain = [seed.item() if hasattr(seed, "item") else seed for seed in given]
-    texts = [isinstance(seed, str) for seed in plain]
-    if any(texts) and not all(texts):
-        raise InputError(
-            "seeds must be all texts or all numbers, because 1 and '1' are no pair", where="seeds", got=plain
-        )
-    for seed in plain:
-        if seed is None or seed != seed:  # noqa: PLR0124  (NaN)
-            raise InputError("a seed is missing", where="seeds", got=seed)
-    return plain
-
-
-def _metric(value: float, *, where: str) -> float:
-    try:
-        number = float(value)
-    except (TypeError, ValueError, OverflowError):
-        number = math.nan
-    if isinstance(value, str) or not math.isfinite(number):
-        raise InputError("the metric must be a finite number", where=where, got=value)
-    if number != 0 and not SMALLEST <= abs(number) <= LARGEST:
-        raise InputError(
-            f"the metric must be 0 or from {SMALLEST:g} to {LARGEST:g} in size, where arithmetic is safe",
-            where=where,
-            got=value,
-            fix="Give it in another unit.",
-        )
-    return number
-
-
-def _check_baseline(table: dict[str, dict[Hashable, float]], baseline: str) -> None:
-    others = [name for name in table if name != baseline]
-    if baseline not in table:
-        raise InputError(
-            "there is no such group",
-            where="baseline",
-            got=baseline,
-            fix=f"The groups are {', '.join(table)}.",
-        )
-    if not others:
-        raise InputError("there is no group beside the baseline", where="baseline", got=baseline)
-    for name, rows in table.items():
-        if len(rows) < 2:
-            raise InputError(
-                "a group needs at least two seeds",
-                where=f"group {name!r}",
-                got=len(rows),
-                fix="Without a second seed nothing tells chance from effect.",
-            )
+def _check_settings(
+    *, level: float, pairing: pairs.Pairing, granularity: float | None, margin: float | None
+) -> None:
+    if not 0 < level < 1:
+        raise InputError("must be between 0 and 1", where="level", got=level, fix="Write 0.95 for 95%.")
+    if pairing not in get_args(pairs.Pairing):
+        accepted = ", ".join(map(repr, get_args(pairs.Pairing)))
+        raise InputError(f"must be one of {accepted}", where="pairing", got=pairing)
+    if granularity is not None and not (math.isfinite(granularity) and granularity >= 0):
+        raise InputError("must be a finite number, at least 0", where="granularity", got=granularity)
+    if margin is not None and not (math.isfinite(margin) and margin > 0):
+        raise InputError("must be a positive finite number", where="margin", got=margin)

@@ -9,7 +9,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from headrace.analysis.chosen import chosen_results, conclude_chosen
-from headrace.analysis.comparison import Comparison, GroupResult, compare
+from headrace.analysis.comparison import LEAST_SEEDS, Comparison, GroupResult, compare
 from headrace.analysis.origins import warn_of_search
 from headrace.analysis.studies import FORWARD
 from headrace.analysis.words import listed, number
@@ -200,15 +200,20 @@ def _acquired(outcome: Outcome) -> list[int]:
 
 
 def _comparisons(outcome: Outcome) -> dict[tuple[int, str], Comparison]:
-    """(size, baseline) -> every other group of that size against it; corrected for groups and for sizes."""
+    """(size, baseline) -> every other group of that size against it.
+
+    Corrected for groups, for sizes, and for the baselines, since the headline speaks of all together.
+    """
     sizes, cells = _acquired(outcome), _by_cell(outcome.measured)
-    if len(outcome.spec.repeats) < 2:
+    if len(outcome.spec.repeats) < LEAST_SEEDS:
         return {}
-    level = 1 - (1 - LEVEL) / max(1, len(sizes))
+    there = {m.group for m in outcome.measured}
+    baselines = [baseline for baseline in ("random", "full") if baseline in there]
+    level = 1 - (1 - LEVEL) / max(1, len(sizes) * len(baselines))
     found: dict[tuple[int, str], Comparison] = {}
     for size in sizes:
         rows = [m for (group, own), ms in cells.items() for m in ms if own == size or group == "full"]
-        for baseline in ("random", "full"):
+        for baseline in baselines:
             used = [m for m in rows if baseline == "full" or m.group != "full"]
             if any(m.group == baseline for m in used):
                 found[size, baseline] = compare(
@@ -229,7 +234,8 @@ def _headline(outcome: Outcome, comparisons: dict[tuple[int, str], Comparison]) 
     if outcome.spec.comparison is None:
         return "Nothing was compared, so whether this subset is better than a random one is not known."
     if not comparisons:
-        return "One seed tells no effect from chance: ask for at least two in [comparison], better five."
+        few = "One seed tells" if len(outcome.spec.repeats) == 1 else "Two seeds tell"
+        return f"{few} no effect from chance: ask for at least three in [comparison], better five."
     seeds, better = len(outcome.spec.repeats), _verdict_of(outcome, comparisons, "random", "better")
     if not better:
         worse = _verdict_of(outcome, comparisons, "random", "worse")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ from headrace.csv_tables import MOST_ERRORS, CsvTable, Row, raise_all, read_csv
 from headrace.errors import InputError
 
 _INVISIBLE = re.compile("[\x00-\x1f\x7f-\x9f\u00ad\u200b\u2028\u2029\u2060\ufeff]")
+_DIVERGED = ("nan", "inf", "infinity", "diverged")
 _WHOLE = re.compile(r"([+-]?)0*([0-9]+)(?:\.0*)?")
 
 
@@ -74,6 +76,9 @@ def read_comparison_table(
     Raises:
         InputError: The file cannot be read, a column is missing, a run did not finish, or there are no rows.
         InputErrors: Every cell that is empty or not certainly a number, every seed that a group has twice.
+
+    Returns:
+        The three columns; NaN where the metric's cell is `nan`, `inf` or `diverged`: a run that diverged.
     """
     only = only or {}
     table = read_csv(path, likely=(group, seed, metric, *only))
@@ -86,9 +91,25 @@ def read_comparison_table(
     seeds = _as_seeds(_texts(table, rows, names[1], errors))
     raise_all(errors, path)
     raise_all(_repeated(table, rows, groups, seeds, names), path)
-    values = _numbers(table, rows, names[2], errors)
+    values = _numbers(table, rows, names[2], errors, diverged=True)
     raise_all(errors, path)
     return groups, seeds, values
+
+
+def read_strata(path: str | Path, column: str, only: Mapping[str, str] | None = None) -> list[str]:
+    """The different values of a column, in the order of the file: one per data set.
+
+    Args:
+        path: The CSV file.
+        column: The column.
+        only: Column -> the value that rows must have there to count.
+
+    Raises:
+        InputError: The file cannot be read, or a column is missing.
+    """
+    table = read_csv(path, likely=(column, *(only or ())))
+    table.require((column, *(only or ())))
+    return list(dict.fromkeys(row[column] for _, row in _rows_with(only or {}, table)))
 
 
 def _line(error: InputError) -> int:
@@ -149,6 +170,7 @@ def _numbers(
     *,
     positive: bool = False,
     whole: bool = False,
+    diverged: bool = False,
 ) -> list[float]:
     """The numbers of a column; what is wrong is added to `errors`."""
     cells = [row[column] for _, row in rows]
@@ -158,6 +180,9 @@ def _numbers(
     )
     values: list[float] = []
     for (line, _), cell in zip(rows, cells, strict=True):
+        if diverged and cell.lower().lstrip("+-") in _DIVERGED:
+            values.append(math.nan)
+            continue
         try:
             value = number(cell, decimal_comma=decimal_comma)
             _check(cell, value, positive=positive, whole=whole, unsure=unsure)

@@ -48,6 +48,7 @@ def _texts(_: Any, tokens: Sequence[Token]) -> list[str]:
 
 
 AText = Annotated[str, Parameter(converter=_text)]
+OptionalText = Annotated[str | None, Parameter(converter=_text)]
 Texts = Annotated[list[str] | None, Parameter(converter=_texts, negative="")]
 """An option that may be repeated."""
 APath = Annotated[Path, Parameter(converter=_path)]

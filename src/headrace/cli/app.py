@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from cyclopts import App, CycloptsError
 
 from headrace import __version__
-from headrace.cli import archive, data, experiments, noise, recommend, subsets, tables
+from headrace.cli import archive, comparison, data, experiments, noise, recommend, subsets, tables
 from headrace.cli._common import INTERRUPTED
 from headrace.errors import HeadraceError, InputError
 from headrace.printable import printable
@@ -32,7 +32,7 @@ app.command(experiments.status)
 app.command(experiments.report)
 app.command(subsets.subset)
 app.command(tables.fit)
-app.command(tables.compare)
+app.command(comparison.compare)
 app.command(recommend.throughput)
 app.command(recommend.recommend)
 app.command(noise.noise)

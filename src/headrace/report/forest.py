@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 MARKS: dict[Verdict, Mark] = {
     "better": Mark(colour="#0072B2", marker="o", filled=True),
+    "equivalent": Mark(colour="#009E73", marker="s", filled=True),
     "no difference shown": Mark(colour=FAINT, marker="o", filled=False),
     "worse": Mark(colour="#D55E00", marker="D", filled=True),
 }
@@ -58,9 +60,14 @@ def forest(comparison: Comparison, metric: str) -> Forest:
         baseline=(
             f"{comparison.baseline} ({comparison.baseline_mean:.4g}, {comparison.baseline_seeds} seeds)"
         ),
-        groups=tuple(sorted(comparison.groups, key=lambda group: sign * group.difference)),
+        groups=tuple(sorted(comparison.groups, key=lambda group: _place(sign * group.difference))),
         higher_is_better=comparison.higher_is_better,
     )
+
+
+def _place(difference: float) -> float:
+    """A group of which nothing is left comes last."""
+    return difference if math.isfinite(difference) else math.inf
 
 
 def draw(value: Forest) -> Figure:
@@ -72,7 +79,10 @@ def draw(value: Forest) -> Figure:
     axes.axvline(0, color=INK, linewidth=1.2)
     for place, group in enumerate(value.groups):
         mark = MARKS[group.verdict]
-        axes.plot(group.interval, (place, place), color=mark.colour, linewidth=1.8, solid_capstyle="butt")
+        if not math.isfinite(group.difference):
+            continue
+        if group.tested:
+            axes.plot(group.interval, (place, place), color=mark.colour, linewidth=1.8, solid_capstyle="butt")
         axes.plot([group.difference], [place], linestyle="none", **mark.style())
     axes.set_ylim(len(value.groups) - 0.5, -0.5)
     axes.set_yticks(range(len(value.groups)), [group.group for group in value.groups])
