@@ -13,7 +13,7 @@ N = 6
 
 
 def planning(policy, **changes) -> Planning:
-    asked = {"seed": 0, "epochs": None, "size": None, "labels": None, "workers": 1, **changes}
+    asked = {"seed": 0, "epochs": None, "size": None, "labels": None, "workers": lambda: 1, **changes}
     return Planning(policy, Known(num_examples=N), **asked)
 
 

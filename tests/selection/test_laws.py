@@ -294,6 +294,7 @@ def test_drawn_gains_are_unbiased():
         (lambda: selection.top_k([1, 2], 1.5), "count must be an integer; got 1.5"),
         (lambda: selection.top_k([1, 2], 1, candidates=[0, 2]), r"indices must lie within 0\.\.1; got 2"),
         (lambda: selection.top_k([1, 2], 1, candidates=[True, False]), "Use np.flatnonzero"),
+        (lambda: selection.top_k([1, 2, 3], 1, candidates=[2, 0, 2]), "an index is given twice; got 2"),
         (lambda: selection.k_center([[0, np.inf]], 1), "features, example 0: a feature is not finite"),
         (lambda: selection.score_distance([1, 2], [[0.0]], 1), "features: .*each of the 2 examples; got 1"),
         (lambda: selection.k_center([[0.0]], 1, initial=[4]), "initial: indices must lie within"),
