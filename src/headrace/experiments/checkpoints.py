@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import Field
 
 from headrace.errors import InputError
-from headrace.experiments.files import write_whole
 from headrace.experiments.limits import FEW, Checkpoints
 from headrace.experiments.records import Status, folder_name
+from headrace.files import write_whole
 
 if TYPE_CHECKING:
     from torch import nn

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from headrace.analysis.comparison import Comparison, GroupResult, Verdict
 from headrace.errors import InputError
-from headrace.experiments.files import write_whole
+from headrace.files import write_whole
 from headrace.report.canvas import Canvas
 from headrace.report.render import FORMATS, Format, saved
 from headrace.report.style import FAINT, INK, Mark, styled

@@ -14,7 +14,7 @@ from headrace.errors import DamagedError, InputError
 from headrace.experiments import Experiment
 from headrace.experiments.store import create
 from headrace.experiments.subsets.progress import SearchState, progress_of
-from headrace.experiments.subsets.tables import read_sealed, write_sealed
+from headrace.sealed import read_table, write_table
 
 from .test_subset_search import Spec, files, run
 
@@ -51,8 +51,8 @@ def test_an_altered_file_of_the_folder_is_made_again_or_refused(spec: Spec, tmp_
 
 def test_other_values_or_times_in_a_whole_table_are_found_out(tmp_path: Path) -> None:
     path, values = tmp_path / "t.parquet", {"score": np.array([0.1, np.nan]), "predicted": np.array([1, 0])}
-    write_sealed(path, values, {"seconds": "1.5"})
-    frame, metadata = read_sealed(path, "the scores")
+    write_table(path, values, {"seconds": "1.5"})
+    frame, metadata = read_table(path, "the scores")
     assert metadata == {"seconds": "1.5"}
     np.testing.assert_array_equal(frame["score"].to_numpy(), values["score"])
     stored = pl.read_parquet_metadata(path)
@@ -65,7 +65,7 @@ def test_other_values_or_times_in_a_whole_table_are_found_out(tmp_path: Path) ->
     ):
         other.write_parquet(path, metadata=told)
         with pytest.raises(DamagedError, match="the scores are truncated or were altered"):
-            read_sealed(path, "the scores")
+            read_table(path, "the scores")
 
 
 def test_a_folder_of_something_else_is_not_written_over(spec: Spec, tmp_path: Path) -> None:

@@ -21,12 +21,11 @@ from pydantic import Field, ValidationError
 
 from headrace import random
 from headrace.errors import DamagedError
-from headrace.experiments.files import write_whole
 from headrace.experiments.portraits.gallery import EXHIBITS, extremes
 from headrace.experiments.portraits.records import Gallery
 from headrace.experiments.records import Record
-from headrace.experiments.subsets.tables import parquet, sha256
-from headrace.sealed import sealed, unsealed
+from headrace.files import write_whole
+from headrace.sealed import parquet, sealed, sha256, unsealed
 
 if TYPE_CHECKING:
     import polars as pl

@@ -25,7 +25,6 @@ from headrace.ensembles.features import last_layer
 from headrace.errors import HeadraceError, InputError
 from headrace.experiments import checkpoints
 from headrace.experiments.engines.worker import pick_device
-from headrace.experiments.files import write_whole
 from headrace.experiments.subsets.chosen import HangJob, NamesJob
 from headrace.experiments.subsets.data import Part, checksum, mean_one, weighted
 from headrace.experiments.subsets.hanging import clean_targets, galleries
@@ -44,6 +43,7 @@ from headrace.experiments.subsets.scoring import (
     scoring_bytes,
 )
 from headrace.experiments.subsets.search import SubsetSearch
+from headrace.files import write_whole
 from headrace.random import Name
 from headrace.sampling.batches import Batch, shuffled_batches
 from headrace.tensors import read_checkpoint

@@ -20,8 +20,9 @@ from headrace.experiments.subsets.data import Part
 from headrace.experiments.subsets.members import Voters
 from headrace.experiments.subsets.methods import Select
 from headrace.experiments.subsets.rounds import shortlisted
-from headrace.experiments.subsets.tables import of, write_sealed
+from headrace.experiments.subsets.tables import of
 from headrace.random import Name
+from headrace.sealed import write_table
 from headrace.training.data import ExampleData
 
 BATCH = 1_024
@@ -76,7 +77,7 @@ class Picker:
         indices, scored = self._batch_bald(job) if job.select.name == "batch_bald" else self._spread(job)
         seconds = time.perf_counter() - began
         metadata = {"scored": str(scored), "seconds": str(seconds), "of": of(job.path)}
-        write_sealed(job.path, {"index": indices}, metadata)
+        write_table(job.path, {"index": indices}, metadata)
 
     def _members(self, job: PickJob) -> list[Member]:
         return [

@@ -12,7 +12,7 @@ from headrace.experiments.facts import PartFacts
 from headrace.experiments.records import FULL
 from headrace.experiments.subsets.names import is_file, is_random, share
 from headrace.experiments.subsets.subset import Subset
-from headrace.experiments.subsets.tables import sha256
+from headrace.sealed import sha256
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -19,7 +19,6 @@ from headrace.errors import InputError
 from headrace.experiments import lock
 from headrace.experiments.changes import check_reason
 from headrace.experiments.engines.processes import physical_bytes
-from headrace.experiments.files import write_whole
 from headrace.experiments.subsets.book import ACCEPT
 from headrace.experiments.subsets.chains import Acquired, Chain, Round
 from headrace.experiments.subsets.choosing import add, empty
@@ -44,6 +43,7 @@ from headrace.experiments.subsets.rounds import (
 from headrace.experiments.subsets.search import SubsetSearch
 from headrace.experiments.subsets.subset import Provenance, Subset
 from headrace.experiments.subsets.work import Material, Progress, Works
+from headrace.files import write_whole
 
 if TYPE_CHECKING:
     from headrace.experiments.subsets.jobs import RunJob

@@ -17,7 +17,9 @@ from headrace.ensembles.memory import make_plan
 from headrace.experiments.subsets.data import Part
 from headrace.experiments.subsets.members import Voters
 from headrace.experiments.subsets.search_checks import MULTILABEL, NEEDS_LABELS
-from headrace.experiments.subsets.tables import of, write_sealed
+from headrace.experiments.subsets.tables import of
+from headrace.files import remove
+from headrace.sealed import write_table
 from headrace.training.data import ExampleData
 
 MEMBERS_AT_ONCE = 16
@@ -87,8 +89,8 @@ class Scorer:
         if not self.multilabel:
             favourites = [mean.argmax(1).cpu().numpy() for _, mean in statistics.mean_blocks()]
             columns["predicted"] = np.concatenate(favourites)
-        write_sealed(job.path, columns, {"seconds": str(time.perf_counter() - began), "of": of(job.path)})
-        _unfinished(job).unlink(missing_ok=True)
+        write_table(job.path, columns, {"seconds": str(time.perf_counter() - began), "of": of(job.path)})
+        remove(_unfinished(job))
 
     def _names(self) -> list[str]:
         return [

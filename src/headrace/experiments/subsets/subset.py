@@ -18,11 +18,10 @@ from jaxtyping import Float64, Int32, Int64
 from pydantic import Field, ValidationError
 
 from headrace.errors import DamagedError, InputError
-from headrace.experiments.files import write_whole
 from headrace.experiments.records import Record
-from headrace.experiments.subsets.tables import digest, parquet
+from headrace.files import write_whole
 from headrace.ids import Ids
-from headrace.sealed import parquet_content
+from headrace.sealed import digest, parquet, parquet_content
 
 if TYPE_CHECKING:
     import torch

@@ -5,14 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from headrace.sealed import damaged, digest, parquet, sha256
-from headrace.sealed import read_table as read_sealed
-from headrace.sealed import write_table as write_sealed
+from headrace.sealed import damaged, read_table
 
 if TYPE_CHECKING:
     import polars as pl
-
-__all__ = ["damaged", "digest", "of", "parquet", "read_own", "read_sealed", "sha256", "write_sealed"]
 
 
 def of(path: Path) -> str:
@@ -26,7 +22,7 @@ def read_own(path: Path, what: str) -> tuple[pl.DataFrame, dict[str, str]]:
     Raises:
         DamagedError: It is truncated, was altered, or is another.
     """
-    frame, metadata = read_sealed(path, what)
+    frame, metadata = read_table(path, what)
     if metadata.get("of", of(path)) != of(path):
         raise damaged(path, what)
     return frame, metadata

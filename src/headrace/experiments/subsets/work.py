@@ -22,9 +22,10 @@ from headrace.experiments.subsets.pool import Doer, Tell
 from headrace.experiments.subsets.rounds import Facts, checkpoint_steps, largest_shard, run_steps
 from headrace.experiments.subsets.run_files import read_run
 from headrace.experiments.subsets.search import SubsetSearch, TrainingTable
-from headrace.experiments.subsets.tables import damaged, read_own, sha256
+from headrace.experiments.subsets.tables import read_own
 from headrace.ids import Ids
 from headrace.random import Name
+from headrace.sealed import damaged, sha256
 
 if TYPE_CHECKING:
     import polars as pl
