@@ -11,8 +11,9 @@ import pytest
 import torch
 
 from headrace.analysis.results import analyse
-from headrace.errors import InputErrors
+from headrace.errors import InputError, InputErrors
 from headrace.experiments import Experiment, runner, store
+from headrace.experiments.facts import WorkloadFacts
 from headrace.experiments.feeding import feed
 from headrace.experiments.runner import run
 from headrace.experiments.subsets import Provenance, Subset, SubsetSearch, search_subset
@@ -233,6 +234,29 @@ def test_a_file_that_was_altered_since_is_refused(content, tmp_path: Path) -> No
         run(made, tmp_path / "run", processes=1)
     (tmp_path / "s.parquet").unlink()
     run(made, tmp_path / "run", processes=1)
+
+
+def test_a_file_that_is_replaced_under_a_run_trains_no_trial(
+    content, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that reads it later than the first one finds another."""
+    save(tmp_path / "s.parquet")
+    made = written(content, tmp_path, {**SINGLE, "grid.subset": ["full", "s.parquet"], "search.trials": 2})
+
+    class Late(InlineEngine):
+        def expect(self, facts: WorkloadFacts) -> None:
+            super().expect(facts)
+            save(tmp_path / "s.parquet", weights=np.ones(len(INDICES)))
+
+    monkeypatch.setattr(runner, "LocalEngine", Late)
+    with pytest.raises(
+        InputError, match=r"the file of 's\.parquet' has changed while the experiment was run"
+    ):
+        run(made, tmp_path / "run", processes=2)
+    assert not list((tmp_path / "run/studies").glob("*s.parquet*/0*.json"))
+    save(tmp_path / "s.parquet")
+    monkeypatch.setattr(runner, "LocalEngine", InlineEngine)
+    run(made, tmp_path / "run", processes=2)
 
 
 @pytest.mark.usefixtures("inline")

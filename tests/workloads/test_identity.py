@@ -235,6 +235,15 @@ def test_an_evaluation_of_changing_examples_is_refused(noise: Any) -> None:
             seen(workload(**change))
 
 
+def test_no_mere_consequence_is_named() -> None:
+    """Other data give other inputs, outputs, losses and errors: the data are what changed."""
+    first = taken(workload())
+    other = taken(workload(train=scaled(tensors(90), 9), validation=scaled(tensors(40), 9)))
+    assert first.differences(other) == [
+        f"the {name} examples (other inputs or targets)" for name in ("train", "validation")
+    ]
+
+
 def test_hidden_targets_do_not_count() -> None:
     other = workload(train=one_target(tensors(90)), clean_targets=tensors(90).targets)
     hidden = taken(workload(), targets=False)

@@ -176,20 +176,27 @@ def _mapping(words: str, before: Mapping[str, str], now: Mapping[str, str]) -> I
 
 
 def _computed(before: Fingerprint, now: Fingerprint) -> Iterator[str]:
-    """What the model, the loss and the metric are, by what they compute."""
-    if before.parameters.keys() != now.parameters.keys():
-        names = sorted(before.parameters.keys() ^ now.parameters.keys())
-        more = ", ..." if len(names) > 3 else ""
-        yield f"the names of the model's parameters ({', '.join(names[:3])}{more})"
-    else:
-        yield from _parameters(before.parameters, now.parameters)
-    if not _near(before.inputs, now.inputs):
+    """What the model, the loss and the metric are, by what they compute; no mere consequence is named."""
+    model = list(_model(before.parameters, now.parameters))
+    yield from model
+    inputs = _near(before.inputs, now.inputs)
+    if not inputs and before.train.same(now.train):
         yield "the training inputs as the model gets them (transforms)"
-    if not _near(before.outputs, now.outputs):
+    outputs, examples = _near(before.outputs, now.outputs), before.validation.same(now.validation)
+    if not outputs and inputs and examples and not model:
         yield "the untrained model's outputs"
     for name in ("loss", "metric"):
-        if not _near(getattr(before, name), getattr(now, name)):
+        if outputs and examples and not _near(getattr(before, name), getattr(now, name)):
             yield f"the {name} of the untrained model's outputs"
+
+
+def _model(before: Mapping[str, Numbers], now: Mapping[str, Numbers]) -> Iterator[str]:
+    if before.keys() == now.keys():
+        yield from _parameters(before, now)
+        return
+    names = sorted(before.keys() ^ now.keys())
+    more = ", ..." if len(names) > 3 else ""
+    yield f"the names of the model's parameters ({', '.join(names[:3])}{more})"
 
 
 def _parameters(before: Mapping[str, Numbers], now: Mapping[str, Numbers]) -> Iterator[str]:
