@@ -8,6 +8,10 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -159,6 +163,43 @@ def corruptions(kind: Kind, folder: Path, paths: list[Path], *, places: int, see
                     count.silent.append(f"{path.relative_to(folder)}, {name}")
         path.write_bytes(whole)
     return count
+
+
+def kills(arguments: list[str], folder: Path, modules: Path, *, times: int, seed: int = 0) -> int:
+    """Run a command on a folder, killed with its workers at random moments, then once to its end; how often.
+
+    Args:
+        arguments: Of the command line; `--out` is added.
+        folder: The folder.
+        modules: Where the workload's module is.
+        times: How many kills are tried; later ones come later, since the start takes its time.
+        seed: Decides when.
+    """
+    random, killed = Random(seed), 0
+    environment = {**os.environ, "PYTHONPATH": f"{modules}:{os.environ.get('PYTHONPATH', '')}"}
+    command = [sys.executable, "-m", "headrace", *arguments, "--out", str(folder)]
+    began = time.monotonic()
+    subprocess.run(
+        [*command[:-1], str(folder.with_name("timed"))], env=environment, check=True, capture_output=True
+    )
+    whole = time.monotonic() - began
+    for _ in range(times):
+        process = subprocess.Popen(
+            command,
+            env=environment,
+            start_new_session=True,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+        )
+        try:
+            _, errors = process.communicate(timeout=whole * random.uniform(0.2, 1.0))
+            assert process.returncode == 0, errors
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+            killed += 1
+    subprocess.run(command, env=environment, check=True, capture_output=True)
+    return killed
 
 
 def everything(folder: Path) -> dict[str, bytes | None]:

@@ -17,7 +17,7 @@ from headrace.experiments.runner import run
 from headrace.files import StorageError
 from headrace.tensors import read_checkpoint
 
-from .hostile import Kind, corruptions, everything, full_disks, linked
+from .hostile import Kind, corruptions, everything, full_disks, kills, linked
 from .inline_engine import InlineEngine
 from .test_runner import canonical
 
@@ -172,3 +172,17 @@ def test_a_folder_that_is_taken_away_under_a_run(kind: Kind, tmp_path: Path, mon
         assert store.read_facts(taken) is not None
         kind.go_on(taken)
         kind.conclude(taken)
+
+
+@pytest.mark.slow
+def test_kills_at_random_moments_change_no_byte_of_the_results(experiment, tmp_path: Path) -> None:
+    asked = experiment({**CHANGES, "workload.settings": {"pause": 0.004}, "grid.batch_size": [4, 16]})
+    file = tmp_path / "asked.toml"
+    file.write_text(asked.to_toml())
+    modules = Path(__file__).parent
+    killed = kills(["run", str(file), "--processes", "2"], tmp_path / "killed", modules, times=8)
+    print(f"kills: {killed} of a run; the same bytes")
+    assert killed >= 4
+    expected = (tmp_path / "timed" / "results.json").read_bytes()
+    assert (tmp_path / "killed" / "results.json").read_bytes() == expected
+    assert not list((tmp_path / "killed").rglob("*.partial"))
