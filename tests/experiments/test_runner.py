@@ -181,6 +181,7 @@ def test_errors_in_the_users_code_are_kept_and_tried_again(experiment, tmp_path:
         "search.trials": 1,
         "search.max_trials": 2,
         "search.space.momentum": None,
+        "search.space.learning_rate": 0.1,
     }
     stored = run(experiment(changes), tmp_path, processes=1)
     errors = [record.error or "" for record in stored.records]
