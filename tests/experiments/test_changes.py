@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from headrace.analysis.advice import advise
 from headrace.analysis.results import analyse
 from headrace.errors import DamagedError, InputError
 from headrace.experiments import Experiment, runner, store
@@ -17,6 +18,7 @@ from headrace.experiments.changes import settle
 from headrace.experiments.facts import WorkloadFacts
 from headrace.experiments.runner import run
 from headrace.experiments.store import StoredExperiment
+from headrace.experiments.throughput import measure
 from headrace.workloads.fingerprint import Fingerprint, Numbers, Split
 
 from . import mutable_workload
@@ -278,3 +280,16 @@ def test_a_folder_of_an_older_version_is_read_and_continued_with_a_word(made: Ma
     [said] = [text for text in after if text not in before]
     assert "cannot be checked" in said
     assert said.startswith(f"{len(stored.records) - 1} of {len(stored.records)} trials")
+
+
+def test_step_times_of_other_code_are_refused(made: Make, tmp_path: Path) -> None:
+    easy = made({"workload.goal": 0.3})
+    stored = ran(easy, tmp_path / "run")
+    edit(tmp_path / "mutable_user.py", "nn.Linear(4, 2)", "nn.Sequential(nn.Linear(4, 9), nn.Linear(9, 2))")
+    with pytest.raises(InputError, match="this process has loaded another workload than the one of this run"):
+        measure(easy, seconds=0.01, expected=stored.facts)
+    other = measure(easy, seconds=0.01)
+    with pytest.raises(
+        InputError, match=r"throughput\.json is of another workload than the trials: the source"
+    ):
+        advise(stored, other)
