@@ -95,7 +95,9 @@ def torch_stream(seed: int, *path: Name) -> Generator[None]:
     host = HostStream(seed, *path)
     with ExitStack() as kept:
         for kind in ACCELERATORS:
-            count = getattr(torch, kind).device_count()
+            devices = getattr(torch, kind)
+            # A loader's worker that was forked from a process with a GPU cannot use it, and does not seed it.
+            count = 0 if getattr(devices, "_is_in_bad_fork")() else devices.device_count()  # noqa: B009
             kept.enter_context(torch.random.fork_rng(devices=range(count), device_type=kind))
         torch.manual_seed(integer_seed(seed, *path))
         host.exchange()

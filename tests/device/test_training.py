@@ -212,6 +212,18 @@ def test_initialisation_seeds_the_device_and_leaves_it_as_it_was(device):
     assert torch.equal(torch.pretend.get_rng_state(), before)
 
 
+def test_a_forked_process_that_cannot_use_the_device_still_has_streams(device, monkeypatch):
+    def refuse(*_):
+        raise RuntimeError("cannot re-initialize in a forked subprocess")
+
+    monkeypatch.setattr(torch.pretend, "_is_in_bad_fork", lambda: True)
+    monkeypatch.setattr(torch.pretend, "get_rng_state", refuse)
+    with random.torch_stream(0, "augmentation"):
+        first = torch.rand(3)
+    with random.torch_stream(0, "augmentation"):
+        assert torch.rand(3).tolist() == first.tolist()
+
+
 def test_the_noise_scale_is_measured_without_waiting(device):
     def measured(place) -> tuple[NoiseScale, nn.Module]:
         model = network(place)

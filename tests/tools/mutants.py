@@ -42,8 +42,9 @@ TESTS = {
 """Room -> its tests."""
 COPIED = ("src", "tests", "examples", "docs", "benchmarks", "pyproject.toml", "README.md")
 PATIENCE = 4
-"""A test run may take so many times the processor time of the run without a fault (and a start)."""
-START_SECONDS = 20
+"""A test may take so many times the longest one's processor time without a fault, and `GRACE_SECONDS`."""
+GRACE_SECONDS = 5
+START_SECONDS = 60
 
 
 @dataclass
@@ -62,7 +63,7 @@ class Known:
 class Watch:
     """A pytest plug-in: notes what each test calls, or runs some tests only, in a given order."""
 
-    def __init__(self, room: Path, wanted: list[str] | None) -> None:
+    def __init__(self, room: Path, wanted: dict[str, float] | None) -> None:
         self.room, self.wanted, self.known = str(room), wanted, Known()
 
     def pytest_configure(self) -> None:
@@ -83,9 +84,14 @@ class Watch:
         self._begun = time.process_time()
         if self.wanted is None:
             sys.setprofile(self._note)
+        else:
+            # A fault may make a loop endless: the signal ends the process. Any test may have to make what
+            # several share.
+            signal.setitimer(signal.ITIMER_PROF, GRACE_SECONDS + PATIENCE * max(self.wanted.values()))
 
     def pytest_runtest_teardown(self, item) -> None:
         sys.setprofile(None)
+        signal.setitimer(signal.ITIMER_PROF, 0)
         self.known.seconds[item.nodeid] = time.process_time() - self._begun
         self.known.called[item.nodeid] = sorted(self._calls)
 
@@ -94,7 +100,9 @@ class Watch:
             self._calls.add(f"{frame.f_code.co_filename}:{frame.f_code.co_firstlineno}")
 
 
-def run_tests(copy: Path, room: str, wanted: list[str] | None, limit: float | None) -> tuple[int, Known]:
+def run_tests(
+    copy: Path, room: str, wanted: dict[str, float] | None, limit: float | None
+) -> tuple[int, Known]:
     """Run tests of a room in their own process; the exit status (-1: out of time), and what was noted."""
     report = copy / "report.json"
     report.unlink(missing_ok=True)
@@ -108,7 +116,9 @@ def run_tests(copy: Path, room: str, wanted: list[str] | None, limit: float | No
     return status, Known(**found)
 
 
-def _be_the_child(copy: Path, room: str, wanted: list[str] | None, limit: float | None, report: Path) -> None:
+def _be_the_child(
+    copy: Path, room: str, wanted: dict[str, float] | None, limit: float | None, report: Path
+) -> None:
     status = 70
     try:
         if limit is not None:
@@ -144,12 +154,16 @@ def _waited(child: int, limit: float | None) -> int:
         time.sleep(0.02)
 
 
-def covering(mutant: Mutant, copy: Path, known: Known) -> list[str]:
-    """The tests that call the function with the fault, the quickest first; of one outside functions, all."""
+def covering(mutant: Mutant, copy: Path, known: Known) -> dict[str, float]:
+    """The tests that call the function with the fault, the quickest first; of one outside functions, all.
+
+    Returns:
+        Test -> its processor time without the fault.
+    """
     file, inside = copy / mutant.file, _function(copy / mutant.file, mutant.line)
     first = None if inside is None else min([inside.lineno, *(d.lineno for d in inside.decorator_list)])
     tests = [test for test, calls in known.called.items() if first is None or f"{file}:{first}" in calls]
-    return sorted(tests, key=lambda test: known.seconds[test])
+    return {test: known.seconds[test] for test in sorted(tests, key=lambda test: known.seconds[test])}
 
 
 def _function(file: Path, line: int) -> ast.FunctionDef | None:
@@ -191,7 +205,7 @@ def lives(mutant: Mutant, copy: Path, room: str, known: Known) -> bool:
     source = file.read_bytes()
     file.write_bytes(mutant.applied(source))
     try:
-        limit = START_SECONDS + PATIENCE * sum(known.seconds[test] for test in tests)
+        limit = START_SECONDS + PATIENCE * sum(tests.values())
         status, _ = run_tests(copy, room, tests, limit)
     finally:
         file.write_bytes(source)
