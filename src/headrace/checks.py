@@ -42,7 +42,11 @@ def whole(value: Any, where: str, *, least: int | None = None, most: int | None 
     if number is None:
         raise InputError(f"must be a whole number{_span(least or None, most)}", where=where, got=value)
     if (least is not None and number < least) or (most is not None and number > most):
-        what = "must not be negative" if (least, most) == (0, LARGEST) else f"must be{_span(least, most)[3:]}"
+        what = (
+            "must not be negative"
+            if (least, most) == (0, LARGEST)
+            else f"must be{_span(least, most).removeprefix(' of')}"
+        )
         raise InputError(what, where=where, got=number)
     return number
 
@@ -153,38 +157,48 @@ def generator(value: Any, where: str = "rng") -> np.random.Generator:
     )
 
 
-def array(
-    value: Any, where: str, of: str, kind: Literal["numbers", "whole numbers"] = "numbers", ndim: int = 1
-) -> np.ndarray:
-    """Numbers as a NumPy array of float64, or of int64; the caller's own where it is one.
+def numeric(value: Any, where: str, of: str, *, ndim: int = 1, kinds: str = "biuf") -> np.ndarray:
+    """Numbers as a NumPy array of their own type; the caller's own where it is one.
 
     Args:
         value: A list, an array, or a tensor of any device.
         where: The name of the parameter.
         of: What there must be, as in "one number per example".
-        kind: What is accepted: any real numbers, or integers.
         ndim: The number of axes.
+        kinds: NumPy's letters of the types that are accepted.
 
     Raises:
-        InputError: No array, text, complex numbers, other axes, integers beyond 64 bits.
+        InputError: No array, text, complex numbers, other axes.
     """
     try:
-        given = np.asarray(on_host(value))
+        given = on_host(value)
     except (ValueError, TypeError, OverflowError, RuntimeError):
         raise InputError(f"must be {of}", where=where, got=value) from None
-    if given.size == 0 and given.dtype == np.float64:
-        given = given.astype(np.int64)
-    if given.dtype.kind not in ("iu" if kind == "whole numbers" else "biuf"):
+    if given.dtype.kind not in kinds and not (given.size == 0 and given.dtype == np.float64):
+        whole_only = " of whole numbers" if kinds == "iu" else " of numbers"
         got = value if given.ndim == 0 else f"{given.dtype} {given.shape}"
-        raise InputError(f"must be {of}, as {kind}", where=where, got=got)
+        fix = "Use np.flatnonzero of a mask." if given.dtype == bool else None
+        raise InputError(f"must be {of}, an array{whole_only}", where=where, got=got, fix=fix)
     if given.ndim != ndim:
         raise InputError(f"must be {of}", where=where, got=value if given.ndim == 0 else given.shape)
-    if kind == "whole numbers":
-        if given.dtype == np.uint64 and given.size and given.max() > LARGEST:
-            raise InputError(f"must be at most {LARGEST}", where=where, got=int(given.max()))
-        return given.astype(np.int64, copy=False)
-    with np.errstate(over="ignore"):
-        return given.astype(np.float64, copy=False)
+    return given
+
+
+def array(
+    value: Any, where: str, of: str, kind: Literal["numbers", "whole numbers"] = "numbers", ndim: int = 1
+) -> np.ndarray:
+    """Numbers as a NumPy array of float64, or of int64, see `numeric`; the caller's own where it is one.
+
+    Raises:
+        InputError: As for `numeric`; integers beyond 64 bits.
+    """
+    if kind == "numbers":
+        with np.errstate(over="ignore"):
+            return numeric(value, where, of, ndim=ndim).astype(np.float64, copy=False)
+    given = numeric(value, where, of, ndim=ndim, kinds="iu")
+    if given.dtype == np.uint64 and given.size and given.max() > LARGEST:
+        raise InputError(f"must be at most {LARGEST}", where=where, got=int(given.max()))
+    return given.astype(np.int64, copy=False)
 
 
 def finite(values: np.ndarray, where: str, one: str = "example") -> np.ndarray:

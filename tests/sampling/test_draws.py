@@ -229,7 +229,7 @@ def test_a_permutation_has_every_example_once():
         ([1.0, 2.0, -0.5], "the weight of example 2 is negative; got -0.5"),
         ([0.0, 0.0], "all weights are zero"),
         ([], "weights must be one number per example"),
-        ([[1.0]], "weights must be one number per example"),
+        ([[1.0]], "weights: must be one number per example"),
     ],
 )
 @pytest.mark.parametrize("draw", [draw_with_replacement, draw_without_replacement])
@@ -241,5 +241,5 @@ def test_weights_that_cannot_be_drawn_from(draw, weights, message):
 def test_too_few_weights_that_are_not_zero():
     with pytest.raises(InputError, match="3 different examples were asked for, but only 2 weights"):
         draw_without_replacement([1.0, 0.0, 2.0], 3, generator(0, "bad"))
-    with pytest.raises(InputError, match="the number of draws is negative; got -1"):
+    with pytest.raises(InputError, match="size: must not be negative; got -1"):
         draw_with_replacement([1.0], -1, generator(0, "bad"))

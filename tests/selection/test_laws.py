@@ -291,7 +291,7 @@ def test_drawn_gains_are_unbiased():
         (lambda: selection.top_k([1, np.nan], 1), "scores, example 1: a score is not finite; got nan"),
         (lambda: selection.top_k([[1, 2]], 1), r"scores: .*got \(1, 2\)"),
         (lambda: selection.top_k([1, 2], 3), "count: there are 2 candidates to choose from; got 3"),
-        (lambda: selection.top_k([1, 2], 1.5), "count must be an integer; got 1.5"),
+        (lambda: selection.top_k([1, 2], 1.5), "count: must be a whole number; got 1.5"),
         (lambda: selection.top_k([1, 2], 1, candidates=[0, 2]), r"indices must lie within 0\.\.1; got 2"),
         (lambda: selection.top_k([1, 2], 1, candidates=[True, False]), "Use np.flatnonzero"),
         (lambda: selection.top_k([1, 2, 3], 1, candidates=[2, 0, 2]), "an index is given twice; got 2"),

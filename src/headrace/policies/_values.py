@@ -28,18 +28,25 @@ SCORES = (
 """The scores that are never negative, so that a policy can draw or weigh by them."""
 
 
-def check_score(name: str, where: str) -> None:
+def store(policy: object, **checked: Any) -> None:
+    """Keep checked settings of a frozen policy, NumPy's numbers as Python's: equal policies read alike."""
+    for name, value in checked.items():
+        plain = value.item() if isinstance(value, np.generic) else value
+        object.__setattr__(policy, name, plain)
+
+
+def check_score(name: object, where: str) -> None:
     """`InputError` where a policy cannot draw by the score `name`."""
-    if name.replace("_", "-") not in SCORES:
+    if not isinstance(name, str) or name.replace("_", "-") not in SCORES:
         raise InputError(
             "no such score to draw or weigh by", where=where, got=name, fix=f"One of {', '.join(SCORES)}."
         )
 
 
-def check_partition_score(name: str, where: str) -> None:
+def check_partition_score(name: object, where: str) -> None:
     """`InputError` where examples cannot be sorted by the score `name`."""
     known = (*SCORES, "aum")
-    if name.replace("_", "-") not in known:
+    if not isinstance(name, str) or name.replace("_", "-") not in known:
         raise InputError("no such score", where=where, got=name, fix=f"One of {', '.join(known)}.")
 
 

@@ -17,9 +17,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from headrace.checks import array, flag, number
 from headrace.errors import InputError
 from headrace.policies._base import Policy, Values
-from headrace.policies._values import as_float64, check_score, filled, mean_one, score
+from headrace.policies._values import as_float64, check_score, filled, mean_one, score, store
 from headrace.sampling.draws import draw_with_replacement, permutation
 from headrace.sampling.plan import Epoch, Known, Plan
 
@@ -35,7 +36,7 @@ def smoothed(raw: Values, epsilon: float | None = None) -> Float[np.ndarray, " e
     Raises:
         InputError: A negative or infinite score.
     """
-    known = filled(raw)
+    known = filled(array(raw, "score", "one number per example"))
     if not np.isfinite(known).all() or known.min() < 0:
         bad = int(np.flatnonzero(~(known >= 0) | np.isinf(known))[0])
         raise InputError(
@@ -44,7 +45,7 @@ def smoothed(raw: Values, epsilon: float | None = None) -> Float[np.ndarray, " e
             got=float(known[bad]),
             fix="Use a score that is never negative, such as difficulty or mean_loss.",
         )
-    added = float(known.mean()) if epsilon is None else epsilon
+    added = float(known.mean()) if epsilon is None else number(epsilon, "epsilon", least=0)
     return known + added if added > 0 else np.ones_like(known)
 
 
@@ -59,14 +60,14 @@ class _Scored(Policy):
 
     def __post_init__(self) -> None:
         """Check the settings."""
-        if self.epsilon is not None and not 0 < self.epsilon < float("inf"):
-            raise InputError(
-                "must be positive, or None for the mean score",
-                where=f"{type(self).__name__}.epsilon",
-                got=self.epsilon,
-            )
-        if isinstance(self.score, str):
-            check_score(self.score, where=f"{type(self).__name__}.score")
+        name = type(self).__name__
+        if self.epsilon is not None:
+            number(self.epsilon, f"{name}.epsilon", above=0)
+            store(self, epsilon=self.epsilon)
+        if not callable(self.score):
+            check_score(self.score, where=f"{name}.score")
+        if hasattr(self, "systematic"):
+            flag(getattr(self, "systematic", None), f"{name}.systematic")
 
     def assess(self, known: Known, epoch: Epoch) -> Values:
         """The raw score of the history."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from headrace.checks import flag, number, whole
 from headrace.errors import InputError
 from headrace.policies._base import BatchPolicy, State, Values
-from headrace.policies._values import filled, score
+from headrace.policies._values import filled, score, store
 from headrace.sampling.draws import permutation
 from headrace.sampling.plan import Chosen, Epoch, Known, Plan
 
@@ -38,7 +39,8 @@ class GradientNorm(BatchPolicy):
 
     def __post_init__(self) -> None:
         """Check the settings."""
-        _check_candidates(self.candidates, "gradient-norm.candidates")
+        _check_candidates(self, "gradient-norm.candidates")
+        store(self, always=flag(self.always, "gradient-norm.always"))
 
     def assess(self, known: Known, epoch: Epoch) -> Values:
         """The mean bound over each example's history."""
@@ -66,10 +68,8 @@ class GradientNorm(BatchPolicy):
 
     def rate(self, outputs: Tensor, targets: Tensor, losses: Tensor, values: Tensor | None) -> Tensor:
         """The bound of each candidate's gradient norm."""
-        from torch.nn.functional import one_hot
-
         probabilities = outputs.float().softmax(-1)
-        return (probabilities - one_hot(targets, outputs.shape[-1])).norm(dim=-1)
+        return (probabilities - _one_hot(targets, outputs)).norm(dim=-1)
 
     def pick(
         self, ratings: Tensor, count: int, state: State, rng: np.random.Generator
@@ -106,13 +106,12 @@ class SelectiveBackprop(BatchPolicy):
 
     def __post_init__(self) -> None:
         """Check the settings and fill in the candidates."""
-        if not 0 < self.beta < float("inf"):
-            raise InputError("must be positive", where="selective-backprop.beta", got=self.beta)
-        if self.window < 1:
-            raise InputError("must be at least 1", where="selective-backprop.window", got=self.window)
-        if self.candidates == 0:
-            object.__setattr__(self, "candidates", max(round(self.beta) + 1, 2))
-        _check_candidates(self.candidates, "selective-backprop.candidates")
+        number(self.beta, "selective-backprop.beta", above=0)
+        window = whole(self.window, "selective-backprop.window", least=1)
+        store(self, beta=self.beta, window=window)
+        if self.candidates is not False and self.candidates == 0:
+            store(self, candidates=max(round(self.beta) + 1, 2))
+        _check_candidates(self, "selective-backprop.candidates")
 
     def assess(self, known: Known, epoch: Epoch) -> None:
         """Needs nothing."""
@@ -158,7 +157,7 @@ class RhoLoss(BatchPolicy):
 
     def __post_init__(self) -> None:
         """Check the settings."""
-        _check_candidates(self.candidates, "rho-loss.candidates")
+        _check_candidates(self, "rho-loss.candidates")
 
     def assess(self, known: Known, epoch: Epoch) -> Values | None:
         """The irreducible loss: that of the model trained on held-out data."""
@@ -183,6 +182,29 @@ class RhoLoss(BatchPolicy):
         return _unweighted(ratings.topk(count).indices, ratings), state
 
 
+def _one_hot(targets: Any, outputs: Tensor) -> Tensor:
+    """1 for the class of each example, else 0 [batch, classes]; on the host the classes are checked.
+
+    Raises:
+        InputError: Targets that are not one class per example.
+    """
+    import torch
+
+    if outputs.ndim != 2 or not isinstance(targets, torch.Tensor) or targets.shape != outputs.shape[:1]:
+        got = tuple(targets.shape) if isinstance(targets, torch.Tensor) else type(targets).__name__
+        raise InputError(
+            "gradient-norm needs outputs [batch, classes] and one class per example as the target",
+            where="targets",
+            got=got,
+        )
+    classes = torch.arange(outputs.shape[1], device=outputs.device)
+    hot = targets.to(outputs.device).unsqueeze(1) == classes
+    if hot.device.type == "cpu" and not hot.any(1).all():
+        bad = targets[~hot.any(1)][0].item()
+        raise InputError(f"must be from 0 to {outputs.shape[1] - 1}", where="targets", got=bad)
+    return hot.to(torch.int64)
+
+
 def _unweighted(positions: Tensor, ratings: Tensor) -> Chosen:
     return Chosen(positions=positions, weights=ratings.new_ones(len(positions)))
 
@@ -194,6 +216,6 @@ def _on(numbers: np.ndarray, like: Tensor) -> Tensor:
     return torch.from_numpy(numbers).to(device=like.device, dtype=like.dtype, non_blocking=True)
 
 
-def _check_candidates(candidates: int, where: str) -> None:
-    if candidates < 2:
-        raise InputError("must be at least 2: one would leave nothing to choose", where=where, got=candidates)
+def _check_candidates(policy: BatchPolicy, where: str) -> None:
+    """At least 2: one would leave nothing to choose."""
+    store(policy, candidates=whole(policy.candidates, where, least=2))

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from headrace.errors import InputError
+from headrace.checks import number
 from headrace.policies._base import Policy, Values
-from headrace.policies._values import filled, last_losses, mean_one, score
+from headrace.policies._values import filled, last_losses, mean_one, score, store
 from headrace.sampling.draws import permutation, shuffle
 from headrace.sampling.plan import Epoch, Known, Plan
 
@@ -34,10 +34,9 @@ class InfoBatch(Policy):
 
     def __post_init__(self) -> None:
         """Check the settings."""
-        if not 0 <= self.ratio < 1:
-            raise InputError("must be in [0, 1)", where="infobatch.ratio", got=self.ratio)
-        if not 0 <= self.until <= 1:
-            raise InputError("must be in [0, 1]", where="infobatch.until", got=self.until)
+        number(self.ratio, "infobatch.ratio", least=0, below=1)
+        number(self.until, "infobatch.until", least=0, most=1)
+        store(self, ratio=self.ratio, until=self.until)
 
     def assess(self, known: Known, epoch: Epoch) -> Values:
         """The last loss of each example."""
@@ -82,8 +81,8 @@ class SelfPaced(Policy):
     def __post_init__(self) -> None:
         """Check the settings."""
         for name in ("start", "full_at"):
-            if not 0 < getattr(self, name) <= 1:
-                raise InputError("must be in (0, 1]", where=f"self-paced.{name}", got=getattr(self, name))
+            number(getattr(self, name), f"self-paced.{name}", above=0, most=1)
+        store(self, start=self.start, full_at=self.full_at)
 
     def share(self, epoch: Epoch) -> float:
         """The share of the examples that are trained on; grows linearly."""
@@ -126,8 +125,8 @@ class Focal(Policy):
 
     def __post_init__(self) -> None:
         """Check the settings."""
-        if not 0 < self.gamma < float("inf"):
-            raise InputError("must be positive", where="focal.gamma", got=self.gamma)
+        number(self.gamma, "focal.gamma", above=0)
+        store(self, gamma=self.gamma)
 
     def assess(self, known: Known, epoch: Epoch) -> Values:
         """One minus the mean probability of the true class."""

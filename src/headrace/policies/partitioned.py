@@ -14,6 +14,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float, Int
 
+from headrace.checks import choice
 from headrace.errors import InputError
 from headrace.policies._base import Policy, Values
 from headrace.policies._values import as_float64, check_partition_score, filled, score
@@ -69,9 +70,8 @@ class Partition(_Dividing):
 
     def __post_init__(self) -> None:
         """Check the settings."""
-        if self.heuristic not in ("stripes", "blocks"):
-            raise InputError("must be 'stripes' or 'blocks'", where="Partition.heuristic", got=self.heuristic)
-        if isinstance(self.score, str):
+        choice(self.heuristic, "Partition.heuristic", ("stripes", "blocks"))
+        if not callable(self.score):
             check_partition_score(self.score, where=f"partition-{self.heuristic}.score")
 
     @property

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from headrace.errors import InputError
+from headrace.checks import number
 from headrace.policies._base import Policy, Values
+from headrace.policies._values import store
 from headrace.sampling.draws import permutation
 from headrace.sampling.plan import Epoch, Known, Plan
 
@@ -62,8 +63,8 @@ class RandomSubsets(Policy):
 
     def __post_init__(self) -> None:
         """Check the settings."""
-        if not 0 < self.share <= 1:
-            raise InputError("must be in (0, 1]", where="rs2.share", got=self.share)
+        number(self.share, "rs2.share", above=0, most=1)
+        store(self, share=self.share)
 
     def assess(self, known: Known, epoch: Epoch) -> None:
         """Needs nothing."""

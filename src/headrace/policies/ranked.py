@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
-from headrace.errors import InputError
+from headrace.checks import number
 from headrace.policies._base import Policy, Values
-from headrace.policies._values import as_float64, filled, last_losses, pressure
+from headrace.policies._values import as_float64, filled, last_losses, pressure, store
 from headrace.sampling.draws import draw_with_replacement
 from headrace.sampling.plan import Epoch, Known, Plan
 
@@ -39,7 +39,8 @@ class OnlineBatchSelection(Policy):
 
     def __post_init__(self) -> None:
         """Check the settings."""
-        _check_pressure(self.pressure, "online-batch-selection.pressure")
+        number(self.pressure, "online-batch-selection.pressure", least=1)
+        store(self, pressure=self.pressure)
 
     def assess(self, known: Known, epoch: Epoch) -> Values:
         """The last loss of each example."""
@@ -77,7 +78,8 @@ class RecencyBias(Policy):
 
     def __post_init__(self) -> None:
         """Check the settings."""
-        _check_pressure(self.pressure, "recency-bias.pressure")
+        number(self.pressure, "recency-bias.pressure", least=1)
+        store(self, pressure=self.pressure)
 
     def assess(self, known: Known, epoch: Epoch) -> Values:
         """The entropy of each example's window over that of all classes alike, in [0, 1]; NaN where empty."""
@@ -94,8 +96,3 @@ class RecencyBias(Policy):
     def draws(self, epoch: Epoch) -> int:
         """As many as were asked for."""
         return epoch.draws
-
-
-def _check_pressure(value: float, where: str) -> None:
-    if not 1 <= value < float("inf"):
-        raise InputError("must be at least 1", where=where, got=value)

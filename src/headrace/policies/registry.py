@@ -8,6 +8,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from headrace.checks import flag, text, whole
 from headrace.errors import InputError
 from headrace.policies._base import Policy
 from headrace.policies.active_bias import ImportanceSample, Sample, Weight
@@ -74,7 +75,7 @@ ACTIVE_BIAS: dict[str, str] = {
 
 WRAPPERS: dict[str, Callable[[Policy, Any], Policy]] = {
     "annealing_epochs": lambda policy, epochs: Annealed(policy, epochs=epochs),
-    "per_class": lambda policy, wanted: PerClass(policy) if wanted else policy,
+    "per_class": lambda policy, wanted: PerClass(policy) if flag(wanted, "per_class") else policy,
     "burn_in_epochs": lambda policy, epochs: BurnIn(policy, epochs=epochs) if epochs else policy,
     "refresh_epochs": lambda policy, epochs: Refreshed(policy, epochs=epochs),
 }
@@ -113,8 +114,14 @@ def make_policy(name: str, /, *values: Any, **settings: Any) -> Policy:
     Raises:
         InputError: An unknown name or setting, or a value that the policy refuses.
     """
-    constructor = _constructor(name)
+    constructor = _constructor(text(name, "policy"))
     known = settings_of(name)
+    if len(values) > len(known) - len(WRAPPERS):
+        raise InputError(
+            f"{name} takes at most {len(known) - len(WRAPPERS)} settings by position",
+            where="policy",
+            got=len(values),
+        )
     for setting in settings:
         if setting not in known:
             raise InputError(
@@ -125,7 +132,7 @@ def make_policy(name: str, /, *values: Any, **settings: Any) -> Policy:
             )
     settings = DEFAULTS.get(ACTIVE_BIAS.get(name, name), {}) | settings
     policy = constructor(*values, **{key: value for key, value in settings.items() if key not in WRAPPERS})
-    if settings.get("burn_in_epochs", 0) < policy.least_burn_in:
+    if whole(settings.get("burn_in_epochs", 0), "burn_in_epochs", least=0) < policy.least_burn_in:
         raise InputError(
             f"{name} needs at least {policy.least_burn_in} to have a score of every example",
             where="burn_in_epochs",

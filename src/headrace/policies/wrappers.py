@@ -7,9 +7,10 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from headrace.checks import instance, whole
 from headrace.errors import InputError
 from headrace.policies._base import BatchPolicy, Policy, Values
-from headrace.policies._values import filled
+from headrace.policies._values import filled, store
 from headrace.policies.plain import Shuffle, Uniform
 from headrace.sampling.draws import shuffle
 from headrace.sampling.plan import Epoch, Known, Need, Plan
@@ -28,8 +29,12 @@ class Wrapper(Policy):
 
     def __post_init__(self) -> None:
         """Take over the other's properties, and check the settings."""
+        instance(self.policy, Policy, f"{type(self).__name__}.policy", "a policy")
         for name in ("changes_objective", "needs", "refresh_epochs", "graded", "divides"):
             object.__setattr__(self, name, getattr(self.policy, name))
+        if hasattr(self, "epochs"):
+            name = f"{type(self).__name__}.epochs"
+            store(self, epochs=whole(getattr(self, "epochs", None), name, least=1))
         self.check()
 
     @abstractmethod
@@ -50,7 +55,6 @@ class BurnIn(Wrapper):
 
     def check(self) -> None:
         """At least one epoch."""
-        _check_epochs(self.epochs, "burn-in")
 
     def assess(self, known: Known, epoch: Epoch) -> Values | None:
         """Nothing while it lasts."""
@@ -80,7 +84,6 @@ class Refreshed(Wrapper):
 
     def check(self) -> None:
         """At least one epoch."""
-        _check_epochs(self.epochs, "refresh")
         object.__setattr__(self, "refresh_epochs", self.epochs)
 
     def assess(self, known: Known, epoch: Epoch) -> Values | None:
@@ -111,7 +114,6 @@ class Annealed(Wrapper):
 
     def check(self) -> None:
         """At least one epoch, and a policy that can be annealed."""
-        _check_epochs(self.epochs, "annealing")
         if not self.policy.graded:
             raise InputError(
                 "cannot be annealed: it does not follow its values smoothly",
@@ -203,8 +205,3 @@ def _members(epoch: Epoch) -> list[np.ndarray]:
 
 def _of_class(epoch: Epoch, members: np.ndarray) -> Epoch:
     return replace(epoch, num_examples=len(members), size=None, labels=None)
-
-
-def _check_epochs(epochs: int, what: str) -> None:
-    if epochs < 1:
-        raise InputError("must be at least 1", where=f"{what} epochs", got=epochs)

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from headrace.checks import whole
 from headrace.errors import InputError
 from headrace.random import Name, generator
 from headrace.sampling.split import part
@@ -97,9 +98,9 @@ def shuffled_batches(
     Raises:
         InputError: Where a number is not positive.
     """
-    for name, value in (("num_examples", num_examples), ("batch_size", batch_size)):
-        if value < 1:
-            raise InputError("must be at least 1", where=name, got=value)
+    num_examples = whole(num_examples, "num_examples", least=1)
+    batch_size = whole(batch_size, "batch_size", least=1)
+    seed = whole(seed, "seed", least=0, most=None)
     return _cut(_orders(num_examples, seed, path, device), batch_size)
 
 

@@ -18,6 +18,9 @@ from headrace.sampling.walks import Walk
 _WAITING = 1 << 22
 """Indices on a device that are kept until they are looked at: 32 MB."""
 
+_KEPT = 4
+"""Walks of an epoch that are remembered, beside the one that is trained on."""
+
 _UNTOLD = (
     "Show each batch to the sampler (weights_for, narrow, or record of its history), or say how many items "
     "of this epoch were trained on: sampler.state_dict(done=...)."
@@ -45,11 +48,12 @@ class Place:
 
 
 class _Walked:
-    """A walk, who walks it, and what of it arrived."""
+    """A walk, who walks it, whether `set_epoch` announced it, and what of it arrived."""
 
-    def __init__(self, walk: Walk, by: Caller) -> None:
+    def __init__(self, walk: Walk, by: Caller, *, said: bool) -> None:
         self.walk = walk
         self.by = by
+        self.said = said
         self.shown = Arrivals(walk)
         self.recorded = Arrivals(walk)
         self.doubtful = False
@@ -91,9 +95,12 @@ class Course:
 
     def begin(self, walk: Walk, by: Caller) -> None:
         """Note a walk that begins."""
+        # A loader with workers calls iter() twice before it takes anything.
+        said = self._said or (self.fresh and self._walks[-1].said)
+        latest = self._walks[-_KEPT:]
+        kept = [walked for walked in self._walks if walked is self._current or walked in latest]
+        self._walks = [*kept, _Walked(walk, by, said=said)]
         self._said = False
-        self._walks = [walked for walked in self._walks if not walked.untouched]
-        self._walks.append(_Walked(walk, by))
 
     @property
     def start(self) -> Place:
@@ -128,21 +135,6 @@ class Course:
         walked = self._current or self._walks[-1]
         # A loader with workers calls iter() twice before it takes anything, also where there is nothing.
         return walked.over and (walked.walk.size > 0 or walked.walk.walked)
-
-    def check_not_broken_off(self) -> None:
-        """`InputError` where a loader's walk was trained on and left before its end: what comes next?"""
-        self._look()
-        walked = self._current
-        if walked is None or walked.shown.complete or not walked.by.loader or self._said:
-            return
-        walk, items = walked.walk, walked.shown.items
-        raise InputError(
-            f"{walk.before + items} of the epoch's {walk.before + walk.size} {walk.word} arrived, and a new "
-            "walk of it begins",
-            where="ExampleSampler",
-            fix="Show every batch to the sampler; and before an epoch that follows one that ended early call "
-            "sampler.set_epoch: with the next number, or with the same one to begin this epoch anew.",
-        )
 
     def see(self, indices: Tensor, how: Seen) -> None:
         """Note indices that arrived; those on a device are looked at later, without waiting for it."""
@@ -215,37 +207,49 @@ class Course:
             self._note(indices.numpy(), how)
 
     def _note(self, arrived: np.ndarray, how: Seen) -> None:
+        """Count what arrived for the walk that is trained on, or for one that began later."""
         for walked in reversed(self._walks):
             if getattr(walked, how).take(arrived):
                 if how == "shown":
                     self._settle_on(walked)
                 return
+            if walked is self._current:
+                break
         latest: Any = self._current or self._walks[-1]
         if getattr(latest, how).again(arrived):
-            return
-        if how == "recorded":
+            self._check_alone(latest)
+        elif how == "recorded":
             latest.doubtful = True
         elif self._came_from(latest, len(arrived)):
             raise latest.shown.explain(arrived)
 
     def _came_from(self, walked: _Walked, count: int) -> bool:
         """Whether that many indices can have come from a walk; otherwise somebody looks up weights."""
-        if count > len(walked.walk.stretch(0, count)) and walked.walk.given < 2:
+        if count > walked.walk.reached(walked.walk.given) - walked.walk.start:
             return False
         return walked.shown.any or walked.by.loader or not walked.over
 
     def _settle_on(self, walked: _Walked) -> None:
-        """Take the walk that is trained on; a newer one that is not at its end means that two loops train."""
-        newer = self._current is not None and self._walks.index(self._current) > self._walks.index(walked)
-        if (
-            newer
-            and walked.shown.items > 1
-            and self._current is not None
-            and not self._current.shown.complete
-        ):
+        """Take the walk that is trained on; one of a loader is not left before its end without a word."""
+        last, self._current = self._current, walked
+        if last in (None, walked) or last.shown.complete or not last.by.loader or walked.said:
+            return
+        walk, items = last.walk, last.shown.items
+        raise InputError(
+            f"{walk.before + items} of the epoch's {walk.before + walk.size} {walk.word} arrived, and then "
+            "those of a new walk of it",
+            where="ExampleSampler",
+            fix="Show every batch to the sampler; and before an epoch that follows one that ended early call "
+            "sampler.set_epoch: with the next number, or with the same one to begin this epoch anew.",
+        )
+
+    def _check_alone(self, walked: _Walked) -> None:
+        """`InputError` where what looks like a second look is another walk that goes on beside this one."""
+        given = walked.walk.given
+        beside = any(other.walk.given == given for other in self._walks if other is not walked)
+        if beside and 2 <= given < walked.walk.size:
             raise InputError(
                 "two loops train on one sampler at the same time, and each example is trained on twice",
                 where="ExampleSampler",
                 fix="Give each loop a sampler of its own.",
             )
-        self._current = walked

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from jaxtyping import Float, Int
 
-from headrace.arrays import on_host
+from headrace.checks import array, flag, generator, whole
 from headrace.errors import InputError
 from headrace.sampling.proposals import propose
 
@@ -24,7 +24,8 @@ _CHUNK = 1 << 20
 
 def permutation(num_examples: int, rng: np.random.Generator) -> Int[np.ndarray, " examples"]:
     """Every example once, in uniformly random order."""
-    return rng.permutation(num_examples).astype(np.int64, copy=False)
+    count = whole(num_examples, "num_examples", least=0)
+    return generator(rng).permutation(count).astype(np.int64, copy=False)
 
 
 def shuffle(values: Int[np.ndarray, " draws"], rng: np.random.Generator) -> Int[np.ndarray, " draws"]:
@@ -74,7 +75,8 @@ def draw_with_replacement(
     Raises:
         InputError: Weights that are not one-dimensional, not finite, negative or all zero; a negative size.
     """
-    _check_size(size)
+    size, rng = whole(size, "size", least=0), generator(rng)
+    flag(systematic, "systematic")
     return draw_checked(checked_weights(weights), size, rng, systematic=systematic)
 
 
@@ -107,7 +109,8 @@ def draw_without_replacement(
         InputError: As for `draw_with_replacement`, and fewer non-zero weights than `size`.
     """
     values = checked_weights(weights)
-    _check_size(size)
+    size, rng = whole(size, "size", least=0), generator(rng)
+    flag(ordered, "ordered")
     runners = None if values.all() else np.flatnonzero(values)
     available = values.size if runners is None else runners.size
     if available < size:
@@ -130,8 +133,8 @@ def checked_weights(weights: npt.ArrayLike, where: str = "weights") -> Float[np.
     Raises:
         InputError: Weights that are not one-dimensional, not finite, negative or all zero.
     """
-    values = on_host(weights, np.float64)
-    if values.ndim != 1 or values.size == 0:
+    values = array(weights, where, "one number per example")
+    if values.size == 0:
         raise InputError("weights must be one number per example", where=where, got=values.shape)
     smallest, largest = float(values.min()), float(values.max())
     if not (np.isfinite(smallest) and np.isfinite(largest)):
@@ -145,11 +148,6 @@ def checked_weights(weights: npt.ArrayLike, where: str = "weights") -> Float[np.
     if largest == 0:
         raise InputError("all weights are zero", where=where, fix="At least one example needs a weight.")
     return values if 1e-100 < largest < 1e100 else values / largest
-
-
-def _check_size(size: int) -> None:
-    if size < 0:
-        raise InputError("the number of draws is negative", where="size", got=size)
 
 
 def _systematic(

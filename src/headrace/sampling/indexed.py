@@ -6,6 +6,8 @@ from typing import Any, Protocol
 
 from torch.utils.data import Dataset
 
+from headrace.errors import InputError
+
 
 class Items(Protocol):
     """A map-style data set: anything with a length and items."""
@@ -27,6 +29,13 @@ class Indexed(Dataset[tuple[int, Any]]):
     """
 
     def __init__(self, dataset: Items) -> None:
+        if not hasattr(dataset, "__getitem__") or not hasattr(dataset, "__len__"):
+            raise InputError(
+                "must be a map-style data set, with a length and items",
+                where="dataset",
+                got=type(dataset).__name__,
+                fix="An iterable data set has no indices: read it into a list first.",
+            )
         self.dataset = dataset
 
     def __len__(self) -> int:

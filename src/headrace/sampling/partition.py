@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from jaxtyping import Int
 
-from headrace.arrays import on_host
+from headrace.checks import array, choice, whole
 from headrace.errors import InputError
 from headrace.random import generator
 
@@ -38,8 +38,11 @@ def partition(
         InputError: Scores that are not finite (the variance of one value is not defined), more workers than
             examples, an unknown heuristic.
     """
-    values = on_host(scores, np.float64)
-    if values.ndim != 1 or values.size == 0:
+    values = array(scores, "scores", "one number per example")
+    workers, seed = whole(workers, "workers"), whole(seed, "seed", least=0, most=None)
+    interval = whole(interval, "interval", least=0)
+    choice(heuristic, "heuristic", ("stripes", "blocks", "random"))
+    if values.size == 0:
         raise InputError("scores must be one number per example", where="scores", got=values.shape)
     if not 1 <= workers <= values.size:
         raise InputError(f"must be from 1 to the {values.size} examples", where="workers", got=workers)
@@ -53,10 +56,8 @@ def partition(
         )
     if heuristic == "random":
         order = generator(seed, "partition", interval).permutation(values.size)
-    elif heuristic in ("stripes", "blocks"):
-        order = np.argsort(values, kind="stable")
     else:
-        raise InputError("must be 'stripes', 'blocks' or 'random'", where="heuristic", got=heuristic)
+        order = np.argsort(values, kind="stable")
     if heuristic == "stripes":
         return [order[worker::workers] for worker in range(workers)]
     return list(np.array_split(order, workers))

@@ -42,6 +42,19 @@ def found() -> Ranks:
     Raises:
         InputError: The environment has several processes but does not say which one this is.
     """
+    around = _around()
+    if around is not None:
+        return around
+    raise InputError(
+        f"WORLD_SIZE is {os.environ['WORLD_SIZE']}, and RANK does not say which of them this process is",
+        where="RANK",
+        got=os.environ.get("RANK"),
+        fix="Start under torchrun, or give ExampleSampler(rank=..., world_size=...).",
+    )
+
+
+def _around() -> Ranks | None:
+    """As `found`; None where the environment does not say the rank."""
     if dist.is_available() and dist.is_initialized():
         return Ranks(dist.get_rank(), dist.get_world_size(), "the process group")
     numbers = [os.environ.get(name, "") for name in ("RANK", "WORLD_SIZE")]
@@ -49,12 +62,7 @@ def found() -> Ranks:
     if size is None or size < 2:
         return ALONE
     if rank is None or rank >= size:
-        raise InputError(
-            f"WORLD_SIZE is {size}, and RANK does not say which of them this process is",
-            where="RANK",
-            got=numbers[0],
-            fix="Start under torchrun, or give ExampleSampler(rank=..., world_size=...).",
-        )
+        return None
     return Ranks(rank, size, "the environment (RANK, WORLD_SIZE)")
 
 
@@ -68,7 +76,7 @@ def given(rank: int | None, world_size: int | None) -> Ranks | None:
     mine = None if rank is None else whole(rank, "rank", least=0)
     if size is None and mine is None:
         return None
-    around = found()
+    around = found() if size is None or (mine is None and size > 1) else _around() or ALONE
     if size is None:
         size = around.size
     if mine is None:

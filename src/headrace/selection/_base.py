@@ -28,6 +28,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from headrace.arrays import Array, on_host, works_there
+from headrace.checks import array, numeric, whole
 from headrace.errors import InputError
 
 Indices = Int[np.ndarray, " chosen"]
@@ -46,8 +47,7 @@ def resolve_pool(num_examples: int, count: int, candidates: Any = None) -> Int[n
             more than there are.
     """
     pool = np.arange(num_examples) if candidates is None else check_indices(candidates, num_examples)
-    if isinstance(count, bool) or not hasattr(count, "__index__"):
-        raise InputError("count must be an integer", where="count", got=count)
+    count = whole(count, "count")
     if count < 0 or count > len(pool):
         raise InputError(f"there are {len(pool)} candidates to choose from", where="count", got=int(count))
     return pool
@@ -55,14 +55,9 @@ def resolve_pool(num_examples: int, count: int, candidates: Any = None) -> Int[n
 
 def check_indices(indices: Any, num_examples: int, where: str = "candidates") -> Int[np.ndarray, " pool"]:
     """Sorted int64 indices, each once and within 0..num_examples-1."""
-    given = on_host(indices)
-    if given.size == 0:
-        return np.empty(0, dtype=np.int64)
-    if given.ndim != 1 or not np.issubdtype(given.dtype, np.integer):
-        fix = "Use np.flatnonzero of a mask." if given.dtype == bool else None
-        got = f"{given.dtype} {given.shape}"
-        raise InputError("must be a list of integer indices", where=where, got=got, fix=fix)
-    pool = np.sort(given.astype(np.int64))
+    pool = np.sort(array(indices, where, "a list of integer indices", "whole numbers"))
+    if pool.size == 0:
+        return pool
     if pool[0] < 0 or pool[-1] >= num_examples:
         bad = int(pool[0]) if pool[0] < 0 else int(pool[-1])
         raise InputError(f"indices must lie within 0..{num_examples - 1}", where=where, got=bad)
@@ -78,9 +73,7 @@ def check_scores(scores: Any, *, non_negative: bool = False) -> Float[np.ndarray
     Raises:
         InputError: Another shape, NaN or infinity, or (with `non_negative`) less than zero.
     """
-    values = on_host(scores, np.float64)
-    if values.ndim != 1:
-        raise InputError("scores must be one number per example", where="scores", got=values.shape)
+    values = array(scores, "scores", "one number per example")
     _refuse(~np.isfinite(values), values, "scores", "a score is not finite")
     if non_negative:
         _refuse(values < 0, values, "scores", "scores must not be negative")
@@ -93,7 +86,8 @@ def check_features(features: Any, num_examples: int | None = None) -> Float[Arra
     A NumPy array, or a tensor on the accelerator on which they are and on which the work is done.
     """
     there = works_there(features)
-    values: Array = features.detach() if there else on_host(features)
+    axes = "[examples, features]"
+    values: Array = features.detach() if there else numeric(features, "features", axes, ndim=2)
     if str(values.dtype).removeprefix("torch.") not in ("float32", "float64"):
         values = values.double() if there else values.astype(np.float64)
     if values.ndim != 2:
@@ -107,9 +101,9 @@ def check_features(features: Any, num_examples: int | None = None) -> Float[Arra
 
 def check_probabilities(probabilities: Any, ndim: int) -> np.ndarray:
     """Probabilities over the last axis in float64: within 0..1, summing to one within 1e-4."""
-    values = on_host(probabilities, np.float64)
-    if values.ndim != ndim or values.shape[-1] < 2:
-        axes = "[examples, classes]" if ndim == 2 else "[members, examples, classes]"
+    axes = "[examples, classes]" if ndim == 2 else "[members, examples, classes]"
+    values = array(probabilities, "probabilities", axes, ndim=ndim)
+    if values.shape[-1] < 2:
         raise InputError(f"probabilities must be {axes}", where="probabilities", got=values.shape)
     sums = values.sum(-1)
     bad = ~(np.abs(sums - 1) <= 1e-4) | ~(values >= 0).all(-1)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int
 
-from headrace.arrays import on_host
+from headrace.checks import array, generator, number, whole
 from headrace.errors import InputError
 from headrace.selection._base import Indices, check_length, check_scores, resolve_pool
 from headrace.selection.ranked import largest
@@ -45,10 +45,8 @@ def stratified(
         InputError: More asked for than is left after dropping, or see the contract in `_base`.
     """
     values = check_scores(scores)
-    if not 0 <= drop_hardest < 1:
-        raise InputError("must be at least 0 and below 1", where="drop_hardest", got=drop_hardest)
-    if strata < 1:
-        raise InputError("there must be at least one stratum", where="strata", got=strata)
+    drop_hardest, rng = number(drop_hardest, "drop_hardest", least=0, below=1), generator(rng)
+    strata = whole(strata, "strata", least=1)
     pool = resolve_pool(len(values), count, candidates)
     kept = np.delete(pool, largest(values[pool], int(drop_hardest * len(pool))))
     if count > len(kept):
@@ -87,10 +85,10 @@ def class_balanced(scores: Any, classes: Any, count: int, *, candidates: Any = N
         InputError: Classes that are no such integers, or see the contract in `_base`.
     """
     values = check_scores(scores)
-    labels = on_host(classes)
+    labels = array(classes, "classes", "one whole number per example", "whole numbers")
     check_length(labels, len(values), "classes")
-    if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer) or (labels < 0).any():
-        raise InputError("classes must be integers of at least 0", where="classes", got=str(labels.dtype))
+    if (labels < 0).any():
+        raise InputError("classes must be integers of at least 0", where="classes", got=int(labels.min()))
     pool = resolve_pool(len(values), count, candidates)
     chosen = [np.empty(0, dtype=np.int64)]
     _, groups = np.unique(labels[pool], return_inverse=True)

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from headrace.arrays import Array, beside, on_host
+from headrace.checks import generator
 from headrace.selection._base import Indices, check_features, check_probabilities, resolve_pool
 
 
@@ -36,7 +37,7 @@ def badge(
         InputError: See the contract in `_base`.
     """
     p = check_probabilities(probabilities, 2)
-    rows = check_features(features, len(p))
+    rows, rng = check_features(features, len(p)), generator(rng)
     pool = resolve_pool(len(p), count, candidates)
     embedding = GradientEmbedding(p[pool], rows[beside(pool, rows)])
     chosen: list[int] = []

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from scipy.special import entr
 
 from headrace.arrays import Array, beside, on_host
-from headrace.errors import InputError
+from headrace.checks import generator, whole
 from headrace.selection._base import Indices, check_probabilities, resolve_pool
 
 _BLOCK = 1 << 21
@@ -50,8 +50,7 @@ def batch_bald(
         InputError: See the contract in `_base`.
     """
     p = check_probabilities(probabilities, 3)
-    if configurations < 1:
-        raise InputError("must be at least 1", where="configurations", got=configurations)
+    configurations, rng = whole(configurations, "configurations", least=1), generator(rng)
     pool = resolve_pool(p.shape[1], count, candidates)
     p = p[:, pool]
     known = entr(p).sum(axis=2).mean(axis=0)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from headrace.errors import InputError
+from headrace.checks import generator, number
 from headrace.selection._base import Indices, check_scores, resolve_pool
 
 
@@ -56,8 +56,7 @@ def power(
         InputError: A negative score or exponent, or see the contract in `_base`.
     """
     values = check_scores(scores, non_negative=True)
-    if not exponent >= 0 or not np.isfinite(exponent):
-        raise InputError("the exponent must be a finite number of at least 0", where="exponent", got=exponent)
+    exponent, rng = number(exponent, "exponent", least=0), generator(rng)
     pool = resolve_pool(len(values), count, candidates)
     noise = rng.gumbel(size=len(pool))
     if exponent == 0:
