@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from headrace.analysis.comparison import compare
 from headrace.analysis.subset_search import write
@@ -54,7 +55,7 @@ def test_where_seeds_agree_the_labels_needed_are_certain(example) -> None:
     assert row["times_fewer"] == row["times_low"] == row["times_high"] == pytest.approx(2)
 
 
-def test_labels_needed_lie_within_what_single_seeds_need(example) -> None:
+def test_labels_needed_are_the_mean_over_seeds_with_students_interval(example) -> None:
     rng = np.random.default_rng(0)
     errors = {("full", 800): np.full(5, 0.1)}
     for size in (100, 200, 400):
@@ -66,7 +67,30 @@ def test_labels_needed_lie_within_what_single_seeds_need(example) -> None:
         )
         for i in range(5)
     ]
-    assert min(each) <= row["low"] < row["labels"] < row["high"] <= max(each)
+    logs = np.log(each)
+    half = stats.t.ppf(0.975, 4) * stats.sem(logs)
+    assert row["labels"] == pytest.approx(np.exp(logs.mean()))
+    assert (row["low"], row["high"]) == pytest.approx(tuple(np.exp([logs.mean() - half, logs.mean() + half])))
+
+
+def test_intervals_of_five_seeds_hold_the_truth_nineteen_times_in_twenty(example) -> None:
+    rng, held = np.random.default_rng(1), 0
+    for _ in range(1000):
+        _, low, high = example["interval"](100 * np.exp(0.3 * rng.standard_normal(5)))
+        held += low < 100 < high
+    assert 0.93 < held / 1000 < 0.97
+
+
+def test_labels_that_are_only_limits_are_said_to_be_limits(example) -> None:
+    errors = {("full", 1000): np.full(3, 0.1)}
+    for place, size in enumerate((100, 200)):
+        errors["random", size] = np.array([0.5, 0.5, (0.5, 0.1)[place]])
+        errors["at once", size] = np.full(3, 0.1)
+    found = {row["group"]: row for row in example["needed"](errors, 1000) if row["share"] == 0.9}
+    assert (found["random"]["labels"], found["random"]["high"]) == (math.inf, math.inf)
+    assert 100 < found["random"]["low"] < 200
+    assert (found["at once"]["low"], found["at once"]["high"]) == (0, 100)
+    assert math.isnan(found["at once"]["times_fewer"])
 
 
 @pytest.fixture(scope="module")
