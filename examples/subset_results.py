@@ -76,8 +76,10 @@ def tell(results: Mapping[str, Any], comparison: Path, out: Path, prefix: str) -
         ]
         write(out / f"{prefix}errors-{size}.csv", rows)
     rows = differences(results)
-    write(out / f"{prefix}differences.csv", rows)
-    draw(out / f"{prefix}differences.png", lambda: differences_picture(rows, examples))
+    if rows:
+        # With fewer than three seeds nothing was compared.
+        write(out / f"{prefix}differences.csv", rows)
+        draw(out / f"{prefix}differences.png", lambda: differences_picture(rows, examples))
     draw(out / f"{prefix}errors.png", lambda: errors_picture(errors, examples))
 
 
