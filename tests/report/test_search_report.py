@@ -216,6 +216,10 @@ def test_what_is_not_known_is_said_and_not_drawn(tmp_path: Path) -> None:
     assert all(isinstance(figure, Absent) for figure in bare)
     with pytest.raises(InputError, match="no results yet"):
         write_search_report(tmp_path)
+    for content in ("3", '"x"', "[1]", "[" * 10**5, '{"a": 1}', json.dumps({**results(), "table": [1]})):
+        (tmp_path / "results.json").write_text(content)
+        with pytest.raises(DamagedError, match=r"results of a search|not a JSON object"):
+            write_search_report(tmp_path)
     (tmp_path / "results.json").write_text(json.dumps({**results(), "table": [], "comparisons": []}))
     text = write_search_report(tmp_path, formats=()).read_text(encoding="utf-8")
     assert Page(text).open == []

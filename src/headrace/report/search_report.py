@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from headrace.analysis.chosen import Holding, holdings, largest
 from headrace.analysis.portraits import percent
-from headrace.errors import HeadraceError, InputError
+from headrace.errors import HeadraceError
 from headrace.experiments.subsets.chosen import Chosen, read_chosen, read_table
 from headrace.experiments.subsets.search import SubsetSearch
 from headrace.files import guarded, write_whole
@@ -20,8 +20,9 @@ from headrace.report.frame import Provenance, Shown, lead, render
 from headrace.report.gallery import rooms
 from headrace.report.numbers import plain, signed, whole
 from headrace.report.pictures import searches as picture
+from headrace.report.search_results import read_results
 from headrace.report.search_words import CLASSES, GLOSSARY, LINES, SCORES, WALLS
-from headrace.report.write import draw_all, read_json, versions
+from headrace.report.write import draw_all, versions
 
 if TYPE_CHECKING:
     from headrace.report.render import Format
@@ -50,11 +51,7 @@ def write_search_report(directory: Path, *, formats: Sequence[Format] = ("svg", 
         InputError: The search has not come to any results yet.
         DamagedError: A stored file is truncated or was altered.
     """
-    results = read_json(directory / "results.json")
-    if not results:
-        raise InputError(
-            "the search has no results yet", where=str(directory), fix="Give headrace subset again."
-        )
+    results = read_results(directory)
     chosen = read_chosen(directory)
     path = directory / "report.html"
     with guarded(directory):
@@ -283,5 +280,7 @@ def _facts(results: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _provenance(directory: Path) -> Provenance:
-    text = (directory / SEARCH).read_text(encoding="utf-8") if is_search(directory) else None
+    text = (
+        (directory / SEARCH).read_text(encoding="utf-8", errors="replace") if is_search(directory) else None
+    )
     return Provenance(experiment=text, seed=None, facts={}, versions=versions())

@@ -168,7 +168,10 @@ def read_json(path: Path) -> dict[str, Any]:
         DamagedError: It is truncated or was altered.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    except ValueError as error:
+        found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        if not isinstance(found, dict):
+            raise ValueError("it is not an object")
+        return found
+    except (ValueError, RecursionError) as error:
         fix = "Delete it and give the command that made it again."
-        raise DamagedError(f"this is not JSON ({error})", where=str(path), fix=fix) from None
+        raise DamagedError(f"this is not a JSON object ({error})", where=str(path), fix=fix) from None
