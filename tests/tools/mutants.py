@@ -175,16 +175,17 @@ def _function(file: Path, line: int) -> ast.FunctionDef | None:
 
 
 def telling(found: list[Mutant]) -> list[Mutant]:
-    """Those that are not listed as changing nothing: a function as a whole, or a line and what it becomes."""
+    """Those that are not listed as changing nothing: of a function, of a line, or a line and what it becomes."""
     listed = tomllib.loads(EQUIVALENT.read_text())["equivalent"]
-    lines = {(one["file"], one["before"], one["after"]) for one in listed if "before" in one}
+    lines = {(one["file"], one["before"], one.get("after")) for one in listed if "before" in one}
     functions = {(one["file"], one["function"]) for one in listed if "function" in one}
 
     def changes_nothing(mutant: Mutant) -> bool:
         inside = _function(ROOT / mutant.file, mutant.line)
         name = inside.name if inside else ""
         where = str(mutant.file)
-        return (where, mutant.before, mutant.after) in lines or (where, name) in functions
+        line = {(where, mutant.before, mutant.after), (where, mutant.before, None)}
+        return bool(lines & line) or (where, name) in functions
 
     return [mutant for mutant in found if not changes_nothing(mutant)]
 

@@ -133,6 +133,8 @@ def _says_only(node: ast.AST) -> bool:
         return True
     if isinstance(node, ast.keyword) and node.arg in QUIET:
         return True
+    if isinstance(node, ast.IfExp) and _is_text(node.body) and _is_text(node.orelse):
+        return True
     if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
         return True
     return isinstance(node, ast.Call) and ast.unparse(node.func).rsplit(".")[-1] in SILENT
@@ -160,7 +162,7 @@ def _changed(node: ast.AST) -> Iterator[ast.AST]:
             yield ast.Constant(value - 1 if isinstance(value, int) else value / 2)
         case ast.Return(value=ast.AST() as value) if ast.unparse(value) != "None":
             yield ast.Return(ast.Constant(None))
-        case ast.IfExp(test=test) if not all(map(_is_text, (node.body, node.orelse))):
+        case ast.IfExp(test=test):
             yield ast.IfExp(ast.UnaryOp(ast.Not(), test), node.body, node.orelse)
         case ast.Attribute(attr=name, ctx=ast.Load()) if name in NAMES:
             yield ast.Attribute(node.value, NAMES[name], node.ctx)
