@@ -4,6 +4,7 @@ import io
 import json
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -151,3 +152,16 @@ def test_a_saved_hugging_face_split_alone_is_split(tmp_path: Path) -> None:
     (folder / "state.json").write_text(json.dumps({"_data_files": [{"filename": "data.arrow"}]}))
     made = from_hugging_face(folder, model=logistic, goal=0.2)
     assert [len(part) for part in (made.train, made.validation, made.test or [])] == [16, 2, 2]
+
+
+def test_a_folder_of_pictures_and_one_of_hugging_face_keep_their_transforms(tmp_path: Path) -> None:
+    pictures(tmp_path / "animals", {"cat": list(range(10)), "dog": list(range(100, 110))})
+    content = [(tmp_path / "animals" / "cat" / f"{grey:03}.png").read_bytes() for grey in range(10)]
+    pl.DataFrame({"image": content, "label": [0, 1] * 5}).write_parquet(tmp_path / "train.parquet")
+    transforms: Any = {"train_transform": lambda x: x + 10.0, "eval_transform": lambda x: x - 10.0}
+    for read, folder in ((from_folder, tmp_path / "animals"), (from_hugging_face, tmp_path)):
+        made = read(folder, model=logistic, goal=0.2, mode="L", **transforms)
+        first = torch.zeros(1, dtype=torch.int64)
+        raw = made.train.fetch(first)[0]
+        assert torch.equal(made.training_data.fetch(first)[0], raw + 10.0)
+        assert torch.equal(made.evaluation_data("train").fetch(first)[0], raw - 10.0)

@@ -57,7 +57,8 @@ class TensorData:
             different [examples]. None: their rows.
 
     Raises:
-        InputError: Where inputs and targets differ in length, or are empty, or the ids are not such.
+        InputError: Where inputs and targets are no tensors, differ in length, or are empty, or the ids are
+            not such.
     """
 
     def __init__(
@@ -67,6 +68,14 @@ class TensorData:
         transform: Callable[[Tensor], Tensor] | None = None,
         ids: object = None,
     ) -> None:
+        for name, values in (("inputs", inputs), ("targets", targets)):
+            if not isinstance(values, Tensor):  # pyright: ignore[reportUnnecessaryIsInstance]
+                raise InputError(
+                    f"{name} must be a tensor",
+                    where="TensorData",
+                    got=type(values).__name__,
+                    fix=f"Give torch.as_tensor({name}).",
+                )
         if len(inputs) != len(targets):
             raise InputError(
                 "inputs and targets must have one row per example each",

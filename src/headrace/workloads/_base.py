@@ -123,6 +123,9 @@ class Workload:
         for field in ("build_model", "loss", "metric"):
             if not callable(getattr(self, field)):
                 raise self._wrong(field, "is to be a function")
+        if isinstance(self.build_model, nn.Module):
+            fix = "Give a function, for example lambda: nn.Linear(4, 3)."
+            raise self._wrong("build_model", "must be a function that makes a new model", fix)
         if self.show is not None and not callable(self.show):
             raise self._wrong("show", "is to be a function of an index, or None")
         for field in ("train_transform", "eval_transform"):

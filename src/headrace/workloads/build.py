@@ -225,7 +225,6 @@ def from_folder(
         }
         splits = complete_splits(train, _first(other, _VALIDATION_NAMES), other.get("test"), name)
     splits = replace(splits, train=_called(splits.train, "train/" if named else "", ids))
-    return classification(name, splits, model=model, goal=goal, transform=CENTRED, label_noise=label_noise)
     return classification(
         name,
         splits,

@@ -19,6 +19,7 @@ from headrace.errors import InputError
 from headrace.training.evaluation import evaluation_mode
 from headrace.training.losses import IGNORED, is_built_in, squared_error
 from headrace.workloads.direction import check_direction
+from headrace.workloads.independence import check_independence
 
 if TYPE_CHECKING:
     from headrace.workloads._base import Targets, Workload
@@ -70,6 +71,7 @@ def inspected(workload: Workload, model: nn.Module, *, hidden: bool = False, tra
             if getattr(workload, name) is not None:
                 _check_targets(stated, name, outputs)
         _check_classes_axis(stated, model, inputs, outputs)
+        _check_inputs(stated, model)
         _check_loss(stated, split, outputs, targets)
         _check_metric(stated, split, outputs.detach(), targets)
     check_direction(stated, outputs.detach(), targets)
@@ -192,6 +194,30 @@ def _check_targets(workload: Workload, split: str, outputs: Tensor) -> None:
         _check_distributions(targets, split)
 
 
+def _check_inputs(workload: Workload, model: nn.Module) -> None:
+    """Refuse inputs with NaN or infinite numbers of which the model makes such outputs, in any split.
+
+    One of them in a batch makes every later parameter NaN: each trial would end as if it had diverged.
+    """
+    for split in ("train", "validation", "test"):
+        data: Any = getattr(workload, split)
+        held = getattr(data, "inputs", None)
+        if not isinstance(held, Tensor) or not held.is_floating_point() or len(held) != len(data):
+            continue
+        bad = (~held.isfinite()).reshape(len(held), -1).any(1).nonzero()[:, 0]
+        if not len(bad):
+            continue
+        inputs, _ = workload.evaluation_data(split).fetch(bad[:SAMPLE].cpu())
+        with evaluation_mode(model), torch.no_grad():
+            unsound = ~model(inputs).isfinite().reshape(len(inputs), -1).all(1)
+        if bool(unsound.any()):
+            raise InputError(
+                f"{len(bad)} examples have inputs that are NaN or infinite, and so are the model's outputs",
+                where=f"{split}, example {int(bad[int(unsound.nonzero()[0, 0])])}",
+                fix="Leave them out, or replace such numbers, for example by torch.nan_to_num.",
+            )
+
+
 def _check_finite(targets: Shaped[Tensor, "examples ..."], split: str) -> None:
     missing = targets.flatten(1).isnan().any(1) if targets.dim() > 1 else targets.isnan()
     if not bool(missing.any()):
@@ -275,6 +301,7 @@ def _check_classes_axis(workload: Workload, model: nn.Module, inputs: Tensor, ou
 def _check_loss(workload: Workload, split: str, outputs: Tensor, targets: Tensor) -> None:
     losses = _measured("loss", workload.loss, outputs, targets)
     _check_values("loss", losses, outputs, split)
+    check_independence("loss", workload.loss, outputs, targets, losses)
     if not losses.requires_grad:
         raise InputError(
             "the loss has no gradient",
@@ -287,6 +314,7 @@ def _check_metric(workload: Workload, split: str, outputs: Tensor, targets: Tens
     with torch.no_grad():
         values = _measured("metric", workload.metric, outputs, targets)
     _check_values("metric", values, outputs, split)
+    check_independence("metric", workload.metric, outputs, targets, values)
 
 
 def _measured(
