@@ -30,6 +30,7 @@ _REASONS: tuple[tuple[str, str], ...] = (
      "this looks like a date that a spreadsheet made of a number"),
     (r"[−–—‐-].*", "only the minus sign - of ASCII is read"),
     (r".*_.*", "underscores between digits are not read"),
+    (r".*(?:±|\+/-|\+-).*", "an uncertainty after a number is not read: write the number alone"),
     (r".*%", "percent signs are not read: write 0.05 for 5%"),
     (r"[+-]?[0-9]+,[0-9]+(?:e[+-]?[0-9]+)?",
      "a comma may be a decimal comma or separate thousands: write a decimal point and no separators"),

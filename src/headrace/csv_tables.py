@@ -7,6 +7,7 @@ with its mark. Lines end where files end them (LF, CR LF, CR), at no other chara
 from __future__ import annotations
 
 import csv
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -72,6 +73,8 @@ class CsvTable:
         missing = [name for name in names if name not in self.columns]
         if missing:
             close = get_close_matches(missing[0], self.columns[:_COMPARED], n=1)
+            if len(self.columns) == 1 and set(names) <= set(re.split(r"[\s,;]+", self.columns[0])):
+                fix, close = "Separate them by commas, and quote single cells, not whole lines.", []
             advice = fix or f"The columns needed are {','.join(names)}; the first line must name them."
             raise InputError(
                 f"there is no column {', '.join(map(repr, missing))}",
@@ -195,6 +198,8 @@ def _parsed(file: CsvFile, separator: str, likely: Sequence[str]) -> CsvTable:
     once = [name if name and count[name] == 1 else None for name in columns]
     rows: list[Row] = []
     for record in records:
+        if not errors and likely and not set(likely) & set(columns) and set(likely) <= set(_names(record)):
+            raise _late_header(file.path, record)
         if len(rows) >= MOST_ROWS or len(rows) * len(columns) > MOST_CELLS:
             raise _too_large(file.path, len(rows), len(columns))
         error = _doubt(file.path, record, columns, separator, likely)
@@ -212,6 +217,15 @@ def _parsed(file: CsvFile, separator: str, likely: Sequence[str]) -> CsvTable:
         header_line=header_line,
         separator=separator,
         rows=tuple(rows),
+    )
+
+
+def _late_header(path: Path, header: _Record) -> InputError:
+    return InputError(
+        "the first line must name the columns; this one does",
+        where=f"{path}, line {header.line}",
+        got=header.begin.strip(),
+        fix="Remove the lines above it.",
     )
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from headrace.analysis.tables import read_comparison_table, read_scaling_table
+from headrace.analysis.tables import read_comparison_table, read_scaling_table, read_strata
 from headrace.errors import InputError
 
 
@@ -165,4 +165,101 @@ def test_separators_and_decimal_commas_that_are_certain(written, text, values):
 )
 def test_what_is_not_certain_is_refused_by_name(written, text, reason):
     with pytest.raises(InputError, match=rf"line 2, column \w+: .*{reason}"):
+        read_comparison_table(written(text))
+
+
+ROWS = [(group, seed, base + seed / 100) for group, base in (("p", 0.1), ("q", 0.2)) for seed in range(3)]
+
+
+def table(header: str, rows: list[tuple[object, ...]]) -> str:
+    return "\n".join([header, *(",".join(map(str, row)) for row in rows)]) + "\n"
+
+
+@pytest.mark.parametrize(
+    ("column", "good", "bad"),
+    [
+        ("State", "COMPLETED", "OUT_OF_MEMORY"),
+        ("State", "COMPLETED", "CANCELLED by 1000"),
+        ("run.status", "success", "Preempting"),
+        ("attributes_state", "finished", ""),
+        ("status", "Completed", "Published"),
+        ("done", "True", "False"),
+        ("done", "TRUE", ""),
+    ],
+)
+def test_beside_runs_that_finished_any_other_word_is_a_run_that_did_not(written, column, good, bad):
+    rows = [(*row, good) for row in ROWS]
+    path = written(table(f"group,seed,metric,{column}", rows))
+    assert read_comparison_table(path)[0] == ["p"] * 3 + ["q"] * 3
+    path = written(table(f"group,seed,metric,{column}", [*rows, ("q", 3, 0.9, bad)]))
+    with pytest.raises(
+        InputError, match=rf"line 8, column {column}: this run did not .*--only {column}={good}"
+    ):
+        read_comparison_table(path)
+    assert len(read_comparison_table(path, only={column: good})[0]) == 6
+
+
+def test_a_column_that_only_looks_like_a_state_is_left_alone(written):
+    rows = [(*row, word) for row, word in zip(ROWS, ["Ohio", "Utah", "Iowa"] * 2, strict=True)]
+    assert len(read_comparison_table(written(table("group,seed,metric,state", rows)))[0]) == 6
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("16", "16.0"),
+        ("0.1", "1e-1"),
+        ("caf\u00e9", "cafe\u0301"),
+        ("with w", "with\u00a0w"),
+        ("a  b", "a b"),
+    ],
+)
+def test_one_name_in_two_spellings_is_refused(written, first, second):
+    rows = [(first, 0, 0.1), ("p", 0, 0.2), (second, 1, 0.1), ("p", 1, 0.3)]
+    path = written(table("group,seed,metric", rows))
+    with pytest.raises(InputError, match=r"line 4, column group: this is the same name .* in line 2"):
+        read_comparison_table(path)
+    with pytest.raises(InputError, match=r"line 4, column group: this is the same name"):
+        read_strata(path, "group")
+
+
+def test_names_that_differ_in_capitals_or_numbers_are_others(written):
+    rows = [(name, seed, 0.1) for name in ("Adam", "adam", "16", "16.5", "v1.1", "v1.10") for seed in (0, 1)]
+    assert len(set(read_comparison_table(written(table("group,seed,metric", rows)))[0])) == 6
+
+
+def test_a_data_set_without_a_name_is_refused(written):
+    path = written("group,seed,metric,data\np,0,0.1,\nq,0,0.1,d\n")
+    with pytest.raises(InputError, match="line 2, column data: must not be empty"):
+        read_strata(path, "data")
+
+
+def test_seeds_as_r_and_spreadsheets_write_them_are_the_same_seeds(written):
+    path = written("group,seed,metric\np,1e+05,1\np,2,1\nq,100000,2\nq,2.0,2\n")
+    assert read_comparison_table(path)[1] == ["100000", "2", "100000", "2"]
+
+
+def test_steps_of_one_run_are_not_replicates(written):
+    curve = [(f"r{size}", size, steps) for size in (8, 16) for steps in (10, 20, 30)]
+    with pytest.raises(InputError, match=r"line 3, column run_id: the same run as in line 2"):
+        read_scaling_table(written(table("run_id,batch_size,steps", curve)))
+    sweep = [("one", size, 100 / size) for size in (8, 16, 32)]
+    assert len(read_scaling_table(written(table("run_id,batch_size,steps", sweep)))[0]) == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (
+            "My results\n\ngroup,seed,metric\np,0,1\n",
+            r"line 3: the first line must name .*Remove the lines above",
+        ),
+        ("group seed metric\np 0 1\n", "Separate them by commas"),
+        ('"group,seed,metric"\n"p,0,1"\n', "Separate them by commas, and quote single cells"),
+        ("group,seed,metric\np,0,0.1 ± 0.02\n", "an uncertainty after a number"),
+        ("group,seed,metric\np,0,\n", "Remove the row, or write diverged"),
+    ],
+)
+def test_tables_that_people_make_by_hand_are_refused_with_what_to_do(written, text, words):
+    with pytest.raises(InputError, match=f"(?s){words}"):
         read_comparison_table(written(text))

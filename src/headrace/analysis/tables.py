@@ -7,7 +7,8 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from headrace.analysis.trackers import check_one_row_per_run, finished, resolved
+from headrace.analysis.alike import check_not_alike
+from headrace.analysis.trackers import check_no_curves, check_one_row_per_run, finished, resolved
 from headrace.csv_cells import has_decimal_commas, has_unsure_points, number
 from headrace.csv_tables import MOST_ERRORS, CsvTable, Row, raise_all, read_csv
 from headrace.errors import InputError
@@ -15,6 +16,7 @@ from headrace.errors import InputError
 _INVISIBLE = re.compile("[\x00-\x1f\x7f-\x9f\u00ad\u200b\u2028\u2029\u2060\ufeff]")
 _DIVERGED = ("nan", "inf", "infinity", "diverged")
 _WHOLE = re.compile(r"([+-]?)0*([0-9]+)(?:\.0*)?")
+_POWER = re.compile(r"[0-9]\.?[0-9]*[eE]\+?[0-9]{1,2}")
 
 
 def read_scaling_table(
@@ -42,6 +44,7 @@ def read_scaling_table(
     names = resolved(table, {"--batch-size": batch_size, "--steps": steps})
     table.require(tuple(only or ()))
     rows = finished(table, _rows_with(only or {}, table), but=tuple(only or ()))
+    check_no_curves(table, rows, names[0])
     errors: list[InputError] = []
     batch_sizes = _numbers(table, rows, names[0], errors, positive=True, whole=True)
     counts = _numbers(table, rows, names[1], errors, positive=True)
@@ -90,6 +93,7 @@ def read_comparison_table(
     groups = _texts(table, rows, names[0], errors)
     seeds = _as_seeds(_texts(table, rows, names[1], errors))
     raise_all(errors, path)
+    check_not_alike(table, rows, names[0])
     raise_all(_repeated(table, rows, groups, seeds, names), path)
     values = _numbers(table, rows, names[2], errors, diverged=True)
     raise_all(errors, path)
@@ -105,11 +109,17 @@ def read_strata(path: str | Path, column: str, only: Mapping[str, str] | None = 
         only: Column -> the value that rows must have there to count.
 
     Raises:
-        InputError: The file cannot be read, or a column is missing.
+        InputError: The file cannot be read, a column is missing, or two values are one in two spellings.
+        InputErrors: Every cell that is empty.
     """
     table = read_csv(path, likely=(column, *(only or ())))
     table.require((column, *(only or ())))
-    return list(dict.fromkeys(row[column] for _, row in _rows_with(only or {}, table)))
+    rows = _rows_with(only or {}, table)
+    errors: list[InputError] = []
+    values = _texts(table, rows, column, errors)
+    raise_all(errors, path)
+    check_not_alike(table, rows, column)
+    return list(dict.fromkeys(values))
 
 
 def _line(error: InputError) -> int:
@@ -189,6 +199,8 @@ def _numbers(
             values.append(value)
         except ValueError as error:
             fix = "Leave out points at which the goal was not reached." if positive and not whole else None
+            if diverged and not cell:
+                fix = "Remove the row, or write diverged if the run diverged."
             errors.append(InputError(str(error), where=table.place(line, column), got=cell, fix=fix))
             if len(errors) >= MOST_ERRORS:
                 break
@@ -235,6 +247,8 @@ def _wrong_name(cell: str) -> str | None:
 
 def _as_seeds(cells: Sequence[str]) -> list[str]:
     """Seeds by which rows are paired: whole numbers in one spelling, if all of them are."""
+    # R writes 100000 as 1e+05, a spreadsheet a long seed as 1.23457E+09.
+    cells = [str(int(float(c))) if _POWER.fullmatch(c) and float(c).is_integer() else c for c in cells]
     found = [_WHOLE.fullmatch(cell) for cell in cells]
     spelled = [("-" if m[1] == "-" and m[2] != "0" else "") + m[2] for m in found if m is not None]
     return spelled if len(spelled) == len(cells) else list(cells)

@@ -6,6 +6,7 @@
   experiments csv` and `search_runs`: `run_id,experiment_id,status,..`, `params.*`, `metrics.*`, `tags.*`.
 - TensorBoard, scalars: `Wall time,Step,Value`, one curve per file.
 - Optuna: `number,value,..,state`, `params_*`, `user_attrs_*`.
+- Ray Tune: `trial_id,done,..`, `config/*`. Neptune: `sys/state`. Slurm (sacct): `State`.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from headrace.csv_tables import CsvTable, Row
-from headrace.errors import InputError, InputErrors
+from headrace.csv_tables import CsvTable, Row, raise_all
+from headrace.errors import InputError
 
 _PREFIXES = (
     "params.",
@@ -27,8 +28,11 @@ _PREFIXES = (
     "params_",
     "user_attrs_",
 )
-_STATES = frozenset({"state", "status"})
-_FINISHED = re.compile("finished|completed?|success|succeeded|done", re.IGNORECASE)
+_STATE = re.compile(r"(?:.*[./_ ])?(?:state|status)", re.IGNORECASE)
+"""Columns of states: `State`, `status`, `sys/state`, `attributes_status`."""
+_DONE = re.compile(r"(?:.*[./_ ])?done", re.IGNORECASE)
+_RUN = re.compile(r"(?:run|trial)[ _]?(?:id|uuid)", re.IGNORECASE)
+_FINISHED = re.compile("finished|completed?|success(?:ful)?|succeeded|done", re.IGNORECASE)
 _UNFINISHED = re.compile(
     "running|crashed|fail(ed|ure)?|killed|preempt(ed|ing)|pending|queued|scheduled|waiting|stopped|pruned|aborted|"
     "cancell?ed|terminated|error|infeasible|incomplete|oom|timeout|unfinished",
@@ -102,16 +106,52 @@ def finished(table: CsvTable, rows: Sequence[Row], *, but: Sequence[str]) -> Seq
         InputErrors: Every run that did not finish, by its line, and the option that leaves it out.
     """
     for column in table.columns:
-        if column.lower() not in _STATES or column in but:
+        if column in but or not (_STATE.fullmatch(column) or _DONE.fullmatch(column)):
             continue
         table.require((column,))
-        words = sorted({cells[column] for _, cells in rows if _FINISHED.fullmatch(cells[column])})
-        fix = f"Leave such runs out with --only {column}={words[0] if words else 'VALUE'}, or wait for them."
+        words = {cells[column] for _, cells in rows}
+        good = sorted(word for word in words if _is_finished(column, word))
+        fix = f"Leave such runs out with --only {column}={good[0] if good else 'VALUE'}, or wait for them."
+        # Once a column is known to tell states, another word in it is none that has finished.
+        bad = words - set(good) if good else {word for word in words if _is_unfinished(column, word)}
         errors = [
             InputError("this run did not finish", where=table.place(line, column), got=cells[column], fix=fix)
             for line, cells in rows
-            if _UNFINISHED.fullmatch(cells[column])
+            if cells[column] in bad
         ]
-        if errors:
-            raise InputErrors(errors, where=str(table.path))
+        raise_all(errors, table.path)
     return rows
+
+
+def _is_finished(column: str, word: str) -> bool:
+    return word.lower() == "true" if _DONE.fullmatch(column) else _FINISHED.fullmatch(word) is not None
+
+
+def _is_unfinished(column: str, word: str) -> bool:
+    return word.lower() == "false" if _DONE.fullmatch(column) else _UNFINISHED.fullmatch(word) is not None
+
+
+def check_no_curves(table: CsvTable, rows: Sequence[Row], batch_size: str) -> None:
+    """Refuse several rows of one run at one batch size: they are steps of it, not replicates.
+
+    Args:
+        table: The table.
+        rows: The rows that count.
+        batch_size: The column of batch sizes.
+
+    Raises:
+        InputError: The run, and the two lines.
+    """
+    for column in table.columns:
+        if not _RUN.fullmatch(column) or column == batch_size or table.columns.count(column) > 1:
+            continue
+        first: dict[tuple[str, str], int] = {}
+        for line, cells in rows:
+            before = first.setdefault((cells[column], cells[batch_size]), line)
+            if cells[column] and before != line:
+                raise InputError(
+                    f"the same run as in line {before}: rows must be runs, not steps of them",
+                    where=table.place(line, column),
+                    got=cells[column],
+                    fix="Keep the row in which the run reached the goal.",
+                )

@@ -85,12 +85,13 @@ def compare(
         "sequential": sequential,
     }
     if by is not None:
-        found = {
-            value: compare_groups(
-                *read_comparison_table(table, only={**chosen, by: value}, **columns), **settings
-            )
-            for value in read_strata(table, by, chosen)
-        }
+        found: dict[str, Comparison] = {}
+        for value in read_strata(table, by, chosen):
+            data = read_comparison_table(table, only={**chosen, by: value}, **columns)
+            try:
+                found[value] = compare_groups(*data, **settings)
+            except InputError as error:
+                raise error.within(f"{by}={value}") from None
         return _all_together(found, by, metric, json)
     result = compare_groups(*read_comparison_table(table, only=chosen, **columns), **settings)
     if figure is not None:

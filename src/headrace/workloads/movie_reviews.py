@@ -5,6 +5,7 @@ Split 8,530 / 1,066 / 1,066.
 
 from __future__ import annotations
 
+import re
 from functools import partial
 from pathlib import Path
 
@@ -40,7 +41,7 @@ def read_sentences(path: Path) -> tuple[list[str], list[int]]:
     """
     sentences: list[str] = []
     labels: list[int] = []
-    for number, line in enumerate(_text(path).split("\n"), start=1):
+    for number, line in enumerate(re.split(r"\r\n|\n|\r", _text(path)), start=1):
         if not line.strip():
             continue
         label, _, text = line.partition(" ")
