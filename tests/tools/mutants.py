@@ -175,7 +175,7 @@ def _function(file: Path, line: int) -> ast.FunctionDef | None:
 
 
 def telling(found: list[Mutant]) -> list[Mutant]:
-    """Those that are not listed as changing nothing: of a function, of a line, or a line and what it becomes."""
+    """Those not listed as changing nothing: in a function, at a line, or at a line and what it becomes."""
     listed = tomllib.loads(EQUIVALENT.read_text())["equivalent"]
     lines = {(one["file"], one["before"], one.get("after")) for one in listed if "before" in one}
     functions = {(one["file"], one["function"]) for one in listed if "function" in one}
