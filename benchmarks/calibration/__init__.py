@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from benchmarks.calibration import comparisons
+from benchmarks.calibration import comparisons, scaling_fits
 from benchmarks.calibration._claims import Claim, Row, table
 from headrace import random
 from headrace.errors import InputError
@@ -25,6 +25,10 @@ CLAIMS: dict[str, Claim] = {
     "compare-power": comparisons.power,
     "compare-counts": comparisons.counts,
     "compare-detectable": comparisons.detectable,
+    "fit": scaling_fits.law,
+    "fit-law-free": scaling_fits.law_free,
+    "fit-limits": scaling_fits.fit_limits,
+    "fit-lack-of-fit": scaling_fits.lack_of_fit,
 }
 """What is held against simulated truth, by name; a name before a hyphen stands for all that begin with it."""
 

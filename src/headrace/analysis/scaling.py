@@ -17,14 +17,18 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from headrace.analysis import _draws, _profile
+from headrace.analysis import _draws, _fit_tests, _law_free, _profile
 from headrace.analysis.regimes import TOLERANCE, limits
 from headrace.csv_cells import LARGEST, SMALLEST
 from headrace.errors import InputError
 
+LACK_OF_FIT, NOT_FALLING = 0.05, 0.01
+"""At p-values up to these the law is said not to fit, and the table not to hold steps to a goal."""
+
 _LARGEST_LOG = math.log(sys.float_info.max)
 Numbers = Sequence[float] | Sequence[int] | Float[np.ndarray, " points"]
 Interval = tuple[float, float]
+Checked = Float[np.ndarray, " points"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,9 +44,19 @@ class ScalingFit:
             bound it on that side. None as above.
         unreached: The regimes that the table cannot be said to have reached, by `interval`: "perfect scaling"
             (its low end is 0), "maximal data parallelism" (its high end is infinite).
+        law_free_critical_batch_size: Where twice the fewest steps are needed, by a curve with free slope and
+            free sharpness; None for two rows.
+        law_free_interval: Its interval, open at 0 or infinity; much wider than `interval`, and as good under
+            other laws.
+        lack_of_fit: The p-value of S = Smin (1 + Bcrit/B), by a test against other curves; None for too few
+            rows to tell. Up to 0.05 `interval` and `overhead_interval` cannot be relied on.
+        not_falling: The p-value of "steps do not rise with the batch size, and fall at most in proportion to
+            it", as steps to a goal do; None for two rows. Up to 0.01 this is another kind of table.
         perfect_scaling_limit: The largest tested batch size up to which steps keep to perfect scaling.
+        perfect_scaling_limit_interval: Its interval, over all curves that `law_free_interval` allows.
         perfect_scaling_limit_is_largest_tested: Whether the limit is only "at least".
         max_useful_batch_size: The smallest tested batch size with as few steps as any, within the tolerance.
+        max_useful_batch_size_interval: Its interval, likewise.
         max_useful_batch_size_is_largest_tested: Whether it is only "at least".
         overhead_batch_size: Where steps exceed linear scaling from `reference_batch` by the share `overhead`.
         overhead_interval: Its interval, from that of Bcrit.
@@ -60,9 +74,15 @@ class ScalingFit:
     critical_batch_size: float
     interval: Interval | None
     unreached: tuple[str, ...]
+    law_free_critical_batch_size: float | None
+    law_free_interval: Interval | None
+    lack_of_fit: float | None
+    not_falling: float | None
     perfect_scaling_limit: float
+    perfect_scaling_limit_interval: Interval | None
     perfect_scaling_limit_is_largest_tested: bool
     max_useful_batch_size: float
+    max_useful_batch_size_interval: Interval | None
     max_useful_batch_size_is_largest_tested: bool
     overhead_batch_size: float
     overhead_interval: Interval | None
@@ -77,9 +97,26 @@ class ScalingFit:
         """Steps at `batch_size` by the fitted curve; only for a fit in which neither end is degenerate."""
         return self.steps_min * (1 + self.critical_batch_size / batch_size)
 
+    @property
+    def caveats(self) -> tuple[str, ...]:
+        """What a reader must know before believing the fit; empty if nothing speaks against it."""
+        found = list[str]()
+        if self.not_falling is not None and self.not_falling <= NOT_FALLING:
+            found.append(
+                "These are not steps to a goal: with the batch size they rise, or fall faster than in "
+                f"proportion to it, by more than their scatter (p = {self.not_falling:.2g}). Losses after "
+                "equally many examples, for example, cannot be fitted."
+            )
+        if self.lack_of_fit is not None and self.lack_of_fit <= LACK_OF_FIT:
+            found.append(
+                f"The law S = Smin (1 + Bcrit/B) does not fit (test of lack of fit: p = "
+                f"{self.lack_of_fit:.2g}), so its interval cannot be relied on; the law-free one can."
+            )
+        return tuple(found)
+
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON: tuples as lists, and null for what is infinite."""
-        return {name: _plain(value) for name, value in vars(self).items()}
+        return {name: _plain(value) for name, value in vars(self).items()} | {"caveats": [*self.caveats]}
 
 
 def fit(
@@ -91,6 +128,7 @@ def fit(
     tolerance: float = TOLERANCE,
     level: float = 0.95,
     draws: Float[np.ndarray, "draws points"] | None = None,
+    open_above: Sequence[bool] | None = None,
 ) -> ScalingFit:
     """Fit S = Smin (1 + Bcrit/B) by least squares in log space, with profile-likelihood intervals.
 
@@ -109,9 +147,12 @@ def fit(
         tolerance: The share by which measured steps may miss perfect scaling, or the fewest steps, in
             `perfect_scaling_limit` and `max_useful_batch_size`.
         level: The level of the intervals.
-        draws: Other values that the steps might have had, by a bootstrap or the best-of-K distribution of a
-            search; infinite where the goal was not reached. Intervals are then widened to hold the central
-            `level` of the fits to the draws too, so that they carry the uncertainty of the search.
+        draws: Other values that the steps might have had; infinite if the goal was not reached. The intervals
+            of the law are then widened to hold the central `level` of the fits to the draws too. Errors that
+            make the points scatter about the curve, such as those of a search, are in the intervals already
+            and would be counted twice.
+        open_above: Whether the search behind a point left it open: too few trials reached the goal. Intervals
+            of the law then hold those of the fit without such points too.
 
     Raises:
         InputError: A value that is not a positive finite number, or fewer than two different batch sizes.
@@ -131,22 +172,16 @@ def fit(
     log_batch, log_steps = np.log(batch), np.log(count)
     fitted = _profile.least_squares(log_batch, log_steps)
     ends = _intervals(fitted, log_batch, log_steps, level, draws)
-    critical = _exp(fitted.log_critical)
-    distinct = np.unique(batch)
-    rules = limits(
-        distinct.tolist(), [float(np.median(count[batch == size])) for size in distinct], tolerance=tolerance
-    )
-    freedom = len(batch) - 2
+    if ends and open_above is not None and any(open_above):
+        ends = _without_open(ends, log_batch, log_steps, level, np.asarray(open_above, dtype=bool))
+    critical, freedom = _exp(fitted.log_critical), len(batch) - 2
     return ScalingFit(
         steps_min=_exp(fitted.log_steps_min),
         steps_min_interval=ends[1] if ends else None,
         critical_batch_size=critical,
         interval=ends[0] if ends else None,
         unreached=_unreached(ends[0] if ends else (critical, critical)),
-        perfect_scaling_limit=_whole(rules.perfect_scaling),
-        perfect_scaling_limit_is_largest_tested=rules.perfect_scaling_is_largest_tested,
-        max_useful_batch_size=_whole(rules.max_useful),
-        max_useful_batch_size_is_largest_tested=rules.max_useful_is_largest_tested,
+        **_without_the_law(fitted, batch, count, tolerance, level),
         overhead_batch_size=overhead_batch_size(critical, overhead, reference),
         overhead_interval=_each(ends[0], overhead, reference) if ends else None,
         reference_batch=_whole(reference),
@@ -156,6 +191,61 @@ def fit(
         residual_scatter=math.sqrt(fitted.residual / freedom) if freedom else None,
         points=len(batch),
     )
+
+
+def _without_the_law(
+    fitted: _profile.Fitted, batch: Checked, count: Checked, tolerance: float, level: float
+) -> dict[str, Any]:
+    """The fields of `ScalingFit` that do not rest on the law, or tell whether it holds."""
+    distinct = np.unique(batch)
+    rules = limits(
+        distinct.tolist(), [float(np.median(count[batch == size])) for size in distinct], tolerance=tolerance
+    )
+    found: dict[str, Any] = {
+        "perfect_scaling_limit": _whole(rules.perfect_scaling),
+        "perfect_scaling_limit_is_largest_tested": rules.perfect_scaling_is_largest_tested,
+        "max_useful_batch_size": _whole(rules.max_useful),
+        "max_useful_batch_size_is_largest_tested": rules.max_useful_is_largest_tested,
+    }
+    log_batch, log_steps = np.log(batch), np.log(count)
+    least = _rounding(log_steps)
+    if len(batch) < 3:
+        missing = ("law_free_critical_batch_size", "law_free_interval", "lack_of_fit", "not_falling")
+        limited = ("perfect_scaling_limit_interval", "max_useful_batch_size_interval")
+        return found | dict.fromkeys((*missing, *limited))
+    free = _law_free.allowed(log_batch, log_steps, t=_t_quantile(len(batch) - 2, level), least_variance=least)
+    perfect, useful = _law_free.limit_intervals(free.curves, distinct, tolerance)
+    return found | {
+        "law_free_critical_batch_size": _exp(free.log_twice),
+        "law_free_interval": (_exp(free.interval[0]), _exp(free.interval[1])),
+        "lack_of_fit": _fit_tests.lack_of_fit(fitted, log_batch, log_steps, least_variance=least),
+        "not_falling": _fit_tests.no_falling_curve(log_batch, log_steps, least_variance=least),
+        "perfect_scaling_limit_interval": _holding(perfect, rules.perfect_scaling),
+        "max_useful_batch_size_interval": _holding(useful, rules.max_useful),
+    }
+
+
+def _holding(ends: Interval, value: float) -> Interval:
+    """The interval, widened to hold the estimate, as batch sizes are written."""
+    return _whole(min(ends[0], value)), _whole(max(ends[1], value))
+
+
+def _without_open(
+    ends: tuple[Interval, Interval],
+    log_batch: _profile.Points,
+    log_steps: _profile.Points,
+    level: float,
+    open_above: Float[np.ndarray, " points"],
+) -> tuple[Interval, Interval]:
+    """Both intervals, widened to hold those without the open points; unbounded if too few are left."""
+    x, y = log_batch[~open_above], log_steps[~open_above]
+    if len(np.unique(x)) < 2 or len(x) < 3:
+        return (0.0, math.inf), (0.0, ends[1][1])
+    rest = _intervals(_profile.least_squares(x, y), x, y, level, None)
+    if rest is None:
+        return ends
+    (low, high), (least, most) = ((min(a[0], b[0]), max(a[1], b[1])) for a, b in zip(ends, rest, strict=True))
+    return (low, high), (least, most)
 
 
 def critical_ratio(first: ScalingFit, second: ScalingFit) -> tuple[float, Interval] | None:

@@ -22,6 +22,9 @@ def fit(
 ) -> int:
     """Fit S(B) = Smin (1 + Bcrit / B) to a table with the columns batch_size,steps.
 
+    Says whether the law fits, and what holds without it: law_free_interval, and the intervals of the two
+    limits.
+
     Example: headrace fit measured.csv --overhead 0.2 --reference-batch 256
 
     Args:
@@ -45,9 +48,12 @@ def fit(
     if json:
         print_json(fitted)
         return 0
+    caveats = fitted.pop("caveats")
     print_table(
         ("quantity", "value"), [(key, shown(value)) for key, value in fitted.items()], title=str(table)
     )
+    for caveat in caveats:
+        print(caveat)
     return 0
 
 
