@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from headrace.errors import InputError
+
 if TYPE_CHECKING:
     import torch
 
@@ -32,7 +34,33 @@ def on_host(values: Any, dtype: npt.DTypeLike | None = None) -> np.ndarray:
 
         host = values.detach().cpu()
         values = (host.float() if host.dtype == torch.bfloat16 else host).numpy()
-    return np.asarray(values, dtype=dtype)
+    return np.asarray(unmasked(values), dtype=dtype)
+
+
+def unmasked(values: Any) -> Any:
+    """The values as they are.
+
+    Raises:
+        InputError: An array of `numpy.ma` in which some are masked: what is under the mask would be taken.
+    """
+    if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
+        fix = "Leave out these examples, or fill them in: values.filled(...)."
+        raise InputError(f"{int(np.ma.count_masked(values))} values are masked", where="array", fix=fix)
+    return values
+
+
+def for_torch(values: np.ndarray) -> np.ndarray:
+    """The same numbers in a type, a byte order and a layout that torch has; a copy only if theirs is another.
+
+    Raises:
+        InputError: They are not numbers, or some are masked.
+    """
+    values = np.asarray(unmasked(values))
+    if values.dtype.kind not in "biuf":
+        raise InputError("an array of numbers is needed", got=str(values.dtype))
+    kind = np.dtype(np.float64) if values.dtype.itemsize > 8 else values.dtype.newbyteorder("=")
+    values = np.ascontiguousarray(values, dtype=kind)
+    return values if values.flags.writeable else values.copy()
 
 
 def widest(device: torch.device) -> torch.dtype:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -88,7 +90,7 @@ def test_what_was_given_is_not_altered() -> None:
         (torch.tensor([[0.0, 0.0]]), "sum to one; got 0.0"),
         (torch.tensor([[np.nan, 1.0]]), "is NaN"),
         (torch.tensor([[-np.inf, 1.0]]), "outside 0..1; got -inf"),
-        (torch.tensor([[70, 30]]), "floating-point numbers; got .*Divide percentages"),
+        (torch.tensor([[70, 30]]), "floating-point numbers; got .*divide percentages"),
         (torch.tensor([[0.3]]), r"torch.stack\(\[1 - p, p\], 1\)"),
         (torch.tensor([0.3]), r"torch.stack\(\[1 - p, p\], 1\)"),
     ],
@@ -117,3 +119,29 @@ def test_targets_of_any_integer_type(dtype: torch.dtype) -> None:
 def test_ignored_targets_are_refused() -> None:
     with pytest.raises(InputError, match=r"got -100. Leave targets out where labels are hidden"):
         EnsembleStatistics(1, 2).add_member(0, torch.tensor([[0.5, 0.5]]), torch.tensor([-100]))
+
+
+@pytest.mark.parametrize("kind", [">f8", ">f4", np.longdouble])
+def test_probabilities_of_types_that_torch_lacks_are_taken(kind: Any) -> None:
+    rows = np.array([[0.25, 0.75], [0.5, 0.5]])
+    made = EnsembleStatistics(2, 2)
+    made.add_member(0, rows.astype(kind), np.array([1, 0], dtype=">i8"))
+    assert np.array_equal(made.probability_sum.numpy(), rows)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (np.array([["a", "b"]]), "an array of numbers is needed"),
+        (np.array([[0.5, None]], dtype=object), "an array of numbers is needed"),
+        (np.ma.masked_greater(np.array([[0.25, 0.75]]), 0.5), "1 values are masked"),
+    ],
+)
+def test_what_is_not_an_array_of_numbers_is_refused(given: np.ndarray, words: str) -> None:
+    made = EnsembleStatistics(1, 2)
+    with pytest.raises(InputError, match=words):
+        made.add_member(0, given)
+    with pytest.raises(InputError, match="start: must be a whole number"):
+        made.add_member(0.0, np.array([[0.25, 0.75]]))  # pyright: ignore[reportArgumentType]
+    with pytest.raises(InputError, match="num_examples: must be a whole number"):
+        EnsembleStatistics("3", 2)  # pyright: ignore[reportArgumentType]

@@ -286,7 +286,7 @@ def test_what_is_not_there_is_said():
         acquisition.variation_ratio(silent)
     with pytest.raises(InputError, match="num_classes"):
         silent.merge(EnsembleStatistics(3, 4, votes=False))
-    with pytest.raises(InputError, match="at least 2 classes"):
+    with pytest.raises(InputError, match="num_classes: must be at least 2"):
         EnsembleStatistics(3, 1)
 
 

@@ -86,3 +86,15 @@ def test_a_workload_is_built_for_the_classes_that_there_are() -> None:
     assert made.build_model()(torch.zeros(1, 4)).shape == (1, 3)
     with pytest.raises(InputError, match="inputs must be an array of numbers"):
         from_tensors(np.array(["a", "b"] * 30), targets, model=mlp, goal=0.1)  # pyright: ignore[reportArgumentType]
+
+
+def test_masked_values_are_not_taken_from_under_their_mask() -> None:
+    inputs, targets = np.zeros((20, 2), dtype="f4"), np.arange(20) % 2
+    with pytest.raises(InputError, match="1 values are masked"):
+        from_tensors(inputs, np.ma.array(targets, mask=np.arange(20) == 7), model=mlp, goal=0.1)
+    with pytest.raises(InputError, match="inputs must be an array of numbers: 2 values are masked"):
+        from_tensors(
+            np.ma.array(inputs, mask=np.arange(40).reshape(20, 2) > 37), targets, model=mlp, goal=0.1
+        )
+    made = from_tensors(np.ma.array(inputs), targets.astype(">i8"), model=mlp, goal=0.1)
+    assert len(made.train) == 16

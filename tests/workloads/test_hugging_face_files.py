@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from headrace.errors import InputError
@@ -162,3 +163,31 @@ def test_truncated_files_are_named(cut: int, tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:cut])
     with pytest.raises(InputError, match=r"train.parquet: the file cannot be read.*Get it again"):
         read_hugging_face(tmp_path)
+
+
+def test_the_form_to_which_the_hub_converts_is_read_and_must_begin_at_0(tmp_path: Path) -> None:
+    folder = tmp_path / "default" / "train"
+    folder.mkdir(parents=True)
+    for number in range(2):
+        rows([number, number], [0, 1]).write_parquet(folder / f"{number:04}.parquet")
+    assert values(tmp_path) == [0, 0, 1, 1]
+    (folder / "0000.parquet").unlink()
+    with pytest.raises(InputError, match="not numbered one after the other"):
+        values(tmp_path)
+
+
+def test_of_two_usual_columns_none_is_guessed(tmp_path: Path) -> None:
+    table = rows([1, 2], [0, 1])
+    table.with_columns(labels=pl.Series([1, 0])).write_parquet(tmp_path / "train.parquet")
+    with pytest.raises(
+        InputError, match=r"several columns may be meant; got \['label', 'labels'\].*argument label"
+    ):
+        read_hugging_face(tmp_path, mode="L")
+    assert read_hugging_face(tmp_path, mode="L", label="labels").targets.tolist() == [1, 0]
+
+
+def test_integers_of_other_widths_are_the_same_column(tmp_path: Path) -> None:
+    for number, kind in enumerate((pl.Int64, pl.UInt8)):
+        table = rows([number, number], [0, 1]).with_columns(pl.col("label").cast(kind))
+        table.write_parquet(tmp_path / f"train-{number:05}-of-00002.parquet")
+    assert read_hugging_face(tmp_path, mode="L").targets.tolist() == [0, 1, 0, 1]

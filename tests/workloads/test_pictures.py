@@ -203,3 +203,17 @@ def test_splits_of_other_names_are_not_taken_for_classes(names: tuple[str, ...],
         folder_of(tmp_path / name)
     with pytest.raises(InputError, match="must be called train, validation"):
         from_folder(tmp_path, model=mlp, goal=0.1)
+
+
+def test_pictures_that_use_12_of_16_bits_are_refused_together(tmp_path: Path) -> None:
+    for name, factor in (("cat", 16), ("dog", 8)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "1.png").write_bytes(encoded(Image.fromarray(RAMP.astype(np.uint16) * factor)))
+    with pytest.raises(
+        InputError, match=r"2 pictures have 16 bits .*no value above 4,032.*Scale all by one factor"
+    ):
+        read_image_folder(tmp_path, mode="L")
+    (tmp_path / "dog" / "2.png").write_bytes(encoded(Image.fromarray(RAMP.astype(np.uint16) * 257)))
+    read = read_image_folder(tmp_path, mode="L").inputs
+    assert read.shape == (3, 1, 8, 8)
+    assert np.array_equal(read[2, 0].numpy(), RAMP)

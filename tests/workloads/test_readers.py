@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import gzip
 import json
+import shutil
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,8 @@ from PIL import Image
 
 from headrace import random
 from headrace.errors import InputError
+from headrace.workloads.mnist import read_images
+from headrace.workloads.movie_reviews import read_sentences
 from headrace.workloads.readers.cifar import read_binary, read_png
 from headrace.workloads.readers.idx import read_idx
 from headrace.workloads.readers.image_folder import read_image_folder
@@ -188,3 +192,36 @@ def test_a_damaged_picture_is_named(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:60])
     with pytest.raises(InputError, match=r"a\.png: the picture cannot be read"):
         open_picture(path, mode="RGB")
+
+
+def test_a_batch_of_cifar_that_is_a_copy_of_another_is_named(tmp_path: Path) -> None:
+    for number in range(1, 6):
+        records = np.full((3, 3073), number, dtype=np.uint8)
+        (tmp_path / f"data_batch_{number}.bin").write_bytes(records.tobytes())
+    assert len(read_binary(tmp_path)) == 15
+    shutil.copy(tmp_path / "data_batch_2.bin", tmp_path / "data_batch_4.bin")
+    with pytest.raises(
+        InputError, match=r"data_batch_4\.bin: this file and data_batch_2\.bin hold the same images"
+    ):
+        read_binary(tmp_path)
+
+
+def test_idx_files_without_images_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "i").write_bytes(b"\0\0\x08\x03" + struct.pack(">III", 0, 28, 28))
+    (tmp_path / "l").write_bytes(b"\0\0\x08\x01" + struct.pack(">I", 0))
+    with pytest.raises(InputError, match="i: there are no images"):
+        read_images(tmp_path / "i", tmp_path / "l", ("a", "b"))
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_film_reviews_have_a_line_each_with_any_line_ends(end: str, tmp_path: Path) -> None:
+    (tmp_path / "mr.txt").write_bytes(f"0 dull\u2028film{end}1 fine{end}1 good\x85".encode())
+    assert read_sentences(tmp_path / "mr.txt") == (["dull\u2028film", "fine", "good\x85"], [0, 1, 1])
+
+
+def test_a_picture_that_was_not_loaded_whole_is_named(tmp_path: Path) -> None:
+    (tmp_path / "cat").mkdir()
+    Image.new("L", (4, 4)).save(tmp_path / "cat" / "1.png")
+    (tmp_path / "cat" / "2.png.crdownload").write_bytes(b"x")
+    with pytest.raises(InputError, match="1 files of the class are of a kind that is not read"):
+        read_image_folder(tmp_path)

@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
+from headrace.arrays import for_torch, on_host
 from headrace.errors import InputError
 
 BLOCK_ELEMENTS = 1 << 18
@@ -25,13 +26,14 @@ _ROUNDED_ONE = 1e-6
 
 
 def as_tensor(array: Any) -> Tensor:
-    """A tensor of `array`, sharing its memory where that is possible; never written to."""
+    """A tensor of `array`, sharing its memory where that is possible; never written to.
+
+    Raises:
+        InputError: Not an array of numbers, or some of them are masked.
+    """
     if isinstance(array, Tensor):
         return array.detach()
-    values = np.asarray(array)
-    if not values.flags.writeable or any(stride < 0 for stride in values.strides):
-        values = values.copy()
-    return torch.from_numpy(values)
+    return torch.from_numpy(for_torch(on_host(array)))
 
 
 def row_blocks(rows: int, columns: int) -> Iterator[slice]:
@@ -97,7 +99,7 @@ def check_shape(probabilities: Tensor, num_classes: int, where: str) -> None:
             "probabilities must be floating-point numbers",
             where=where,
             got=probabilities.dtype,
-            fix="Divide percentages by 100.",
+            fix="Give them as floats; divide percentages by 100.",
         )
     shape = tuple(probabilities.shape)
     if len(shape) != 2 or shape[1] != num_classes:

@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from headrace import checks
 from headrace.arrays import WITHOUT_FLOAT64
 from headrace.ensembles import storage
 from headrace.ensembles._probabilities import (
@@ -74,9 +75,9 @@ class EnsembleStatistics:
         precision: Precision = "auto",
         device: torch.device | str = "cpu",
     ) -> None:
-        _check_sizes(num_examples, num_classes, multilabel=multilabel)
-        self.num_examples = num_examples
-        self.num_classes = num_classes
+        self.num_examples = num_examples = checks.whole(num_examples, "num_examples", least=1)
+        least = 1 if multilabel else 2
+        self.num_classes = num_classes = checks.whole(num_classes, "num_classes", least=least)
         self.multilabel = multilabel
         place = torch.device(device)
         if place.type in WITHOUT_FLOAT64:
@@ -116,6 +117,7 @@ class EnsembleStatistics:
                 out of range, or a named member that was counted before; names the member and the example.
         """
         where = "member" if member is None else f"member {member!r}"
+        start = checks.whole(start, "start")
         values = as_tensor(probabilities).to(self.entropy_sum.device)
         check_shape(values, self.num_classes, where)
         interval = (start, start + len(values))
@@ -283,6 +285,7 @@ class EnsembleStatistics:
                 f"targets must be {interval[1] - interval[0]} integer classes, one for each row",
                 where=where,
                 got=f"{targets.dtype} {tuple(targets.shape)}",
+                fix="Convert them to integers; of one-hot targets use argmax(1), of a column [:, 0].",
             )
         targets = targets.long()
         bad = ((targets < 0) | (targets >= self.num_classes)).nonzero()
@@ -318,14 +321,6 @@ def _raise_twice(member: str, interval: Interval) -> None:
         got=f"examples {interval[0]}..{interval[1] - 1}",
         fix="Add each member once for each example; `missing(member)` says what is left.",
     )
-
-
-def _check_sizes(num_examples: int, num_classes: int, *, multilabel: bool) -> None:
-    least = 1 if multilabel else 2
-    if num_examples < 1:
-        raise InputError("there must be at least one example", where="num_examples", got=num_examples)
-    if num_classes < least:
-        raise InputError(f"there must be at least {least} classes", where="num_classes", got=num_classes)
 
 
 def _sum_dtype(precision: Precision, elements: int) -> torch.dtype:

@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
+from headrace.arrays import for_torch, unmasked
 from headrace.errors import InputError
 from headrace.ids import Id, checked
 from headrace.training.data import TensorData
@@ -321,10 +322,11 @@ def complete_splits(train: Labelled, validation: Labelled | None, test: Labelled
 def _numbers(inputs: Any, where: str) -> Tensor:
     if isinstance(inputs, Tensor):
         return inputs
-    values = np.asarray(inputs)
-    if values.dtype.kind not in "biuf":
-        raise InputError("inputs must be an array of numbers", where=where, got=str(values.dtype))
-    return torch.as_tensor(np.ascontiguousarray(values))
+    try:
+        return torch.from_numpy(for_torch(np.asarray(unmasked(inputs))))
+    except (InputError, ValueError) as error:
+        what = error.what if isinstance(error, InputError) else str(error)
+        raise InputError(f"inputs must be an array of numbers: {what}", where=where) from None
 
 
 def _called(pictures: Labelled, before: str, ids: Callable[[str], Id] | None) -> Labelled:

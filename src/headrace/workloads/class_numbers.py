@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
+from headrace.arrays import unmasked
 from headrace.errors import InputError
 
 _TEXTS = (
@@ -58,7 +59,7 @@ def check_counted_from_0(numbers: Int64[np.ndarray, " examples"], where: str) ->
 
 
 def _as_array(targets: Any, where: str) -> np.ndarray:
-    values = targets.detach().cpu().numpy() if isinstance(targets, Tensor) else np.asarray(targets)
+    values = targets.detach().cpu().numpy() if isinstance(targets, Tensor) else np.asarray(unmasked(targets))
     if values.dtype.kind == "O" and all(isinstance(value, int | float) for value in values.flat):
         values = np.array(values.tolist())
     if values.dtype.kind in "biuf":

@@ -63,6 +63,8 @@ def read_images(images: Path, labels: Path, classes: tuple[str, ...]) -> Labelle
             raise InputError(
                 f"bytes along {axes} axes are needed", where=str(path), got=f"{values.dtype}, {values.ndim}"
             )
+    if not len(pixels):
+        raise InputError("there are no images", where=str(images), fix="Get it again.")
     if len(pixels) != len(numbers):
         raise InputError(f"{len(pixels)} labels are needed", where=str(labels), got=len(numbers))
     # NumPy divides and converts in one pass, straight from the file's read-only bytes.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +47,13 @@ def read_binary(folder: Path | str, batches: tuple[str, ...] = TRAIN_BATCHES) ->
                 where=str(path),
                 got=len(records),
                 fix="Get it again; it may be truncated.",
+            )
+    for first, second in combinations(range(len(parts)), 2):
+        if np.array_equal(parts[first][0], parts[second][0]) and np.array_equal(parts[first], parts[second]):
+            raise InputError(
+                f"this file and {paths[first].name} hold the same images",
+                where=str(paths[second]),
+                fix="Get it again.",
             )
     images = np.concatenate([records[:, 1:] for records in parts]).reshape(-1, 3, 32, 32)
     return _labelled(images, np.concatenate([records[:, 0] for records in parts]))

@@ -26,7 +26,7 @@ from headrace.workloads.readers.pictures import Mode, stack_pictures
 
 IMAGE_COLUMNS = ("image", "img")
 LABEL_COLUMNS = ("label", "labels", "fine_label")
-"""The usual names, looked for in this order where no column is named."""
+"""The usual names, of which there must be one where no column is named."""
 
 
 def read_hugging_face(
@@ -43,7 +43,8 @@ def read_hugging_face(
 
     Args:
         folder: What `Dataset.save_to_disk` or `DatasetDict.save_to_disk` wrote (Arrow streams), or a folder
-            with Parquet files named `<split>-*.parquet`, at its top or below, as on the hub.
+            with Parquet files named `<split>-*.parquet` (or `0000.parquet`, ... in a folder of the split's
+            name), at its top or below, as on the hub.
         split: The split's name.
         image: The column of pictures (bytes, or a struct of bytes and path); None looks for the usual names.
         label: The column of class numbers; None looks for the usual names.
@@ -95,8 +96,8 @@ def _read_table(folder: Path, split: str) -> tuple[pl.DataFrame, dict[str, Any]]
         raise InputError(
             f"no split {split!r} of a Hugging Face data set is here",
             where=str(folder),
-            fix=f"Looked for {split}/state.json, state.json (save_to_disk) and {split}-*.parquet. Of a cache "
-            "folder give what load_dataset(...).save_to_disk(folder) makes of it.",
+            fix=f"Looked for {split}/state.json, state.json (save_to_disk), {split}-*.parquet and "
+            f"{split}/0000.parquet. Of a cache folder give what load_dataset(...).save_to_disk(folder) makes.",
         )
     table = _concatenated([_read(pl.read_parquet, path) for path in files], files[0])
     check_rows(folder, split, len(table))
@@ -118,9 +119,14 @@ def _read(function: Callable[[Path], Any], path: Path) -> Any:
 
 def _concatenated(tables: list[pl.DataFrame], where: Path) -> pl.DataFrame:
     try:
-        return pl.concat(tables)
+        # Integers and floats of different widths are alike: writers choose them file by file.
+        return pl.concat(tables, how="vertical_relaxed")
     except pl.exceptions.PolarsError as error:
-        raise InputError(f"the files have different columns: {error}", where=str(where)) from error
+        raise InputError(
+            f"the files have different columns: {str(error).splitlines()[0]}",
+            where=str(where),
+            fix="Keep the files of one download.",
+        ) from error
 
 
 def _features(information: Any) -> dict[str, Any]:
@@ -132,9 +138,16 @@ def _column(
     table: pl.DataFrame, asked: str | None, usual: tuple[str, ...], where: str, parameter: str
 ) -> str:
     names = (asked,) if asked is not None else usual
-    for name in names:
-        if name in table.columns:
-            return name
+    found = [name for name in names if name in table.columns]
+    if len(found) > 1:
+        raise InputError(
+            "several columns may be meant",
+            where=where,
+            got=found,
+            fix=f"Name one by the argument {parameter}.",
+        )
+    if found:
+        return found[0]
     raise InputError(
         f"there is no column {' or '.join(map(repr, names))}",
         where=where,

@@ -13,6 +13,8 @@ from headrace.workloads.readers.image_folder import is_stray
 _NUMBERED = re.compile(r"-(?P<number>\d+)-of-(?P<total>\d+)(?P<hash>-[0-9a-f]+)?")
 """What follows the split's name in the name of one of several files, such as -00000-of-00003."""
 _COUNTED = re.compile(r"-\d+")
+_CONVERTED = re.compile(r"\d{4,}")
+"""The names of files in a folder of the split's name: the form to which the hub converts data sets."""
 _GET_AGAIN = "Get it again."
 
 
@@ -66,7 +68,7 @@ def parquet_files(folder: Path, split: str) -> list[Path]:
         InputError: One of several is missing, there is another beside them, or several configurations have
             the split.
     """
-    found = [path for path in sorted(folder.rglob(f"{split}*.parquet")) if _belongs(path, folder, split)]
+    found = [path for path in sorted(folder.rglob("*.parquet")) if _belongs(path, folder, split)]
     folders = sorted({path.parent for path in found})
     if len(folders) > 1:
         raise InputError(
@@ -124,8 +126,9 @@ def read_json(path: Path) -> dict[str, Any]:
 def _belongs(path: Path, folder: Path, split: str) -> bool:
     """Whether a file is the split's by its name, and in no folder that is passed over."""
     inside = [path, *(place for place in path.parents if place != folder and folder in place.parents)]
-    rest = path.stem.removeprefix(split)
-    return (rest == "" or rest.startswith("-")) and not any(map(is_stray, inside))
+    named = path.stem == split or path.stem.startswith(f"{split}-")
+    converted = path.parent.name == split and _CONVERTED.fullmatch(path.stem) is not None
+    return (named or converted) and not any(map(is_stray, inside))
 
 
 def _check_there(paths: list[Path]) -> None:
@@ -170,9 +173,10 @@ def _check_whole(paths: list[Path], split: str) -> None:
 
 def _check_counted(paths: list[Path], split: str) -> None:
     """Several files without a total must be numbered from 0 without a gap, or one is missing."""
-    rests = [path.stem.removeprefix(split) for path in paths]
+    converted = [path for path in paths if _CONVERTED.fullmatch(path.stem)]
+    rests = [f"-{path.stem}" if path in converted else path.stem.removeprefix(split) for path in paths]
     numbers = sorted(int(rest[1:]) for rest in rests if _COUNTED.fullmatch(rest))
-    if len(paths) > 1 and numbers != list(range(len(paths))):
+    if (len(paths) > 1 or converted) and numbers != list(range(len(paths))):
         raise InputError(
             f"the files of the split {split!r} are not numbered one after the other",
             where=str(paths[0].parent),

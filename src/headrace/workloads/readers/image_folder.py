@@ -52,7 +52,8 @@ def read_image_folder(
     places = {_composed(path.name): path for path in _entries(folder) if path.is_dir()}
     found = tuple(sorted(places))
     if not found:
-        raise InputError("the folder has no subfolders; one per class is needed", where=str(folder))
+        fix = "Put the pictures of each class into a folder of its name; move others elsewhere."
+        raise InputError("the folder has no subfolders; one per class is needed", where=str(folder), fix=fix)
     if classes is not None and (unknown := sorted(set(found) - set(classes))):
         raise InputError(f"the training part has no class {', '.join(unknown)}", where=str(folder))
     classes = classes or found
@@ -98,7 +99,9 @@ def _pictures(folder: Path) -> list[Path]:
     found = [path for path in files if path.suffix.lower() in SUFFIXES]
     if not found:
         raise InputError(
-            "the class has no pictures", where=str(folder), fix=f"Read are {' '.join(sorted(SUFFIXES))}."
+            "the class has no pictures",
+            where=str(folder),
+            fix=f"Read are {' '.join(sorted(SUFFIXES))}. Move a folder that is no class elsewhere.",
         )
     return sorted(found, key=lambda path: tuple(map(_composed, path.parts)))
 

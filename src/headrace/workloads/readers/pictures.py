@@ -40,13 +40,34 @@ SUFFIXES = frozenset(
 """The endings of files that are taken as pictures."""
 
 UNREAD_SUFFIXES = frozenset(
-    {".heic", ".heif", ".avif", ".jp2", ".jxl", ".svg", ".dcm", ".dng", ".cr2", ".nef", ".exr"}
+    {
+        ".tga",
+        ".psd",
+        ".pcx",
+        ".part",
+        ".partial",
+        ".crdownload",
+        ".download",
+        ".heic",
+        ".heif",
+        ".avif",
+        ".jp2",
+        ".jxl",
+        ".svg",
+        ".dcm",
+        ".dng",
+        ".cr2",
+        ".nef",
+        ".exr",
+    }
 )
-"""The endings of pictures that are not read: refused, since a class without some of its own is another."""
+"""The endings of pictures that are not read, or not whole: refused, since a class without some is another."""
 
 _FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM", "JPEG2000")
 _SIXTEEN_BITS = frozenset({"PNG", "PPM", "JPEG2000"})
 """Formats whose pictures of mode I (32 bits in memory) hold 16 bits."""
+_TWELVE_BITS = 4_095
+"""Cameras and scanners of 12 bits leave the upper 4 of 16 empty."""
 _REDUCED = 254
 """TIFF's tag NewSubfileType; its lowest bit marks a smaller copy of another page."""
 
@@ -69,7 +90,17 @@ def open_picture(
         InputError: Not a picture, damaged, too large, of 32 bits or floating-point numbers, one of several in
             the file, or one whose content is in its alpha channel.
     """
-    where = where or (str(source) if isinstance(source, Path | str) else "a picture")
+    return _opened(source, mode, size, where or _name(source))[0]
+
+
+def _name(source: Path | bytes) -> str:
+    return "a picture" if isinstance(source, bytes) else str(source)
+
+
+def _opened(
+    source: Path | bytes, mode: Mode, size: tuple[int, int] | None, where: str
+) -> tuple[UInt8[np.ndarray, "channels height width"], int | None]:
+    """The picture as `open_picture` returns it, and the largest value that it has of 16 bits."""
     file = io.BytesIO(source) if isinstance(source, bytes) else source
     try:
         with (
@@ -79,6 +110,8 @@ def open_picture(
             _check_single(picture, where)
             sixteen = picture.mode == "I" and picture.format in _SIXTEEN_BITS
             upright = ImageOps.exif_transpose(picture)
+            sixteen = sixteen or upright.mode.startswith("I;16")
+            largest = int(np.asarray(upright).max()) if sixteen else None
             converted = _eight_bits(upright, where, sixteen=sixteen).convert(mode)
     except InputError:
         raise
@@ -91,7 +124,7 @@ def open_picture(
     if size is not None:
         converted = converted.resize((size[1], size[0]), Image.Resampling.BILINEAR)
     pixels = np.asarray(converted)
-    return pixels[None] if mode == "L" else np.ascontiguousarray(pixels.transpose(2, 0, 1))
+    return pixels[None] if mode == "L" else np.ascontiguousarray(pixels.transpose(2, 0, 1)), largest
 
 
 @cache
@@ -124,8 +157,8 @@ def _is_reduced(picture: Image.Image, frame: int) -> bool:
 
 
 def _eight_bits(picture: Image.Image, where: str, *, sixteen: bool) -> Image.Image:
-    """The picture with 8 bits per channel; `sixteen` says that one of mode I holds 16 bits."""
-    if picture.mode.startswith("I;16") or sixteen:
+    """The picture with 8 bits per channel; `sixteen` says that it holds 16."""
+    if sixteen:
         values = np.asarray(picture).astype(np.float64)
         return Image.fromarray((values / 257).round().clip(0, 255).astype(np.uint8))
     if picture.mode in ("I", "F"):
@@ -161,11 +194,15 @@ def stack_pictures(
         size: (height, width); needed where the pictures differ in size.
 
     Raises:
-        InputError: A picture cannot be read, or has another size than the first.
+        InputError: A picture cannot be read, has another size than the first, or those of 16 bits use the
+            lowest 12 alone.
     """
     pictures: list[np.ndarray] = []
+    largest: list[int] = []
+    where = ""
     for where, source in sources:
-        pixels = open_picture(source, mode=mode, size=size, where=where)
+        pixels, of_sixteen = _opened(source, mode, size, where)
+        largest += [] if of_sixteen is None else [of_sixteen]
         if pictures and pixels.shape != pictures[0].shape:
             raise InputError(
                 f"the picture is not as large as the first, {_size(pictures[0])}",
@@ -174,6 +211,13 @@ def stack_pictures(
                 fix="Give size=(height, width), to which all are scaled.",
             )
         pictures.append(pixels)
+    if largest and max(largest) <= _TWELVE_BITS:
+        raise InputError(
+            f"{len(largest)} pictures have 16 bits per channel but use at most 12: they would be black",
+            where=where,
+            got=f"no value above {max(largest):,}",
+            fix="Scale all by one factor to the range 0 .. 65,535, or to 8 bits.",
+        )
     return torch.from_numpy(np.stack(pictures))
 
 
