@@ -77,7 +77,7 @@ def test_line_numbers_count_the_lines_of_quoted_cells(read):
         ("index,label\n1,ä\n".encode("cp1252"), ["line 2", "not UTF-8", "WINDOWS-1252"]),
         ("index,label\n1,a\n".encode("utf-16-le"), ["NUL", "UTF-16"]),
         ("index,label\n1,a\n".encode("utf-16") + b"\x00", ["not UTF-16 text"]),
-        (gzip.compress(b"index,label\n1,a\n"), ["a gzip file", "Unpack"]),
+        (gzip.compress(b"index,label\n1,a\n", mtime=0), ["a gzip file", "Unpack"]),
         (b"PK\x03\x04xl/workbook", [".xlsx", "save it as CSV"]),
         (b"PAR1\x00\x00", ["a Parquet file", "read_parquet"]),
         ('[{"index": 1, "label": "a"}]', ["JSON"]),
