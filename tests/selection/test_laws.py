@@ -13,6 +13,7 @@ from headrace.errors import InputError
 from headrace.random import generator
 from headrace.selection.balanced import fair_shares
 from headrace.selection.gradients import GradientEmbedding
+from headrace.selection.testing import random_pool
 
 seeds = st.integers(0, 2**32)
 
@@ -122,6 +123,30 @@ def naive_farthest(features, count, initial=(), candidates=None, scores=None) ->
         chosen.append(best)
         centres.append(best)
     return chosen
+
+
+@pytest.mark.parametrize("dimensions", [2, 8, 32])
+def test_distances_that_float32_cannot_tell_apart_are_told_apart(dimensions):
+    """Clouds of width 1e-7 and 1e-6 around points of a sphere: all are as far from the middle."""
+    rng = generator(dimensions, "sphere")
+    far = rng.normal(size=(16, dimensions))
+    far /= np.linalg.norm(far, axis=1)[:, None]
+    clouds = [far, *(far + width * rng.normal(size=far.shape) for width in (1e-7, 1e-6))]
+    features = np.vstack(clouds)
+    assert selection.k_center(features, 40).tolist() == naive_farthest(features, 40)
+
+
+def test_what_is_not_said_is_as_documented():
+    pool = random_pool(copies=1, examples=400)
+    scores, rng = pool.scores, lambda: generator(0, "defaults")
+    expected = selection.stratified(scores, 90, rng(), drop_hardest=0.2, strata=50)
+    assert selection.stratified(scores, 90, rng()).tolist() == expected.tolist()
+    assert (
+        selection.power(scores, 90, rng()).tolist() == selection.power(scores, 90, rng(), exponent=1).tolist()
+    )
+    p = pool.member_probabilities[:, :30]
+    expected = selection.batch_bald(p, 9, rng(), configurations=1024)
+    assert selection.batch_bald(p, 9, rng()).tolist() == expected.tolist()
 
 
 @settings(max_examples=60, deadline=None)
