@@ -97,7 +97,7 @@ def _read_table(folder: Path, split: str) -> tuple[pl.DataFrame, dict[str, Any]]
             f"no split {split!r} of a Hugging Face data set is here",
             where=str(folder),
             fix=f"Looked for {split}/state.json, state.json (save_to_disk), {split}-*.parquet and "
-            f"{split}/0000.parquet. Of a cache folder give what load_dataset(...).save_to_disk(folder) makes.",
+            f"{split}/0000.parquet. Of a cache give what load_dataset(...).save_to_disk(folder) makes.",
         )
     table = _concatenated([_read(pl.read_parquet, path) for path in files], files[0])
     check_rows(folder, split, len(table))
