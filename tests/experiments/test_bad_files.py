@@ -285,3 +285,29 @@ def test_a_study_whose_folder_could_not_be_made_is_refused(name: str) -> None:
     content = changed(EXPERIMENT, ("grid", "subset"), ["full", name])
     with pytest.raises(InputErrors, match=r"grid: a study's folder would have a name of .* not at most 255"):
         Experiment.from_dict(changed(content, ("subsets",), {name: "a.parquet"}))
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("name = \u201cwl:w\u201d", "straight quotes"),
+        ("seed: 0", "looks like YAML"),
+        ("shuffle = True", "Write true or false"),
+        ("rate = { low = .1, high = 1 }", "both sides of a decimal point"),
+        ("rate = 1.", "both sides of a decimal point"),
+        ("budget = { steps = 9, }", "in one line"),
+        ("budget = {", "in one line"),
+        ("name = wl:w", "Write texts in quotes"),
+        ("<<<<<<< HEAD", "conflict that git left"),
+        ("tr\u0456als = 2", "only looks like ASCII"),
+        ("seed\u00a0= 2", "only looks like ASCII"),
+        ('folder = "C:\\Users"', "single quotes"),
+        ("seed = 1 2", "Fix the line named"),
+    ],
+)
+def test_a_line_that_is_not_toml_is_shown_with_its_fix(line: str, words: str, tmp_path: Path) -> None:
+    path = tmp_path / "x.toml"
+    path.write_text(f"[a]\n{line}\n", encoding="utf-8")
+    with pytest.raises(InputError, match=rf"this is not TOML: .*at line 2.*{words}") as caught:
+        toml.read(path)
+    assert caught.value.got == line

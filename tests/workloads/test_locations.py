@@ -121,3 +121,19 @@ def test_locations_and_registry_import_no_torch() -> None:
         "l.survey(); r.check_spec('mnist-fc'); sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("given", [None, "~somebody/data"])
+def test_a_user_without_a_home_has_fewer_places(given: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(*_: object) -> object:
+        raise KeyError("uid not found")
+
+    for name in ("HOME", "XDG_CACHE_HOME", "HEADRACE_DATA"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("pwd.getpwuid", unknown)
+    monkeypatch.setattr("pwd.getpwnam", unknown)
+    if given is not None:
+        monkeypatch.setenv("HEADRACE_DATA", given)
+    assert locations.roots() == ()
+    monkeypatch.setenv("XDG_CACHE_HOME", "/cache")
+    assert locations.roots() == (Path("/cache/headrace"),)

@@ -19,6 +19,22 @@ _PART = r"""(?:"[^"\n]*"|'[^'\n]*'|[A-Za-z0-9_-]+)[ \t]*"""
 _LONG_KEY = re.compile(rf"(?<![A-Za-z0-9_-]){_PART}(?:\.[ \t]*{_PART}){{{_MOST_PARTS},}}[=\]]")
 """A dotted key of more than `_MOST_PARTS` parts; the parser's time grows with the square of their number."""
 
+_FIXES: tuple[tuple[str, str], ...] = (
+    (r"^(?:<{7}|={7}|>{7})", "Choose one side of the conflict that git left."),
+    (r"[\u201c-\u201f\u2018-\u201b\u00ab\u00bb]", 'Write straight quotes: ".'),
+    (
+        r"^[^\"'#=]*[^\x00-\x7f]|[\u00a0\u200b\ufeff]",
+        "Type the line again: a character only looks like ASCII.",
+    ),
+    (r"=\s*(?:True|False|None)\b", "Write true or false; leave out what is None."),
+    (r"[=,\[{]\s*[+-]?(?:\.\d|\d+\.(?!\d))", "Write digits on both sides of a decimal point: 0.1 and 1.0."),
+    (r'"[^"]*\\[^"]*"', "Write single quotes around a text with backslashes."),
+    (r"=\s*[A-Za-z_$/~.][^\"']*$", "Write texts in quotes."),
+    (r"^[\w.-]+\s*:", "Write key = value; this looks like YAML."),
+    (r"\{[^}]*(?:,\s*\}|$)", "Write a table in braces in one line, without a comma at its end."),
+)
+"""What a line that is no TOML looks like -> what to do."""
+
 
 def read(path: str | Path) -> dict[str, Any]:
     """The tables of a file.
@@ -34,12 +50,20 @@ def read(path: str | Path) -> dict[str, Any]:
         # As an editor saves it: a byte order mark is no part of the text.
         return tomllib.loads(text.removeprefix("\ufeff"))
     except tomllib.TOMLDecodeError as error:
-        raise InputError(f"this is not TOML: {error}", where=where, fix="Fix the line named.") from None
+        raise _not_toml(str(error), text, where) from None
     except RecursionError:
         raise InputError("lists or tables are nested too deep", where=where, fix="Nest fewer.") from None
     except ValueError as error:
         # Of a number with thousands of digits, or a date that no calendar has.
         raise InputError(f"a number or a date cannot be read ({error})", where=where) from None
+
+
+def _not_toml(reason: str, text: str, where: str) -> InputError:
+    """The line at fault, and what such lines often lack."""
+    place = re.search(r"at line (\d+)", reason)
+    line = text.split("\n")[int(place[1]) - 1].strip() if place else ""
+    fix = next((fix for pattern, fix in _FIXES if re.search(pattern, line)), "Fix the line named.")
+    return InputError(f"this is not TOML: {reason}", where=where, got=line, fix=fix)
 
 
 def _content(path: Path, where: str) -> bytes:

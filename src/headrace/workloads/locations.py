@@ -152,9 +152,17 @@ class Place:
 
 def roots() -> tuple[Path, ...]:
     """The folders that hold data sets: `HEADRACE_DATA` if it is set, then `headrace` in the user's cache."""
-    given = os.environ.get(DATA_VARIABLE)
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "headrace"
-    return (*((Path(given).expanduser(),) if given else ()), cache)
+    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    places = (os.environ.get(DATA_VARIABLE), f"{cache}/headrace")
+    return tuple(path for place in places if place and (path := _expanded(place)) is not None)
+
+
+def _expanded(place: str) -> Path | None:
+    """The path with `~` as the home; None for a user without one, as in many containers."""
+    try:
+        return Path(place).expanduser()
+    except RuntimeError:
+        return None
 
 
 def places(name: str) -> tuple[Path, ...]:
