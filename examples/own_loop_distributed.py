@@ -44,8 +44,8 @@ def main(policy: str = "weight-difficulty") -> float:
     history = headrace.History(N)  # headrace
     shared = headrace.SharedHistory(history)  # distributed
     rule = headrace.policies.make_policy(policy)  # headrace
-    mine = {"rank": dist.get_rank(), "world_size": dist.get_world_size()}  # distributed
-    sampler = headrace.ExampleSampler(N, policy=rule, batch_size=32, epochs=EPOCHS, history=history, **mine)
+    # The sampler finds its rank in the process group, and shares out the batches.
+    sampler = headrace.ExampleSampler(N, policy=rule, batch_size=32, epochs=EPOCHS, history=history)
     indexed = headrace.sampling.Indexed(train)  # headrace: a batch carries its indices
     loader = DataLoader(indexed, batch_sampler=sampler)  # headrace: instead of train, shuffle=True
 

@@ -109,7 +109,7 @@ class SelectiveBackprop(BatchPolicy):
         number(self.beta, "selective-backprop.beta", above=0)
         window = whole(self.window, "selective-backprop.window", least=1)
         store(self, beta=self.beta, window=window)
-        if self.candidates is not False and self.candidates == 0:
+        if whole(self.candidates, "selective-backprop.candidates", least=0) == 0:
             store(self, candidates=max(round(self.beta) + 1, 2))
         _check_candidates(self, "selective-backprop.candidates")
 

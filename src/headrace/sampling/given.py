@@ -22,7 +22,7 @@ def source(examples: int | WeightSource, policy: Planner | None, draw: Draw) -> 
         fix = f"Make it: headrace.policies.make_policy({policy!r})." if known else "See headrace.policies."
         raise InputError("must be a policy, not its name", where="policy", got=policy, fix=fix)
     choice(draw, "draw", ("independent", "systematic", "without-replacement"))
-    if not callable(examples) and np.ndim(_flat(examples)) == 0:
+    if not callable(examples) and not isinstance(examples, list | tuple) and not getattr(examples, "ndim", 0):
         count = whole(examples, "examples")
         if count < 1:
             raise InputError("there must be at least one example", where="examples", got=count)
@@ -89,8 +89,3 @@ def check_nothing_dropped(by: Caller, examples: int) -> None:
             fix=f'Let the sampler make the batches: ExampleSampler(..., batch_size={by.batch}, last="drop"), '
             "and DataLoader(..., batch_sampler=sampler); or leave drop_last out.",
         )
-
-
-def _flat(examples: Any) -> Any:
-    """What was given, for its number of axes; text has none."""
-    return examples if hasattr(examples, "ndim") or isinstance(examples, list | tuple) else 0

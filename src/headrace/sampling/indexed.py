@@ -29,7 +29,8 @@ class Indexed(Dataset[tuple[int, Any]]):
     """
 
     def __init__(self, dataset: Items) -> None:
-        if not hasattr(dataset, "__getitem__") or not hasattr(dataset, "__len__"):
+        map_style = hasattr(dataset, "__getitem__") and hasattr(dataset, "__len__")
+        if not map_style or isinstance(dataset, str | bytes):
             raise InputError(
                 "must be a map-style data set, with a length and items",
                 where="dataset",

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from headrace.checks import number
 from headrace.errors import InputError
 
 Each = Float[np.ndarray, " draws"]
@@ -209,7 +210,6 @@ def _finite(value: float) -> float | None:
 def _check(count: int, half_life: float | None, level: float) -> None:
     if count == 0:
         raise InputError("nothing was measured yet", where="NoiseScale", fix="Call step() after backward().")
-    if half_life is not None and not (math.isfinite(half_life) and half_life > 0):
-        raise InputError("must be a positive number of steps", where="half_life", got=half_life)
-    if not 0 < level < 1:
-        raise InputError("must be between 0 and 1", where="level", got=level)
+    if half_life is not None:
+        number(half_life, "half_life", above=0)
+    number(level, "level", above=0, below=1)

@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from headrace.checks import whole
 from headrace.errors import InputError
 from headrace.training.noise import NoiseEstimate, estimate, parts_and_whole
 
@@ -48,9 +49,7 @@ class NoiseScale:
         self._parameters = [parameter for parameter in parameters if parameter.requires_grad]
         if not self._parameters:
             raise InputError("no parameter needs a gradient", where="parameters")
-        if ranks < 1:
-            raise InputError("must be at least 1", where="ranks", got=ranks)
-        self.ranks = ranks
+        self.ranks = whole(ranks, "ranks", least=1)
         self._norms: list[Tensor] = []
         self._calls = [0] * len(self._parameters)
         self._recent: list[Tensor] = []
@@ -107,10 +106,10 @@ class NoiseScale:
                 got=f"{parts} backward passes",
                 fix="Accumulate over two micro-batches or more, or use headrace.NoiseScale with ranks=.",
             )
-        if min([examples] if isinstance(examples, int) else examples, default=0) < 1:
-            raise InputError("must be at least 1", where="NoiseScale.step: examples", got=examples)
-        if isinstance(examples, int):
-            return examples, 1 / (parts * self.ranks)
+        where = "NoiseScale.step: examples"
+        if not isinstance(examples, Sequence):
+            return whole(examples, where, least=1), 1 / (parts * self.ranks)
+        examples = [whole(size, where, least=1) for size in examples]
         if len(examples) != parts:
             raise InputError(
                 "must be as many sizes as backward passes",
@@ -141,9 +140,7 @@ class NoiseScale:
         Raises:
             InputError: Nothing was measured yet, or a setting is out of range.
         """
-        if last is not None and last < 1:
-            raise InputError("must be at least 1 step", where="last", got=last)
-        start = 0 if last is None else -last
+        start = 0 if last is None else -whole(last, "last", least=1)
         signal, noise = self.pairs()
         return estimate(signal[start:], noise[start:], half_life=half_life, level=level)
 
