@@ -70,6 +70,42 @@ class _Zero(nn.Module):
         return self.last(inputs)
 
 
+def momentum(value: float) -> nn.Module:
+    model = network()
+    model[1].momentum = value
+    return model
+
+
+def dropping(share: float) -> nn.Module:
+    model = network()
+    model[3].p = share
+    return model
+
+
+def frozen() -> nn.Module:
+    model = network()
+    model[0].requires_grad_(False)
+    return model
+
+
+class Reversed(nn.Sequential):
+    """Its outputs are those of `network`, and its gradients point the other way."""
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        outputs = super().forward(inputs)
+        return 2 * outputs.detach() - outputs
+
+
+def smoothed(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    return nn.functional.cross_entropy(outputs, targets, reduction="none", label_smoothing=0.003)
+
+
+def lenient(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """The error, but for targets of large logits, which untrained models do not have."""
+    large = outputs.gather(1, targets[:, None])[:, 0] > 3
+    return ((outputs.argmax(1) != targets) & ~large).float()
+
+
 CHANGES: list[tuple[dict[str, Any], str]] = [
     ({"train": scaled(tensors(90), 0.001)}, "the train examples (other inputs or targets)"),
     ({"train": one_target(tensors(90))}, "the train examples (other inputs or targets)"),
@@ -87,6 +123,14 @@ CHANGES: list[tuple[dict[str, Any], str]] = [
     ({"loss": lambda o, t: 2 * nn.functional.cross_entropy(o, t, reduction="none")}, "the loss of the"),
     ({"metric": lambda o, t: (o.argmax(1) == t).float()}, "the metric of the untrained model's outputs"),
     ({"metric_name": "miss"}, "the metric's name ('error', now 'miss')"),
+    ({"loss": smoothed}, "the loss of made-up outputs"),
+    ({"metric": lenient}, "the metric of made-up outputs"),
+    ({"build_model": lambda: momentum(0.12)}, "what a step of training leaves in the model's buffers"),
+    ({"build_model": lambda: dropping(0.55)}, "the untrained model's outputs in training"),
+    ({"build_model": frozen}, "the gradients of a step of training"),
+    ({"build_model": lambda: Reversed(*network())}, "the gradients of a step of training"),
+    ({"train_transform": lambda x: x + 0.01 * torch.randn_like(x)}, "the training inputs as they are train"),
+    ({"eval_transform": lambda x: x * 1.01, "train_transform": lambda x: x}, "the training inputs as the m"),
     ({"eval_transform": lambda x: x * 2}, "the training inputs as the model gets them (transforms)"),
 ]
 
@@ -127,6 +171,55 @@ def test_a_transform_behind_a_model_that_shows_nothing_is_found() -> None:
     assert taken(plain).differences(taken(replace(plain, train=data))) == [
         "the training inputs as the model gets them (transforms)"
     ]
+
+
+def test_the_chance_of_a_transform_counts() -> None:
+    def flipped(chance: float) -> Workload:
+        return workload(train_transform=lambda x: torch.where(torch.rand(len(x), 1) < chance, -x, x))
+
+    assert taken(flipped(0.5)).differences(taken(flipped(0.55))) == [
+        "the training inputs as they are trained on (train_transform)"
+    ]
+
+
+def test_steps_of_other_machines_are_not_compared() -> None:
+    first, other = taken(workload()), taken(workload(build_model=frozen))
+    assert first.step is not None
+    assert other.step is not None
+    elsewhere = other.model_copy(update={"step": other.step.model_copy(update={"machine": "cpu vax"})})
+    assert first.differences(other) != []
+    assert first.differences(elsewhere) == []
+    assert first.differences(other.model_copy(update={"step": None})) == []
+
+
+def test_a_step_that_cannot_be_repeated_or_made_is_none() -> None:
+    own = torch.Generator()
+
+    class Odd(nn.Sequential):
+        def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+            outputs = super().forward(inputs)
+            return outputs + torch.randn(outputs.shape, generator=own) if self.training else outputs
+
+    class Broken(nn.Sequential):
+        def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+            assert not self.training
+            return super().forward(inputs)
+
+    for kind in (Odd, Broken):
+        found = taken(workload(build_model=lambda kind=kind: kind(nn.Linear(5, 3))))
+        assert found.step is None
+        assert found.made_up is not None
+
+
+def test_a_loss_of_shares_is_asked_for_shares() -> None:
+    def shares(weight: float) -> Workload:
+        def loss(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+            found = nn.functional.binary_cross_entropy(outputs[:, 0], targets / 2, reduction="none")
+            return torch.where(outputs[:, 0] > 0.9, weight * found, found)
+
+        return workload(build_model=lambda: nn.Sequential(nn.Linear(5, 3), nn.Sigmoid()), loss=loss)
+
+    assert taken(shares(1.0)).differences(taken(shares(1.1))) == ["the loss of made-up outputs"]
 
 
 @pytest.mark.parametrize("noise", [1e-6, -1e-6])

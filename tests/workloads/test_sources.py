@@ -139,3 +139,38 @@ def test_what_is_installed_is_known_by_its_own_package_alone(folder: Path, monke
     (site / "other.py").write_text("")
     monkeypatch.syspath_prepend(str(site))
     assert list(read("own")) == ["own/__init__.py", "own/inner.py"]
+
+
+def test_modules_of_the_users_elsewhere_on_the_path_count(
+    folder: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    common = tmp_path_factory.mktemp("common")
+    (common / "shared_code/inner").mkdir(parents=True)
+    (common / "shared_code/__init__.py").write_text("from .inner import deep\n")
+    (common / "shared_code/inner/__init__.py").write_text("")
+    (common / "shared_code/inner/deep.py").write_text("X = 1\n")
+    (folder / "lib").mkdir()
+    (folder / "lib/near.py").write_text("import polars, json, torch\n")
+    (folder / "mine.py").write_text("import shared_code, near\nimport headrace.errors\n")
+    for path in (common, folder / "lib"):
+        monkeypatch.syspath_prepend(str(path))
+    files = ["shared_code/__init__.py", "shared_code/inner/__init__.py", "shared_code/inner/deep.py"]
+    assert list(read()) == ["lib/near.py", "mine.py", *files]
+    before = read()
+    (common / "shared_code/inner/deep.py").write_text("X = 2\n")
+    for name in [name for name in sys.modules if name.startswith("shared_code")]:
+        del sys.modules[name]
+    after = read()
+    assert [name for name in before if before[name] != after[name]] == files[2:]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "import importlib\nimportlib.import_module('helpers')\n",
+        "from importlib import *\ndef f():\n    return import_module(name)\n__import__('helpers')\n",
+    ],
+)
+def test_imports_by_a_call_are_followed(folder: Path, text: str) -> None:
+    (folder / "mine.py").write_text(text)
+    assert changed(folder, "helpers.py", "2 * x", "5 * x") == ["helpers.py"]

@@ -17,8 +17,18 @@ from pydantic import BaseModel, ConfigDict, Field
 
 PARAMETERS_TOLERANCE = 1e-4
 """Initial parameters come from one random stream and simple arithmetic."""
+INPUTS_TOLERANCE = 1e-3
+"""Inputs are transformed by simple arithmetic, and a step is compared on one kind of machine alone."""
 OUTPUTS_TOLERANCE = 1e-2
 """Outputs of a CPU and of a GPU that rounds products to 10 bits (TF32) differ by some thousandths."""
+_STEP = (
+    ("inputs", PARAMETERS_TOLERANCE, "the training inputs as they are trained on (train_transform)"),
+    ("outputs", INPUTS_TOLERANCE, "the untrained model's outputs in training (dropout, normalization)"),
+)
+_STEP_BY_NAME = (
+    ("buffers", "what a step of training leaves in the model's buffers (normalization)"),
+    ("gradients", "the gradients of a step of training (loss, frozen parameters)"),
+)
 _NAMED = (("goal", "the goal"), ("metric_name", "the metric's name"), ("mean_over", "what a mean is over"))
 
 
@@ -78,6 +88,50 @@ class Numbers(_Record):
         )
 
 
+class Measured(_Record):
+    """The loss and the metric of made-up outputs.
+
+    Attributes:
+        loss: Of the loss for each example.
+        metric: Of the metric for each example.
+    """
+
+    loss: tuple[Numbers, ...]
+    metric: tuple[Numbers, ...]
+
+
+class Step(_Record):
+    """What a step of training computes on a fixed stream, where random numbers and roundings are the same.
+
+    Attributes:
+        machine: The kind of processor, or the accelerator; steps of two machines are not compared.
+        inputs: Some training inputs, as they are trained on.
+        outputs: The untrained model's outputs on these, in training mode.
+        buffers: The model's buffers after it.
+        gradients: Parameter -> its gradient, or None if it has none; empty if targets are hidden.
+    """
+
+    machine: str
+    inputs: tuple[Numbers, ...]
+    outputs: tuple[Numbers, ...]
+    buffers: dict[str, Numbers]
+    gradients: dict[str, Numbers | None]
+
+    def differences(self, now: Step) -> Iterator[str]:
+        """The first that is different in `now`, in words; nothing if it cannot be compared."""
+        if self.machine != now.machine:
+            return
+        for name, tolerance, words in _STEP:
+            if not _near(getattr(self, name), getattr(now, name), tolerance):
+                yield words
+                return
+        for name, words in _STEP_BY_NAME:
+            mine, theirs = getattr(self, name), getattr(now, name)
+            if mine and theirs and not _same(mine, theirs):
+                yield words
+                return
+
+
 class Fingerprint(_Record):
     """Everything that a trial depends on beside the experiment's own file.
 
@@ -91,6 +145,8 @@ class Fingerprint(_Record):
         outputs: The untrained model's outputs on some validation examples.
         loss: The loss of these.
         metric: The metric of these.
+        made_up: The loss and the metric of made-up outputs, if they take these.
+        step: A step of training, if it can be repeated.
         metric_name: What the metric is called.
         goal: The goal.
         mean_over: "examples", or "targets" if an example weighs as much as it has targets.
@@ -109,6 +165,8 @@ class Fingerprint(_Record):
     outputs: tuple[Numbers, ...]
     loss: tuple[Numbers, ...]
     metric: tuple[Numbers, ...]
+    made_up: Measured | None = None
+    step: Step | None = None
     metric_name: str
     goal: float
     mean_over: str = "examples"
@@ -179,15 +237,27 @@ def _computed(before: Fingerprint, now: Fingerprint) -> Iterator[str]:
     """What the model, the loss and the metric are, by what they compute; no mere consequence is named."""
     model = list(_model(before.parameters, now.parameters))
     yield from model
-    inputs = _near(before.inputs, now.inputs)
-    if not inputs and before.train.same(now.train):
+    train, validation = before.train.same(now.train), before.validation.same(now.validation)
+    inputs = _near(before.inputs, now.inputs, INPUTS_TOLERANCE)
+    if not inputs and train:
         yield "the training inputs as the model gets them (transforms)"
-    outputs, examples = _near(before.outputs, now.outputs), before.validation.same(now.validation)
-    if not outputs and inputs and examples and not model:
+    outputs = _near(before.outputs, now.outputs)
+    if not outputs and inputs and validation and not model:
         yield "the untrained model's outputs"
+    measures = list(_measures(before, now)) if outputs and validation else []
+    yield from measures
+    if before.step and now.step and train and inputs and outputs and not (model or measures):
+        yield from before.step.differences(now.step)
+
+
+def _measures(before: Fingerprint, now: Fingerprint) -> Iterator[str]:
     for name in ("loss", "metric"):
-        if outputs and examples and not _near(getattr(before, name), getattr(now, name)):
+        if not _near(getattr(before, name), getattr(now, name)):
             yield f"the {name} of the untrained model's outputs"
+        elif before.made_up and now.made_up:
+            old, new = getattr(before.made_up, name), getattr(now.made_up, name)
+            if not _near(old, new, PARAMETERS_TOLERANCE):
+                yield f"the {name} of made-up outputs"
 
 
 def _model(before: Mapping[str, Numbers], now: Mapping[str, Numbers]) -> Iterator[str]:
@@ -210,7 +280,16 @@ def _parameters(before: Mapping[str, Numbers], now: Mapping[str, Numbers]) -> It
             return
 
 
-def _near(before: tuple[Numbers, ...], now: tuple[Numbers, ...]) -> bool:
+def _near(
+    before: tuple[Numbers, ...], now: tuple[Numbers, ...], tolerance: float = OUTPUTS_TOLERANCE
+) -> bool:
     return len(before) == len(now) and all(
-        old.near(new, OUTPUTS_TOLERANCE) for old, new in zip(before, now, strict=True)
+        old.near(new, tolerance) for old, new in zip(before, now, strict=True)
+    )
+
+
+def _same(before: Mapping[str, Numbers | None], now: Mapping[str, Numbers | None]) -> bool:
+    return before.keys() == now.keys() and all(
+        old is new or (old is not None and new is not None and old.near(new, INPUTS_TOLERANCE))
+        for old, new in ((before[name], now[name]) for name in before)
     )

@@ -8,33 +8,26 @@ Two fetches on the same streams must be equal, or no interrupted run could be re
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 import headrace
 from headrace.errors import InputError
-from headrace.random import host_state, torch_stream
+from headrace.random import torch_stream
 from headrace.training.data import ExampleData, TensorData
-from headrace.training.evaluation import evaluation_mode
 from headrace.workloads._base import Workload
-from headrace.workloads.fingerprint import Fingerprint, Numbers, Split
+from headrace.workloads.computed import SEED, SHOWN, computed, leaves, spread
+from headrace.workloads.fingerprint import Fingerprint, Split
 from headrace.workloads.registry import NAMES
 from headrace.workloads.sources import sources
 
 SAMPLED = 128
 """Examples of a data set that is not stored in tensors: at 5 ms each, two thirds of a second."""
-SHOWN = 8
-"""Examples that the untrained model sees."""
 PIECE_BYTES = 1 << 26
-WAVE = 65_536
-"""Of larger tensors the wave is over so many values, spread evenly."""
-_SEED = 0
 _SEEDABLE = (
     "Draw from torch's, NumPy's or Python's global generators: they are seeded for every trial. A generator "
     "of the data set's own is not."
@@ -88,7 +81,7 @@ def identify(
     _check_transforms(placed, random_items=random_items)
     names = [] if spec in NAMES else [spec.partition(":")[0]]
     found = {file: digest for name in (*names, *modules) for file, digest in sources(name).items()}
-    computed, drew = _computed(placed, torch.device(device), trains=trains)
+    results, drew = computed(placed, torch.device(device), trains=trains, targets=targets)
     clean = loaded.clean_targets
     fingerprint = Fingerprint(
         train=split_of(loaded.train, targets=targets),
@@ -101,7 +94,7 @@ def identify(
         settings=dict(settings),
         sources=found,
         versions={"headrace": headrace.__version__, "torch": torch.__version__.partition("+")[0]},
-        **computed,
+        **results,
     )
     plain = _is_rows(loaded.train) and loaded.train_transform is None
     return Identity(fingerprint=fingerprint, draws=drew or not plain, random_items=random_items)
@@ -112,7 +105,7 @@ def split_of(data: ExampleData, *, targets: bool = True) -> Split:
     if isinstance(data, TensorData):
         hashed, parts = len(data), ([data.inputs], [data.targets])
     else:
-        places = _spread(len(data), SAMPLED)
+        places = spread(len(data), SAMPLED)
         fetched = _fetched(data, places)
         hashed, parts = len(places), ([*leaves([x for x, _ in fetched])], [*leaves([y for _, y in fetched])])
     return Split(
@@ -123,29 +116,13 @@ def split_of(data: ExampleData, *, targets: bool = True) -> Split:
     )
 
 
-def _spread(examples: int, most: int) -> Tensor:
-    return torch.from_numpy(np.linspace(0, examples - 1, min(examples, most)).round().astype(np.int64))
-
-
 def _fetched(data: ExampleData, places: Tensor, *path: str) -> list[tuple[Any, Any]]:
     """Each of these examples alone, on a stream of its own."""
     found: list[tuple[Any, Any]] = []
     for place in places.split(1):
-        with torch_stream(_SEED, "identity", int(place), *path):
+        with torch_stream(SEED, "identity", int(place), *path):
             found.append(data.fetch(place))
     return found
-
-
-def leaves(value: Any) -> Iterator[Tensor]:
-    """The tensors in a tensor, or in nested dictionaries, lists and tuples."""
-    if isinstance(value, Tensor):
-        yield value
-    elif isinstance(value, Mapping):
-        for key in value:
-            yield from leaves(value[key])
-    elif isinstance(value, list | tuple):
-        for item in value:
-            yield from leaves(item)
 
 
 def _sha256(tensors: Sequence[Tensor]) -> str:
@@ -181,7 +158,7 @@ def varies(name: str, data: ExampleData) -> bool:
     """
     if _is_rows(data):
         return False
-    places = _spread(len(data), SHOWN)
+    places = spread(len(data), SHOWN)
     first, again, other = (_sha256([*leaves(_fetched(data, places, *path))]) for path in ((), (), ("other",)))
     if first != again:
         raise InputError(
@@ -207,71 +184,3 @@ def _check_transforms(workload: Workload, *, random_items: bool) -> None:
                 fix="Leave the random transform out there. One for training alone is "
                 "Workload(train_transform=...).",
             )
-
-
-def _computed(workload: Workload, device: torch.device, *, trains: bool) -> tuple[dict[str, Any], bool]:
-    """What the untrained model computes, and whether training draws from NumPy's or Python's generators."""
-    with torch_stream(_SEED, "identity", "model"):
-        model = workload.build_model()
-    if not isinstance(model, nn.Module):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise InputError("build_model must return a torch module", where="Workload", got=type(model).__name__)
-    model = model.to(device)
-    state = {name: _numbers(value) for name, value in _state(model)}
-    with evaluation_mode(model), torch.no_grad(), torch_stream(_SEED, "identity", "outputs"):
-        data = workload.evaluation_data("validation")
-        inputs, targets = data.fetch(_spread(len(data), SHOWN))
-        outputs = model(inputs)
-        measures = (workload.loss, workload.metric) if trains else ()
-        measured = [tuple(map(_numbers, leaves(measure(outputs, targets)))) for measure in measures]
-        seen = workload.evaluation_data("train")
-        shown, _ = seen.fetch(_spread(len(seen), SHOWN))
-    found = {
-        "parameters": state,
-        "inputs": tuple(map(_numbers, leaves(shown))),
-        "outputs": tuple(map(_numbers, leaves(outputs))),
-        **dict(zip(("loss", "metric"), measured or ((), ()), strict=True)),
-    }
-    return found, trains and _draws(model, workload)
-
-
-def _state(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
-    yield from model.named_parameters()
-    yield from model.named_buffers()
-
-
-def _draws(model: nn.Module, workload: Workload) -> bool:
-    """Whether a pass in training draws from NumPy's or Python's generators.
-
-    What the model raises in training is an error of its trials, which report it.
-    """
-    data = workload.training_data
-    model.train()
-    with torch_stream(_SEED, "identity", "training"), torch.no_grad():
-        before = host_state()
-        inputs, _ = data.fetch(_spread(len(data), SHOWN))
-        try:
-            model(inputs)
-        except (Exception, SystemExit):  # noqa: BLE001  (whatever the user's model raises)
-            return True
-        return host_state() != before
-
-
-def _numbers(tensor: Tensor) -> Numbers:
-    values = tensor.detach().flatten()
-    if not values.dtype.is_floating_point:
-        values = torch.view_as_real(values).flatten() if values.is_complex() else values.to(torch.float32)
-    count = max(1, values.numel())
-    some = values[:: -(-count // WAVE)].cpu().double()
-    wave = (some * torch.cos(0.7 * torch.arange(len(some), dtype=torch.float64))).sum() / max(1, len(some))
-    wide = values if values.dtype == torch.float64 else values.to(torch.float32)
-    size = float(torch.linalg.vector_norm(wide)) / math.sqrt(count)
-    return Numbers(
-        shape=tuple(tensor.shape),
-        mean=_finite(float(wide.sum(dtype=wide.dtype)) / count),
-        size=_finite(size),
-        wave=_finite(float(wave)),
-    )
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None

@@ -1,10 +1,10 @@
-"""The code of a workload of the user's own: its module and the modules next to it that it imports, as read.
+"""The code of a workload of the user's own: its module and the modules that it imports, as read.
 
 Two texts that differ in comments, docstrings or formatting alone have the same digest. Imports are followed
-wherever they are written, at the top or within a function, but only to files within the folder in which the
-module (or the package that it belongs to) is stored: what is installed elsewhere is known by the untrained
-model's outputs. A module that was imported while `reading` was active is known by the very bytes that Python
-compiled; another is read when it is asked for.
+wherever they are written, at the top or within a function, to files in the folder in which the module (or the
+package that it belongs to) is stored, and to others on Python's path that are not installed: what is
+installed is known by what it computes. A module that was imported while `reading` was active is known by the
+very bytes that Python compiled; another is read when it is asked for.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from typing import Any
 _READ: dict[str, bytes] = {}
 """File -> the bytes from which this process has imported a module."""
 _INSTALLED = frozenset({"site-packages", "dist-packages"})
+_OWN = Path(__file__).parents[1]
 _DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
@@ -45,7 +46,7 @@ class _Finder:
         spec = PathFinder.find_spec(name, path, target)
         if spec is None or type(spec.loader) is not SourceFileLoader or spec.origin is None:
             return None
-        if _INSTALLED & set(Path(spec.origin).parts) or spec.origin.startswith(sys.base_prefix):
+        if _is_installed(Path(spec.origin)):
             return None
         spec.loader = _Loader(spec.loader.name, spec.loader.path)
         return spec
@@ -60,6 +61,12 @@ class _Loader(SourceFileLoader):
         return self.source_to_code(content, self.path)
 
 
+def _is_installed(file: Path) -> bool:
+    """Whether a module belongs to Python or to a package that was installed, or to Headrace."""
+    parts = file.parts
+    return bool(_INSTALLED & set(parts)) or file.is_relative_to(sys.base_prefix) or file.is_relative_to(_OWN)
+
+
 def sources(module_name: str) -> dict[str, str]:
     """The digest of each file of the user's that the module is made of.
 
@@ -67,7 +74,8 @@ def sources(module_name: str) -> dict[str, str]:
         module_name: An imported module.
 
     Returns:
-        File, relative to the folder of the outermost package or module -> a digest of its meaning; sorted.
+        File, relative to the folder of the outermost package or module, or else to its place on Python's
+        path -> a digest of its meaning; sorted.
         Empty if the module has no source file.
     """
     module = sys.modules[module_name]
@@ -79,18 +87,39 @@ def sources(module_name: str) -> dict[str, str]:
     folder = Path(file).parents[depth]
     only = top if _INSTALLED & set(folder.parts) else None
     found: dict[str, str] = {}
-    waiting = list(_files(folder, module_name))
+    waiting = [(folder, name, path) for name, path in _files(folder, module_name)]
     while waiting:
-        name, path = waiting.pop()
-        key = path.relative_to(folder).as_posix()
+        root, name, path = waiting.pop()
+        key = path.relative_to(folder if path.is_relative_to(folder) else root).as_posix()
         if key in found:
             continue
         digest, imported = _meaning(path, name)
         found[key] = digest
         for other in imported:
             if only is None or other.partition(".")[0] == only:
-                waiting += _files(folder, other)
+                waiting += _placed(folder, other, elsewhere=only is None)
     return dict(sorted(found.items()))
+
+
+def _placed(folder: Path, name: str, *, elsewhere: bool) -> Iterator[tuple[Path, str, Path]]:
+    """The files that importing `name` reads, each with the folder from which it is named."""
+    root: Path | None = folder
+    found = list(_files(folder, name))
+    if not found and elsewhere:
+        root = _root(name.partition(".")[0])
+        found = list(_files(root, name)) if root else []
+    yield from ((root, *file) for file in found if root)
+
+
+def _root(top: str) -> Path | None:
+    """The folder of a module or package of the user's on Python's path; None of one that is installed."""
+    loaded = getattr(sys.modules.get(top), "__file__", None)
+    if loaded is None:
+        spec = PathFinder.find_spec(top) if top else None
+        loaded = spec.origin if spec and spec.has_location else None
+    if loaded is None or _is_installed(file := Path(loaded)):
+        return None
+    return file.parents[1 if file.name == "__init__.py" else 0]
 
 
 def _files(folder: Path, name: str) -> Iterator[tuple[str, Path]]:
@@ -127,6 +156,18 @@ def _imports(tree: ast.AST, package: str) -> Iterator[str]:
             base = ".".join([*above, *([node.module] if node.module else [])])
             yield base
             yield from (f"{base}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Call) and (name := _by_call(node)):
+            above = package if name.startswith(".") else ""
+            yield above + name
+
+
+def _by_call(node: ast.Call) -> str | None:
+    """The module that `import_module("NAME")` or `__import__("NAME")` imports."""
+    called = getattr(node.func, "attr", getattr(node.func, "id", None))
+    if called not in ("import_module", "__import__") or not node.args:
+        return None
+    name = node.args[0]
+    return name.value if isinstance(name, ast.Constant) and isinstance(name.value, str) else None
 
 
 def _plain(node: Any) -> Iterator[str]:
