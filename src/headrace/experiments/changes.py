@@ -18,6 +18,7 @@ _FIX = (
     f'{_NEW}. To continue here, with trials from before and after the change: --accept-change "WHY"; the '
     "report then says so"
 )
+_RANDOM = "If nothing was changed, the workload's function draws its data without a seed: give it one."
 _LOST = "workload.json was missing, and trials carry the fingerprint of another workload"
 
 
@@ -159,5 +160,5 @@ def check_loaded(expected: Fingerprint, loaded: Fingerprint, where: str, *, vers
         raise InputError(
             f"this process has loaded another workload than the one of this run: {'; '.join(found)}",
             where=where,
-            fix="Undo the change and run again: what was stored before is kept.",
+            fix=f"Undo the change and run again: what was stored before is kept. {_RANDOM}",
         )
