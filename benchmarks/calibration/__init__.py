@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from benchmarks.calibration import comparisons, scaling_fits
+from benchmarks.calibration import comparisons, critical, scaling_fits, surfaces
 from benchmarks.calibration._claims import Claim, Row, table
 from headrace import random
 from headrace.errors import InputError
@@ -29,6 +29,10 @@ CLAIMS: dict[str, Claim] = {
     "fit-law-free": scaling_fits.law_free,
     "fit-limits": scaling_fits.fit_limits,
     "fit-lack-of-fit": scaling_fits.lack_of_fit,
+    "critical": critical.critical,
+    "critical-ratio": critical.ratio,
+    "surface": surfaces.tuned,
+    "surface-critical": surfaces.critical,
 }
 """What is held against simulated truth, by name; a name before a hyphen stands for all that begin with it."""
 

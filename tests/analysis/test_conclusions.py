@@ -19,8 +19,6 @@ def curve(optimizer: str, critical: float, interval: tuple[float, float]) -> Cur
         curve=(optimizer, "full", "shuffle", 1),
         studies=(),
         fit=replace(fit, critical_batch_size=critical, interval=interval),
-        perfect_scaling_interval=None,
-        max_useful_interval=None,
         rules=None,
     )
 

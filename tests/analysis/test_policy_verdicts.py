@@ -44,8 +44,6 @@ def curve(*studies: Study) -> CurveFit:
         curve=studies[0].curve,
         studies=studies,
         fit=None,
-        perfect_scaling_interval=None,
-        max_useful_interval=None,
         rules=None,
     )
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from headrace.analysis.results import analyse, write_results
+from headrace import scaling
+from headrace.analysis.results import analyse, rounded, write_results
 
 from .made_store import experiment, make_store, two_regimes
 
@@ -73,6 +74,18 @@ def test_the_conclusions_say_what_the_intervals_say(analysis):
     sgd = analysis.results["scaling"][0]["learning_rate"]
     assert sgd["interval"][0] < 0.5 < sgd["interval"][1] < 1
     assert "that rules out the linear rule (power 1) and agrees with the square root rule" in text
+
+
+def test_one_table_has_one_interval(analysis):
+    """What an experiment prints of its points is what `headrace fit` prints of the same table."""
+    sgd = analysis.results["scaling"][0]
+    points = [study for study in analysis.results["studies"] if study["optimizer"] == "sgd"]
+    table = scaling.fit(
+        [study["configuration"]["batch_size"] for study in points],
+        [study["steps_to_result"] for study in points],
+    )
+    for name, value in rounded(table.to_dict()).items():
+        assert sgd[name] == value, name
 
 
 def test_no_difference_is_shown_where_there_is_none(tmp_path):

@@ -51,13 +51,13 @@ def _how_far(curve: CurveFit) -> list[str]:
         f"{name}: steps to the goal went from {words.number(first.result.steps or 0)} at batch size "
         f"{words.number(first.batch_size)} to {words.number(last.result.steps or 0)} at "
         f"{words.number(last.batch_size)}. "
-        f"{_perfect(curve, fit, tolerance)} {_useful(curve, fit, tolerance)} {_critical(fit)}"
+        f"{_perfect(curve, fit, tolerance)} {_useful(fit, tolerance)} {_critical(fit)}{_free(fit)}"
     ]
 
 
 def _perfect(curve: CurveFit, fit: scaling.ScalingFit, tolerance: str) -> str:
     limit = words.number(fit.perfect_scaling_limit)
-    spread = _spread(curve.perfect_scaling_interval, fit.perfect_scaling_limit)
+    spread = _spread(fit.perfect_scaling_limit_interval, fit.perfect_scaling_limit)
     if fit.perfect_scaling_limit_is_largest_tested:
         return f"They fell in proportion to the batch size (within {tolerance}) up to the largest tested."
     if fit.perfect_scaling_limit == curve.points[0].batch_size:
@@ -65,9 +65,9 @@ def _perfect(curve: CurveFit, fit: scaling.ScalingFit, tolerance: str) -> str:
     return f"They fell in proportion to the batch size (within {tolerance}) up to {limit}{spread}."
 
 
-def _useful(curve: CurveFit, fit: scaling.ScalingFit, tolerance: str) -> str:
+def _useful(fit: scaling.ScalingFit, tolerance: str) -> str:
     limit = words.number(fit.max_useful_batch_size)
-    spread = _spread(curve.max_useful_interval, fit.max_useful_batch_size)
+    spread = _spread(fit.max_useful_batch_size_interval, fit.max_useful_batch_size)
     if fit.max_useful_batch_size_is_largest_tested:
         return f"A larger batch saved steps up to the largest tested, {limit}: more may still pay."
     return f"Beyond {limit}{spread} a larger batch saved less than {tolerance} of the steps in all."
@@ -89,6 +89,18 @@ def _critical(fit: scaling.ScalingFit) -> str:
     if fit.interval[0] == 0:
         return f"The {what} lies below what was tested: it is {words.interval(fit.interval)} (95 %)."
     return f"The {what} is {words.number(fit.critical_batch_size)} {words.beside(fit.interval)}."
+
+
+def _free(fit: scaling.ScalingFit) -> str:
+    """Whether the law holds, and what is left without it."""
+    if fit.law_free_interval is None:
+        return ""
+    where = words.interval(fit.law_free_interval)
+    ends = "The measurements do not bound it" if where == "not bounded" else f"It is {where} (95 %)"
+    return (
+        f" That rests on the law steps = fewest (1 + critical/batch size). {ends} if no law is believed."
+        + "".join(f" {caveat}" for caveat in fit.caveats)
+    )
 
 
 def _against_the_first(curves: Sequence[CurveFit]) -> list[str]:

@@ -109,8 +109,8 @@ def _fit_row(curve: CurveFit) -> dict[str, Any]:
         }
         | _ends("steps_min_", fit.steps_min_interval)
         | _ends("", fit.interval)
-        | _ends("perfect_scaling_", curve.perfect_scaling_interval)
-        | _ends("max_useful_", curve.max_useful_interval)
+        | _ends("perfect_scaling_", fit.perfect_scaling_limit_interval)
+        | _ends("max_useful_", fit.max_useful_batch_size_interval)
     )
 
 

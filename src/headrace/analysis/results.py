@@ -83,7 +83,7 @@ def analyse(stored: StoredExperiment) -> Analysis:
         DamagedError: A stored part is truncated or was altered.
     """
     studies = read_studies(stored)
-    curves = fit_curves(studies, seed=stored.experiment.seed)
+    curves = fit_curves(studies)
     sat = portraits(stored)
     readings = tuple(read(portrait) for portrait in sat if portrait.portrait.error is None)
     failed = [portrait.portrait for portrait in sat if portrait.portrait.error is not None]
@@ -185,11 +185,6 @@ def _curve(curve: CurveFit) -> dict[str, Any]:
     names = dict(zip(("optimizer", "subset", "policy", "workers"), curve.curve, strict=True))
     fit, rules = curve.fit, curve.rules
     found: dict[str, Any] = rounded(fit.to_dict()) if fit else dict.fromkeys(_FITTED)
-    if fit:
-        found |= {
-            "perfect_scaling_limit_interval": _list(curve.perfect_scaling_interval),
-            "max_useful_batch_size_interval": _list(curve.max_useful_interval),
-        }
     slope = None if rules is None else rounded(vars(rules))
     return {**names, **found, "points": len(curve.points), "learning_rate": slope}
 
@@ -202,10 +197,6 @@ _FITTED = (
     "max_useful_batch_size",
 )
 """What is null where a curve has too few points for a fit."""
-
-
-def _list(ends: tuple[float, float] | None) -> list[float] | None:
-    return None if ends is None else list(ends)
 
 
 def rounded(value: Any) -> Any:

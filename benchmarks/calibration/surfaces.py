@@ -1,0 +1,69 @@
+"""The tuned optimum by the pooled surface, from simulated searches."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from benchmarks.calibration._claims import Row
+from benchmarks.calibration.searches import BATCH_SIZES, TRIALS, WORLDS, Searches, search
+from headrace.analysis.surface import Surface, fit_surface
+
+
+def surface(drawn: Searches, experiment: int) -> Surface:
+    """As `headrace.analysis.tuned` fits it: a goal was reached between two evaluations, 5% apart."""
+    censored = drawn.censored[experiment].reshape(-1)
+    found = fit_surface(
+        np.repeat(BATCH_SIZES, TRIALS),
+        np.exp(drawn.log_rates[experiment].reshape(-1)),
+        np.log(drawn.steps[experiment].reshape(-1)) - np.where(censored, 0, math.log(1.05) / 2),
+        censored,
+    )
+    assert found is not None
+    return found
+
+
+def tuned(rng: np.random.Generator, repeats: int) -> list[Row]:
+    """The tuned optimum in its interval, over all batch sizes; next to it, the interval of S(B)."""
+    rows: list[Row] = []
+    for name, world in WORLDS.items():
+        drawn = search(rng, world, repeats)
+        ends = np.array([surface(drawn, i).intervals for i in range(repeats)])
+        held = (ends[..., 0] <= world.tuned) & (world.tuned <= ends[..., 1])
+        low, high = drawn.fewest, np.where(drawn.censored, 0, drawn.steps).max(axis=2)
+        printed = ((low <= world.tuned) & (world.tuned <= high)).mean()
+        rows.append(
+            Row(
+                claim="surface: tuned optimum in its interval",
+                world=f"16 trials at 9 batch sizes; {name}",
+                found=float(held.mean()),
+                # The batch sizes of one experiment go together.
+                error=float((held.mean(axis=1).std() + 0.01) / math.sqrt(repeats)),
+                least=0.92,
+                detail=f"width x{np.median(ends[..., 1] / ends[..., 0]):.2f}; S(B): {printed:.2f}, "
+                f"width x{np.median(high / low):.2f}",
+            )
+        )
+    return rows
+
+
+def critical(rng: np.random.Generator, repeats: int) -> list[Row]:
+    """The critical batch size of the surface in its interval."""
+    rows: list[Row] = []
+    for name, world in WORLDS.items():
+        drawn = search(rng, world, repeats)
+        ends = np.array([surface(drawn, i).critical_interval for i in range(repeats)])
+        held = (ends[:, 0] <= world.critical) & (world.critical <= ends[:, 1])
+        rows.append(
+            Row(
+                claim="surface: critical batch size in its interval",
+                world=f"16 trials at 9 batch sizes; {name}",
+                found=float(held.mean()),
+                error=float(math.sqrt((held.mean() * (1 - held.mean()) + 0.01) / repeats)),
+                least=0.92,
+                most=0.98,
+                detail=f"width x{np.median(ends[:, 1] / ends[:, 0]):.1f}",
+            )
+        )
+    return rows
