@@ -137,8 +137,9 @@ class Course:
         return walked.over and (walked.walk.size > 0 or walked.walk.walked)
 
     def see(self, indices: Tensor, how: Seen) -> None:
-        """Note indices that arrived; those on a device are looked at later, without waiting for it."""
-        if not self._walks or not len(indices):
+        """Note indices (int64) that arrived; those on a device are looked at later, without waiting."""
+        # What is recorded matters only where nothing is shown.
+        if not self._walks or not len(indices) or (how == "recorded" and self._current is not None):
             return
         if indices.device.type != "cpu" or self._waiting:
             self._waiting.append((how, indices.detach().clone()))
@@ -146,7 +147,7 @@ class Course:
             if self._held > _WAITING:
                 self._look()
             return
-        self._note(indices.numpy(), how)
+        self._note(indices.detach().numpy(), how)
 
     def now(self, done: int | None, asked_by: Caller) -> Place:
         """The place to resume from.

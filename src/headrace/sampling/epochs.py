@@ -89,7 +89,7 @@ class Epochs:
 
     def heard(self, indices: Int64[Tensor, " batch"]) -> None:
         """Note what a history records."""
-        self.course.see(indices, "recorded")
+        self.course.see(indices.long(), "recorded")
 
     def take(self, examples: int) -> tuple[list[Piece], int]:
         """The next stretch of the epochs joined end to end, without a walk, and the epoch where it begins.
