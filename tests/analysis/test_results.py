@@ -76,6 +76,21 @@ def test_the_conclusions_say_what_the_intervals_say(analysis):
     assert "that rules out the linear rule (power 1) and agrees with the square root rule" in text
 
 
+def test_the_tuned_optimum_is_told_where_the_rate_alone_was_tuned(tmp_path, analysis):
+    """Nearer to the law than the fewest of the runs, whose rates are off; none with momentum."""
+    results = analyse(make_store(tmp_path, experiment(BATCH, trials=16), SQUARE_ROOT)).results
+    off = {"tuned_steps": 0.0, "steps_to_result": 0.0}
+    for study in results["studies"]:
+        truth = 100 * (1 + 64 / study["configuration"]["batch_size"])
+        low, high = study["tuned_interval"]
+        assert low < study["tuned_steps"] < high
+        for name in off:
+            off[name] += abs(math.log(study[name] / truth))
+    assert off["tuned_steps"] < off["steps_to_result"]
+    momentum = [study for study in analysis.results["studies"] if study["optimizer"] == "nesterov"]
+    assert {study["tuned_steps"] for study in momentum} == {None}
+
+
 def test_one_table_has_one_interval(analysis):
     """What an experiment prints of its points is what `headrace fit` prints of the same table."""
     sgd = analysis.results["scaling"][0]

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from headrace import scaling
 from headrace.analysis.hyperparameters import RuleCheck, rules_of
 from headrace.analysis.studies import Curve, Study
+from headrace.analysis.surface import Surface
+from headrace.analysis.tuned import surface_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,12 +21,15 @@ class CurveFit:
         studies: Its studies by batch size.
         fit: The fit to those that reached the goal after step 0; None for fewer than two.
         rules: The learning-rate rules; None where there are fewer than two best learning rates.
+        surface: The tuned optimum from all trials together; None if more than the learning rate was tuned, or
+            too few trials reached the goal.
     """
 
     curve: Curve
     studies: tuple[Study, ...]
     fit: scaling.ScalingFit | None
     rules: RuleCheck | None
+    surface: Surface | None = None
 
     @property
     def points(self) -> tuple[Study, ...]:
@@ -59,4 +64,10 @@ def _fit_curve(curve: Curve, studies: tuple[Study, ...], level: float) -> CurveF
             level=level,
             open_above=[study.result.high is None for study in points],
         )
-    return CurveFit(curve=curve, studies=studies, fit=fitted, rules=rules_of(studies))
+    return CurveFit(
+        curve=curve,
+        studies=studies,
+        fit=fitted,
+        rules=rules_of(studies),
+        surface=surface_of(studies, level=level),
+    )

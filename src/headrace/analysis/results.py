@@ -22,6 +22,7 @@ from headrace.analysis.hyperparameters import effective_learning_rate
 from headrace.analysis.origins import warn_of_changes
 from headrace.analysis.portraits import Reading, portrait_results, read
 from headrace.analysis.studies import Study, read_studies
+from headrace.analysis.tuned import tuned_of
 from headrace.experiments.portraits.store import portraits
 from headrace.experiments.records import Status
 from headrace.files import guarded, write_whole
@@ -136,7 +137,7 @@ def _results(
         "seed": stored.experiment.seed,
         "subsets": {name: {"examples": size} for name, size in examples.items()},
         "finished": all(study.decided is not None for study in studies),
-        "studies": [_study(study, stored.metric_name) for study in studies],
+        "studies": [_study(study, stored.metric_name) | _tuned(study, curves) for study in studies],
         "scaling": [_curve(curve) for curve in curves],
         "conclusions": [*conclude(curves, examples), *warnings],
         "warnings": warnings,
@@ -160,6 +161,19 @@ def _study(study: Study, metric: str) -> dict[str, Any]:
         "budget_steps": study.budget,
         "decided_at_step": study.decided,
     }
+
+
+def _tuned(study: Study, curves: Sequence[CurveFit]) -> dict[str, Any]:
+    """Steps at the best learning rate, by all trials of the curve; null if nothing tells them."""
+    surface = next((curve.surface for curve in curves if curve.curve == study.curve), None)
+    found = tuned_of(study, surface)
+    steps, ends = (None, (None, None)) if found is None else found
+    return {"tuned_steps": _four(steps), "tuned_interval": [_four(end) for end in ends]}
+
+
+def _four(value: float | None) -> float | None:
+    """Four digits: no more of an optimum found by descent are the same on every machine."""
+    return None if value is None else float(f"{value:.4g}")
 
 
 def _best_trial(study: Study, metric: str) -> dict[str, Any] | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -45,6 +45,7 @@ class Study:
         tuned: The names that were searched over.
         borders: The best trial's hyperparameters at the edge of the space.
         last: Trial -> its last canonical measurement: step and metrics.
+        evaluated: The steps at which its trials are evaluated.
     """
 
     key: StudyKey
@@ -56,6 +57,7 @@ class Study:
     tuned: tuple[str, ...]
     borders: tuple[Border, ...]
     last: Mapping[int, Mapping[str, Any]]
+    evaluated: Sequence[int] = ()
 
     @property
     def batch_size(self) -> int:
@@ -150,9 +152,10 @@ def _study(stored: StoredExperiment, key: StudyKey) -> Study:
     values = {record.trial: record.hyperparameters for record in stored.study_records(key.name)}
     space = stored.experiment.space_of(key)
     best = None if result.best_trial is None else values[result.best_trial]
+    budget = stored.budget_steps(key) if values else 0
     return Study(
         key=key,
-        budget=stored.budget_steps(key) if values else 0,
+        budget=budget,
         decided=judgement.decided if judgement else None,
         trials=trials,
         result=result,
@@ -160,6 +163,7 @@ def _study(stored: StoredExperiment, key: StudyKey) -> Study:
         tuned=stored.experiment.tuned(key),
         borders=borders(space, best, policy=key.configuration.policy) if best is not None else (),
         last=_last(canonical(stored.study_measurements(key.name), trials)) if trials else {},
+        evaluated=stored.experiment.evaluation_steps(budget) if budget else (),
     )
 
 
