@@ -256,3 +256,17 @@ def test_per_class_keeps_the_share_of_each_class():
 def test_bad_settings(make, message):
     with pytest.raises(InputError, match=message):
         make()
+
+
+def test_per_class_without_classes_is_the_policy_itself():
+    values = np.array([0.5, 0.1, 0.9, 0.3])
+    plain, wrapped = (p.plan(values, _epoch(), generator(0, "r")) for p in (Weight(), PerClass(Weight())))
+    assert sorted(wrapped.indices) == sorted(plain.indices)
+    assert wrapped.weights.tolist() == plain.weights.tolist()
+    assert PerClass(Weight()).draws(_epoch()) == 4
+
+
+@pytest.mark.parametrize("values", [None, np.full(4, np.nan)])
+def test_online_batch_selection_draws_alike_while_no_loss_is_known(values):
+    shares = _shares(OnlineBatchSelection(), values, _epoch())
+    assert shares == pytest.approx([0.25] * 4, abs=0.01)
