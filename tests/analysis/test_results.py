@@ -87,6 +87,7 @@ def test_the_tuned_optimum_is_told_where_the_rate_alone_was_tuned(tmp_path, anal
         for name in off:
             off[name] += abs(math.log(study[name] / truth))
     assert off["tuned_steps"] < off["steps_to_result"]
+    assert "at the best learning rate" in results["conclusions"][0]
     momentum = [study for study in analysis.results["studies"] if study["optimizer"] == "nesterov"]
     assert {study["tuned_steps"] for study in momentum} == {None}
 

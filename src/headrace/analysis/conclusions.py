@@ -12,6 +12,7 @@ from headrace.analysis.policy_verdicts import against_shuffle, conclude_policies
 from headrace.analysis.regimes import TOLERANCE
 from headrace.analysis.studies import Study
 from headrace.analysis.subset_verdicts import conclude_subsets
+from headrace.analysis.tuned import tuned_of
 from headrace.experiments.records import Status
 
 FEW_TRIALS = 8
@@ -50,9 +51,26 @@ def _how_far(curve: CurveFit) -> list[str]:
     return [
         f"{name}: steps to the goal went from {words.number(first.result.steps or 0)} at batch size "
         f"{words.number(first.batch_size)} to {words.number(last.result.steps or 0)} at "
-        f"{words.number(last.batch_size)}. "
+        f"{words.number(last.batch_size)}{_tuned(curve)}. "
         f"{_perfect(curve, fit, tolerance)} {_useful(fit, tolerance)} {_critical(fit)}{_free(fit)}"
     ]
+
+
+def _tuned(curve: CurveFit) -> str:
+    """What the fewest of N runs are not: steps at the best learning rate."""
+    ends = [curve.points[0], curve.points[-1]]
+    found = [near for study in ends if (near := tuned_of(study, curve.surface)) is not None]
+    if len(found) < 2:
+        return ""
+    first, last = (
+        f"{words.number(float(f'{steps:.3g}'))} {words.interval(_three(near))}" for steps, near in found
+    )
+    return f" (the fewest of all runs; at the best learning rate {first} and {last}, 95 % intervals)"
+
+
+def _three(ends: tuple[float, float]) -> tuple[float, float]:
+    low, high = (float(f"{end:.3g}") for end in ends)
+    return low, high
 
 
 def _perfect(curve: CurveFit, fit: scaling.ScalingFit, tolerance: str) -> str:
