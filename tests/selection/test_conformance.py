@@ -65,7 +65,8 @@ def altered(pool, count, rng, candidates):
 
 
 def unseeded(pool, count, rng, candidates):
-    return selection.power(pool.scores, count, np.random, candidates=candidates)
+    np.random.random()
+    return selection.power(pool.scores, count, rng, candidates=candidates)
 
 
 def positions(pool, count, rng, candidates):
