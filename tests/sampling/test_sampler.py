@@ -264,6 +264,9 @@ def test_what_a_rank_cannot_know_is_refused():
     choosing = make_sampler(SelectiveBackprop(), Example(), rank=0, world_size=2, batch_size=8)
     with pytest.raises(InputError, match="chooses within global batches"):
         iter(choosing)
+    some = torch.arange(4)
+    with pytest.raises(InputError, match="chooses within global batches"):
+        choosing.choose(some, torch.zeros(4, 2), some % 2, torch.ones(4), count=2)
 
 
 def test_epochs_that_vary_cannot_end_short_on_several_ranks():
