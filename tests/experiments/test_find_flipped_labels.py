@@ -53,6 +53,6 @@ def test_on_the_digits(example, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     with (tmp_path / "epochs.csv").open() as file:
         assert len(list(csv.DictReader(file))) == 4 * 2 * len(areas)
     table = read_comparison_table(tmp_path / "areas.csv", metric="area")
-    found = compare(*table, baseline="mean_loss", higher_is_better=True)
+    found = compare(*table, baseline="mean_loss", higher_is_better=True, pairing="always")
     assert {group.test for group in found.groups} == {"paired"}
     assert (tmp_path / "flipped.png").read_bytes().startswith(b"\x89PNG")

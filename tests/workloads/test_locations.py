@@ -104,8 +104,8 @@ def test_check_holds_uncompressed_files_against_their_checksums(
 def test_check_of_cifar_reads_all_of_it(no_data: Path) -> None:
     folder = no_data / "cifar-10-batches-bin"
     folder.mkdir()
-    for name in locations.CIFAR_BINARY:
-        np.zeros((2, 3073), dtype=np.uint8).tofile(folder / name)
+    for number, name in enumerate(locations.CIFAR_BINARY):
+        np.full((2, 3073), number, dtype=np.uint8).tofile(folder / name)
     state = {place.name: place for place in survey(check=True)}["cifar-10"]
     assert state.sound is True
     assert "12 examples" in state.verdict
