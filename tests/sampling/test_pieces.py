@@ -12,6 +12,7 @@ from headrace.random import generator
 from headrace.sampling.batches import Batch
 from headrace.sampling.pieces import Piece, joined, together
 from headrace.sampling.plan import Plan
+from headrace.sampling.split import check_dealing
 
 N = 9
 
@@ -94,3 +95,19 @@ def test_sizes_say_whose_part_is_whose():
     part = batch.only(slice(2, 5))
     assert (part.indices.tolist(), part.weights.tolist()) == ([2, 3, 4], [1.0, 1.5, 2.0])
     assert (part.sizes, part.epoch, part.train_on, len(part)) == (None, 4, 7, 3)
+
+
+@given(st.integers(1, 24), st.integers(1, 5), st.integers(1, 12))
+def test_batches_of_dealt_epochs_are_accepted_only_if_each_worker_finds_an_example(examples, workers, size):
+    """Positions are dealt in turn, in each epoch from the first worker on; the epochs are joined and cut."""
+    if examples < workers:
+        return
+    owners = np.resize(np.arange(examples) % workers, examples * size * 4)
+    served = all(len(set(batch)) == workers for batch in owners.reshape(-1, size))
+    try:
+        check_dealing(examples, size, workers, where="policy")
+    except InputError:
+        # Refused without need only where the workers do not divide the examples, and never from 2 W - 1 on.
+        assert not served or (examples % workers and size < 2 * workers - 1)
+    else:
+        assert served
