@@ -161,6 +161,13 @@ def test_an_evaluation_waits_once(device):
     )
 
 
+@pytest.mark.parametrize("place", ["cpu", DEVICE])
+def test_an_evaluation_moves_the_data_where_it_is_told(place, device):
+    model = network(DEVICE)
+    there = evaluate(model, examples(place), cross_entropy, classification_error, device=NAME)
+    assert there == evaluate(model, examples(DEVICE), cross_entropy, classification_error)
+
+
 def test_dropout_draws_from_the_stream_of_each_worker_and_leaves_the_device_as_it_was(device):
     def trained(*, disturbed: bool) -> list[float]:
         model = network(DEVICE, dropout=0.5)

@@ -186,3 +186,14 @@ def test_members_with_different_classes_are_refused(tmp_path):
         InputError, match=r"member 'b0': members must agree.*'a0' gives \(11, 3\); got \(11, 4\)"
     ):
         list(predict_members(three + four, Images()))
+
+
+@pytest.mark.parametrize(
+    ("labelled", "multilabel", "seen"), [(True, False, 3), (False, False, 0), (True, True, 0)]
+)
+def test_targets_are_looked_at_only_where_they_may_be_and_mean_classes(tmp_path, labelled, multilabel, seen):
+    members = make(tmp_path, build_mlp, 3, "m")
+    statistics = EnsembleStatistics(11, 3, multilabel=multilabel)
+    score_members(members, Images(), statistics, labelled=labelled)
+    assert statistics.members.tolist() == [3] * 11
+    assert statistics.targeted.tolist() == [seen] * 11

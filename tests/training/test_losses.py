@@ -143,3 +143,8 @@ def test_weights_by_targets_are_one_on_average() -> None:
     weighted = weighted_by_targets(cross_entropy, mean)(outputs, targets, label_smoothing=0.1)
     every_token = torch.nn.functional.cross_entropy(outputs, targets, label_smoothing=0.1)
     assert float(weighted.mean()) == pytest.approx(float(every_token))
+
+
+def test_the_shape_that_targets_must_have_is_said() -> None:
+    with pytest.raises(InputError, match=r"class numbers of shape \(4, 7\) for outputs of shape \(4, 3, 7\)"):
+        cross_entropy(torch.zeros(4, 3, 7), torch.zeros(4, 6, dtype=torch.int64))

@@ -287,3 +287,14 @@ def test_the_ends_of_the_interval() -> None:
     found = estimate(np.array([-1.0, -2.0]), np.array([5.0, 6.0]))
     assert found.noise_scale == math.inf
     assert found.to_dict()["noise_scale"] is None
+
+
+@pytest.mark.parametrize(("ranks", "sizes"), [(1, [2, 4]), (2, [3, 3]), (3, [2, 4, 1])])
+def test_the_shares_are_those_of_every_part_of_every_rank(ranks: int, sizes: list[int]) -> None:
+    measure = NoiseScale([nn.Parameter(torch.zeros(2))], ranks=ranks)
+    total, share = measure._shares_of(sizes, len(sizes))
+    everyone = sizes * ranks
+    assert total == sum(everyone)
+    assert share == pytest.approx(sum((size / total) ** 2 for size in everyone))
+    if len(set(sizes)) == 1:
+        assert measure._shares_of(total, len(sizes)) == (total, pytest.approx(share))
