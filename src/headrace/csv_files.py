@@ -88,7 +88,9 @@ def read_csv_file(path: str | Path, separators: str) -> CsvFile:
         InputError: It cannot be read, is empty, too large, of another format, or in an unknown encoding.
     """
     path = Path(path)
-    content = _content(path)
+    content = bounded(path, MOST_BYTES, "Keep only the columns and rows that are needed.")
+    if not content.strip():
+        raise InputError("the file is empty", where=str(path), fix="Check that it was saved.")
     for begin, name, fix in _FORMATS:
         if content.startswith(begin):
             raise InputError(f"this is {name}, not a CSV file", where=str(path), fix=fix)
@@ -102,22 +104,26 @@ def read_csv_file(path: str | Path, separators: str) -> CsvFile:
     )
 
 
-def _content(path: Path) -> bytes:
+def bounded(path: Path, most: int, fix: str) -> bytes:
+    """The bytes of a user's file, of which no more than `most` are ever held.
+
+    Args:
+        path: The file.
+        most: The number of bytes that it may have.
+        fix: What to do about a larger one.
+
+    Raises:
+        InputError: The file is missing, cannot be read, or is larger.
+    """
     try:
         with path.open("rb") as file:
-            content = file.read(MOST_BYTES + 1)
+            content = file.read(most + 1)
     except FileNotFoundError:
         raise InputError("the file does not exist", where=str(path), fix="Check the path.") from None
     except (OSError, ValueError) as error:
         raise InputError(f"the file cannot be read ({error})", where=str(path), fix="Check it.") from None
-    if len(content) > MOST_BYTES:
-        raise InputError(
-            f"the file has more than {MOST_BYTES:,} bytes",
-            where=str(path),
-            fix="Keep only the columns and rows that are needed.",
-        )
-    if not content.strip():
-        raise InputError("the file is empty", where=str(path), fix="Check that it was saved.")
+    if len(content) > most:
+        raise InputError(f"the file has more than {most:,} bytes", where=str(path), fix=fix)
     return content
 
 

@@ -51,11 +51,11 @@ def test_every_error_of_a_file_is_told_at_once(content) -> None:
         ("grid.batch_size", [8, 0], "grid.batch_size[1]: input should be greater than or equal to 1; got 0"),
         ("grid.batch_size", [8, 8], "grid.batch_size: the values must differ from each other; got [8, 8]"),
         ("grid.batch_size", [8.0], "grid.batch_size[0]: input should be a valid integer; got 8.0"),
-        ("grid.optimizer", ["nestrov"], "grid.optimizer: there is no such optimizer; got 'nestrov'. Did you"),
+        ("grid.optimizer", ["nestrov"], "grid.optimizer: unknown optimizer; got 'nestrov'. Did you"),
         (
             "grid.policy",
             ["weight-dificulty"],
-            "grid.policy: there is no such policy; got 'weight-dificulty'. Did you mean 'weight-difficulty'?",
+            "grid.policy: unknown policy; got 'weight-dificulty'. Did you mean 'weight-difficulty'?",
         ),
         ("grid.workers", [1, 8], "grid.workers: more workers than examples in a batch of 4; got 8."),
         ("search.max_trials", 3, "search.max_trials: must be at least trials = 6; got 3"),
@@ -68,7 +68,7 @@ def test_every_error_of_a_file_is_told_at_once(content) -> None:
         (
             "search.space.moment",
             0.5,
-            "search.space.moment: there is no such hyperparameter. Did you mean 'momentum'",
+            "search.space.moment: unknown hyperparameter. Did you mean 'momentum'",
         ),
         ("search.space.end_factor", 0.1, "search.space.end_factor: has no effect with schedule 'constant'"),
         (

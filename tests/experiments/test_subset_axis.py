@@ -66,9 +66,9 @@ def of(made: Experiment, subset: str, policy: str = "shuffle"):
     [
         (
             {"grid.subset": ["ful"]},
-            "grid.subset: there is no such subset; got 'ful'. Use 'full', 'random:0.25'",
+            "grid.subset: unknown subset; got 'ful'. Use 'full', 'random:0.25'",
         ),
-        ({"grid.subset": ["random:1.5"]}, "grid.subset: there is no such subset; got 'random:1.5'"),
+        ({"grid.subset": ["random:1.5"]}, "grid.subset: unknown subset; got 'random:1.5'"),
         ({"grid.subset": ["random:.5", "random:0.50"]}, "grid.subset: the values must differ"),
         ({"subsets": {"hard": "h.parquet"}}, "subsets.hard: has no effect: the subset is not in the grid"),
         ({"grid.subset": ["hard"], "subsets": {"hard": "h.csv"}}, "must be the path of a subset file"),
@@ -212,7 +212,7 @@ def test_all_that_does_not_fit_is_told_before_anything_is_trained(content, tmp_p
     assert "'other.parquet' cannot be used with this workload" in errors[0]
     assert "chosen from another data set" in errors[0]
     assert "'none.parquet' cannot be used" in errors[1]
-    assert "there is no such subset file" in errors[1]
+    assert "the subset file does not exist" in errors[1]
     large = "a batch cannot be larger than the subset"
     assert f"{large} 'random:0.01' of 1 examples; got 4. Use 1 for the full batch." in errors[2]
     assert f"{large} 'random:0.01' of 1 examples; got 16" in errors[3]

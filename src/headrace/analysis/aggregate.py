@@ -1,8 +1,8 @@
 """Several data sets, one verdict: the mean relative difference and the mean probability of improvement.
 
-What is said is about these data sets, and not about data sets in general: their number is small and they are
-no random choice. So data sets are strata: every one counts the same, whatever its seeds are, and only the
-seeds are a source of chance.
+What is said is about these data sets, and not about data sets in general: their number is small and they were
+not chosen at random. So data sets are strata: every one counts the same, regardless of its number of seeds,
+and only the seeds are a source of chance.
 """
 
 from __future__ import annotations

@@ -60,7 +60,7 @@ def compare(
         pairing: Differences at equal seeds: if the seeds are shown to matter, always, or never.
         sequential: The table is compared again after every further seed, until there is a verdict.
         plan: How many seeds would show --difference, from the scatter in the table.
-        difference: The difference that is to be shown, in the metric's unit; with --plan.
+        difference: The difference to show, in the metric's unit; with --plan.
         figure: Draw every group's difference and interval into this .svg, .pdf or .png file.
     """
     from headrace.analysis.comparison import check_baseline

@@ -38,7 +38,7 @@ def settle(
         now: Those of the workload that is loaded.
         carried: The fingerprints' digests in the records of its trials; None for a record without one.
         where: The folder.
-        finished: Whether nothing is to be trained any more; then versions of headrace and torch do not count.
+        finished: Whether nothing is left to train; then versions of headrace and torch do not count.
         why: The user's reason to accept a change.
 
     Raises:

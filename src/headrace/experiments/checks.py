@@ -41,7 +41,7 @@ def _grid_errors(experiment: Experiment) -> Iterator[InputError]:
     for optimizer in grid.optimizer:
         if optimizer not in recipe.OPTIMIZERS:
             yield InputError(
-                "there is no such optimizer",
+                "unknown optimizer",
                 where="grid.optimizer",
                 got=optimizer,
                 fix=did_you_mean(optimizer, recipe.HYPERPARAMETERS),
@@ -105,9 +105,7 @@ def _space_errors(experiment: Experiment) -> Iterator[InputError]:
     for name, entry in space.items():
         where = f"search.space.{name}"
         if name not in recipe.RANGES:
-            yield InputError(
-                "there is no such hyperparameter", where=where, fix=did_you_mean(name, recipe.RANGES)
-            )
+            yield InputError("unknown hyperparameter", where=where, fix=did_you_mean(name, recipe.RANGES))
             continue
         if optimizers and name not in used:
             yield InputError(

@@ -26,7 +26,7 @@ def policy_errors(experiment: Experiment) -> Iterator[InputError]:
         if name not in POLICIES:
             guess = closest(name, [*POLICIES, *ACTIVE_BIAS])
             fix = f"{guess}Known: {', '.join(POLICIES)}."
-            yield InputError("there is no such policy", where="grid.policy", got=name, fix=fix)
+            yield InputError("unknown policy", where="grid.policy", got=name, fix=fix)
     for name, settings in experiment.search.policy.items():
         where = f"search.policy.{name}"
         if name not in grid:

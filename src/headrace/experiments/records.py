@@ -55,7 +55,7 @@ def write_record(path: Path, record: Record, *, indent: int) -> None:
 
 
 def read_record(path: Path, kind: type[R], *, fix: str) -> R | None:
-    """What `write_record` wrote, or a file from before there were seals; None if there is no such file.
+    """What `write_record` wrote, or a file from before there were seals; None without a file.
 
     Raises:
         DamagedError: It is truncated or was altered, or another program wrote it.

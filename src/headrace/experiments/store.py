@@ -206,7 +206,7 @@ def write_facts(
         directory: The folder.
         facts: Those of the workload that is loaded.
         carried: The fingerprints' digests in the records of the folder's trials.
-        finished: Whether nothing is to be trained any more.
+        finished: Whether nothing is left to train.
         accept_change: Why a changed workload is accepted, or None.
 
     Returns:

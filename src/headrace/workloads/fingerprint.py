@@ -185,7 +185,7 @@ class Fingerprint(_Record):
 
         Args:
             now: Another fingerprint.
-            versions: Whether versions of headrace and torch count: not if nothing is to be trained any more.
+            versions: Whether versions of headrace and torch count: not if nothing is left to train.
         """
         return [
             *_splits(self, now),

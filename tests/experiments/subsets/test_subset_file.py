@@ -94,7 +94,7 @@ def test_another_parquet_file_is_no_subset(tmp_path: Path) -> None:
     pl.DataFrame({"index": [1]}).write_parquet(tmp_path / "s.parquet")
     with pytest.raises(InputError, match="no subset file of Headrace"):
         Subset.load(tmp_path / "s.parquet")
-    with pytest.raises(InputError, match="there is no such subset file"):
+    with pytest.raises(InputError, match="the subset file does not exist"):
         Subset.load(tmp_path / "t.parquet")
 
 
@@ -179,5 +179,5 @@ def test_a_random_share_is_nested_and_belongs_to_the_seed() -> None:
 
 @pytest.mark.parametrize("spec", ["half", "random:", "random:0", "random:1.5", "random:nan"])
 def test_other_names_of_subsets_are_refused(spec: str) -> None:
-    with pytest.raises(InputError, match="there is no such subset"):
+    with pytest.raises(InputError, match="unknown subset"):
         check_subset(spec)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from headrace.csv_files import bounded
 from headrace.csv_tables import read_csv
 from headrace.errors import InputError
 from headrace.experiments.subsets import studio
@@ -121,15 +122,7 @@ def _table(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
 
 
 def _text(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            content = file.read(MOST_BYTES + 1)
-    except FileNotFoundError:
-        raise InputError("the file does not exist", where=str(path), fix="Check the path.") from None
-    except (OSError, ValueError) as error:
-        raise InputError(f"the file cannot be read ({error})", where=str(path), fix="Check it.") from None
-    if len(content) > MOST_BYTES:
-        raise InputError(f"the file has more than {MOST_BYTES:,} bytes", where=str(path), fix="Split it.")
+    content = bounded(path, MOST_BYTES, "Split it.")
     marked = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     try:
         return content.decode("utf-16" if marked else "utf-8-sig")

@@ -45,7 +45,7 @@ def check_subset(spec: str) -> None:
     if spec == FULL or is_file(spec) or (is_random(spec) and share(spec) is not None):
         return
     raise InputError(
-        "there is no such subset",
+        "unknown subset",
         where="grid.subset",
         got=spec,
         fix="Use 'full', 'random:0.25', or the path of a subset file (.parquet).",

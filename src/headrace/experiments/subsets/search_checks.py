@@ -112,7 +112,7 @@ def _acquisition_errors(spec: SubsetSearch, method: Method, where: str) -> Itera
         yield InputError(f"has no effect with {method.select.name}", where=where, got=name, fix=_OUT)
     elif name not in ACQUISITIONS:
         yield InputError(
-            "there is no such acquisition function",
+            "unknown acquisition function",
             where=where,
             got=name,
             fix=did_you_mean(name, ACQUISITIONS),
@@ -217,7 +217,7 @@ def _baseline_errors(spec: SubsetSearch) -> Iterator[InputError]:
     for name in spec.baselines:
         if name not in BASELINES:
             yield InputError(
-                "there is no such baseline",
+                "unknown baseline",
                 where="comparison.baselines",
                 got=name,
                 fix=did_you_mean(name, BASELINES),
@@ -247,7 +247,7 @@ def _transfer_errors(spec: SubsetSearch) -> Iterator[InputError]:
 def _training_errors(training: TrainingTable, root: str) -> Iterator[InputError]:
     if training.optimizer not in recipe.OPTIMIZERS:
         yield InputError(
-            "there is no such optimizer",
+            "unknown optimizer",
             where=f"{root}.optimizer",
             got=training.optimizer,
             fix=did_you_mean(training.optimizer, recipe.HYPERPARAMETERS),

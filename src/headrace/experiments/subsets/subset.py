@@ -221,7 +221,7 @@ class Subset:
 def _read(path: Path) -> tuple[dict[str, Any], Any, str]:
     """Metadata, table, and the checksum of the very bytes that were parsed."""
     if not path.is_file():
-        raise InputError("there is no such subset file", where=str(path))
+        raise InputError("the subset file does not exist", where=str(path))
     content = path.read_bytes()
     table, found = parquet(path, "the subset file", "Make it again: headrace subset.", content=content)
     try:
