@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from headrace.analysis import pairing as pairs
-from headrace.analysis.correction import holm, tested_at
+from headrace.analysis.correction import holm, holm_levels
 from headrace.analysis.granularity import detect_granularity, rounding_variance
 from headrace.analysis.power import detectable_difference, detectable_interval
 from headrace.analysis.runs import Table, by_group, check_baseline, check_groups
@@ -245,7 +245,7 @@ def _fisher(group: tuple[int, int], base: tuple[int, int]) -> float:
 def _judged(contrasts: Sequence[Contrast], table: Table, baseline: str, rules: _Rules) -> list[GroupResult]:
     means = [contrast.p for contrast in contrasts]
     losses = [contrast.p_diverged for contrast in contrasts if contrast.p_diverged is not None]
-    adjusted, levels = holm(means + losses), tested_at(means + losses, rules.alpha)
+    adjusted, levels = holm(means + losses), holm_levels(means + losses, rules.alpha)
     bonferroni = rules.alpha / len(adjusted)
     found: list[GroupResult] = []
     for place, contrast in enumerate(contrasts):

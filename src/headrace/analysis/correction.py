@@ -18,7 +18,7 @@ def _ascending(p_values: Sequence[float]) -> list[int]:
     return sorted(range(len(p_values)), key=lambda i: (p_values[i], i))
 
 
-def tested_at(p_values: Sequence[float], alpha: float) -> list[float]:
+def holm_levels(p_values: Sequence[float], alpha: float) -> list[float]:
     """The level at which Holm tests each: alpha/m, alpha/(m-1), .., and the first that fails ends it."""
     levels, failed = [0.0] * len(p_values), False
     share = alpha
