@@ -107,6 +107,9 @@ OF_A_PROCESS = ("lock", "progress.json")
 """Files about the process that runs; the second is there only while it does, or after a kill."""
 DRAWN_AGAIN = (".pdf", ".png")
 """Forms of a figure that hold what its SVG holds: not stored in the repository."""
+PAGES = (".html", ".svg", ".md")
+EMPTY_SVG = b'<svg viewBox="0 0 1 1"></svg>'
+"""What stands for a figure that is not drawn: drawing takes most of a short run's time."""
 _SEALS = ("sha256", "headrace.bytes", "ARROW:schema")
 """In a Parquet file's metadata: the last holds all of them once more."""
 
@@ -129,14 +132,27 @@ def environment(src: Path) -> dict[str, str]:
     return os.environ | {"PYTHONPATH": str(src), "OMP_NUM_THREADS": "1", "MPLBACKEND": "agg"}
 
 
-def headrace(src: Path, arguments: Sequence[str]) -> str:
+_UNDRAWN = f"""
+from matplotlib.figure import Figure
+Figure.savefig = lambda self, file, **_: file.write({EMPTY_SVG})
+from headrace.cli import main
+main()
+"""
+
+
+def headrace(src: Path, arguments: Sequence[str], *, drawn: bool = True) -> str:
     """Call the command line of the code in `src`; what it printed.
+
+    Args:
+        src: The folder in which the package lies.
+        arguments: Those of the command line.
+        drawn: Whether figures are drawn.
 
     Raises:
         RuntimeError: It failed.
     """
     done = subprocess.run(
-        [sys.executable, "-m", "headrace", *arguments],
+        [sys.executable, *(("-m", "headrace") if drawn else ("-c", _UNDRAWN)), *arguments],
         env=environment(src),
         capture_output=True,
         text=True,
@@ -192,24 +208,26 @@ def interrupt(src: Path, name: str, folder: Path, jobs: int, *, processes: int =
     killed(src, arguments, lambda: done_jobs(name, folder) >= jobs)
 
 
-def finish(src: Path, name: str, folder: Path, *, processes: int = 1) -> None:
+def finish(src: Path, name: str, folder: Path, *, processes: int = 1, drawn: bool = True) -> None:
     """Run it to its end, or resume it; people must have been asked and have answered before."""
-    headrace(src, [*command(name, folder), "--processes", str(processes)])
+    headrace(src, [*command(name, folder), "--processes", str(processes)], drawn=drawn)
 
 
-def ask_people(src: Path, folder: Path, rounds: Sequence[int], *, processes: int = 1) -> None:
+def ask_people(
+    src: Path, folder: Path, rounds: Sequence[int], *, processes: int = 1, drawn: bool = True
+) -> None:
     """Take what they answered in these rounds; the search then waits for the next, or ends.
 
     Answers that are not there yet are made: everybody sees the example's number in tens.
     """
     many = ["--processes", str(processes)]
     if not folder.exists():
-        headrace(src, [*command(PEOPLE, folder), *many])
+        headrace(src, [*command(PEOPLE, folder), *many], drawn=drawn)
     for number in rounds:
         answers = folder.parent / ANSWERS[number]
         if not answers.exists():
             _answer(folder / "label" / f"round-{number}.csv", answers)
-        headrace(src, [*command(PEOPLE, folder, answers=answers), *many])
+        headrace(src, [*command(PEOPLE, folder, answers=answers), *many], drawn=drawn)
 
 
 def _answer(asked: Path, answers: Path) -> None:
@@ -239,6 +257,11 @@ def files(folder: Path) -> dict[str, Path]:
 def contents(folder: Path) -> dict[str, bytes]:
     """Name -> the very bytes, without the files about a process."""
     return {name: path.read_bytes() for name, path in files(folder).items()}
+
+
+def is_drawn(name: str) -> bool:
+    """Whether it is a figure, or a page in which figures stand."""
+    return name.endswith((*PAGES, *DRAWN_AGAIN))
 
 
 def differences(old: Path, new: Path, *, but: Callable[[str], bool] = lambda _: False) -> list[str]:
@@ -277,15 +300,25 @@ def _columns(path: Path) -> list[tuple[str, str]]:
     return [(repr(column), repr(column.to_list())) for column in pl.read_parquet(path)]
 
 
-def near(old: object, new: object, tolerance: float = 1e-4) -> bool:
-    """Whether two things made of lists and mappings are equal but for roundings of their floats."""
-    if isinstance(old, float) and isinstance(new, int | float):
+def near(old: object, new: object, *, tolerance: float = 1e-4, size: float = 0.0) -> bool:
+    """Whether two things made of lists and mappings are equal but for roundings of their floats.
+
+    Args:
+        old: One.
+        new: The other.
+        tolerance: Of a float, relative to the larger of itself and `size`.
+        size: The largest number of the list in which they stand.
+    """
+    if isinstance(old, float) and isinstance(new, float):
         both_nan = math.isnan(old) and math.isnan(new)
-        return both_nan or math.isclose(old, new, rel_tol=tolerance, abs_tol=tolerance * 1e-2)
+        return both_nan or math.isclose(old, new, rel_tol=tolerance, abs_tol=tolerance * size)
     if isinstance(old, dict) and isinstance(new, dict):
-        return old.keys() == new.keys() and all(near(old[key], new[key], tolerance) for key in old)
-    if isinstance(old, list | tuple) and isinstance(new, list | tuple):
-        return len(old) == len(new) and all(near(*pair, tolerance) for pair in zip(old, new, strict=True))
+        return old.keys() == new.keys() and all(near(old[key], new[key]) for key in old)
+    if isinstance(old, list) and isinstance(new, list):
+        size = max((abs(value) for value in old if isinstance(value, float)), default=0.0)
+        return len(old) == len(new) and all(
+            near(*pair, tolerance=tolerance, size=size) for pair in zip(old, new, strict=True)
+        )
     return old == new
 
 
