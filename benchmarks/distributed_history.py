@@ -15,7 +15,7 @@ from torch import multiprocessing
 
 from benchmarks._timing import interleaved
 from benchmarks.loop_overhead import narrow_cnn
-from headrace.examples import History, SharedHistory
+from headrace.histories import History, SharedHistory
 from headrace.random import torch_generator, torch_stream
 from headrace.training.parallel.joining import end
 

@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from headrace.examples import History
+from headrace.histories import History
 from headrace.random import torch_generator, torch_stream
 
 DESCRIPTION = "History.record against the bare training step: narrow CNN, B=64; at most 1 % is the target"

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from headrace.examples import SCORES, History
+from headrace.histories import SCORES, History
 from headrace.random import generator, torch_generator
 
 DESCRIPTION = "each score of 1.28 million examples: at most 50 ms is the target; np.argsort of them for scale"

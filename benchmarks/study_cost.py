@@ -15,10 +15,10 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from headrace.experiments import Experiment
-from headrace.experiments.bound import Rules, judge
-from headrace.experiments.records import Outcome, TrialRecord
 from headrace.experiments.runner import run as run_experiment
+from headrace.specs.experiment import Experiment
+from headrace.store.bound import Rules, judge
+from headrace.store.records import Outcome, TrialRecord
 
 DESCRIPTION = "the demo's experiment: the race against an Optuna loop that trains every trial to its budget"
 
@@ -94,7 +94,7 @@ def _optuna_study(changes: dict[str, dict[str, Any]], number: int) -> tuple[str,
     import optuna
     import torch
 
-    from headrace.experiments.trial import RunningTrial, Setting
+    from headrace.trials.running import RunningTrial, Setting
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     experiment = demo(**changes)

@@ -29,13 +29,13 @@ from headrace import random
 from headrace.analysis.advice import advise
 from headrace.analysis.recommendation import Option
 from headrace.analysis.studies import Study, read_studies
-from headrace.experiments import rank_timing
-from headrace.experiments.engines.local import LocalEngine
-from headrace.experiments.store import load
-from headrace.experiments.throughput import read
+from headrace.engines.local import LocalEngine
+from headrace.store.experiments import load
+from headrace.trials import rank_timing
+from headrace.trials.throughput import read
 
 if TYPE_CHECKING:
-    from headrace.experiments.trial import Setting
+    from headrace.trials.running import Setting
 
 COLUMNS = (
     "batch_size",
@@ -87,8 +87,8 @@ def started(stack: ExitStack, experiment: Any, workers: int) -> LocalEngine:
 
 def to_goal(setting: Setting, rank: int, workers: int, study: Study, seed: int) -> tuple[int | None, float]:
     """Train to the goal in a worker process; the steps, None where it was not reached, and the seconds."""
-    from headrace.experiments.space import split
     from headrace.sampling.batches import shuffled_batches
+    from headrace.specs.space import split
     from headrace.training.loop import train
     from headrace.training.parallel import ProcessWorld
     from headrace.training.recipe import Recipe

@@ -42,10 +42,9 @@ from typing import Any
 from rich.progress import track
 
 from headrace import random
-from headrace.experiments import Experiment
-from headrace.experiments.experiment import WorkloadTable
-from headrace.experiments.records import StudyKey
-from headrace.experiments.space import borders, split
+from headrace.specs.experiment import Experiment, WorkloadTable
+from headrace.specs.space import borders, split
+from headrace.store.records import StudyKey
 
 Job = tuple[str, str, str, int]
 """What is trained: the experiment as JSON, the policy, what to call the run, and the trial."""
@@ -146,7 +145,7 @@ def study_of(experiment: Experiment, policy: str) -> StudyKey:
 
 def train(job: Job) -> dict[str, float]:
     """Train one run to its budget, in a worker process."""
-    from headrace.experiments.trial import BACKPROPAGATED, FORWARDED, RunningTrial
+    from headrace.trials.running import BACKPROPAGATED, FORWARDED, RunningTrial
 
     text, policy, _, number = job
     setting = setting_of(text)
@@ -178,7 +177,7 @@ def setting_of(text: str) -> Any:
     """What trials of one experiment share, kept for the next of them in this worker process."""
     import torch
 
-    from headrace.experiments.trial import Setting
+    from headrace.trials.running import Setting
 
     torch.set_num_threads(1)
     experiment = Experiment.model_validate_json(text)

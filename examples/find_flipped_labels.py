@@ -34,7 +34,7 @@ from torch.nn.functional import cross_entropy
 
 from headrace import History, random
 from headrace.analysis.roc import area_under_roc
-from headrace.examples import SCORES
+from headrace.histories import SCORES
 from headrace.report.style import INK, TEXT, styled
 from headrace.workloads import Workload
 from headrace.workloads.registry import load_workload

@@ -28,12 +28,12 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from headrace.experiments.subsets.search import SubsetSearch
-from headrace.experiments.subsets.subset import Subset
 from headrace.report.canvas import Canvas
 from headrace.report.forest import MARKS
 from headrace.report.render import saved
 from headrace.report.style import FAINT, INK, mark, styled
+from headrace.specs.search import SubsetSearch
+from headrace.subsets.file import Subset
 
 Rows = list[dict[str, Any]]
 Errors = dict[tuple[str, int], np.ndarray]

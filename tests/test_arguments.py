@@ -14,7 +14,7 @@ import torch
 import headrace
 from headrace import policies, selection
 from headrace.errors import InputError
-from headrace.examples import History, LabelWindow, LossHistory
+from headrace.histories import History, LabelWindow, LossHistory
 from headrace.random import generator
 from headrace.sampling import (
     ExampleSampler,

@@ -35,7 +35,7 @@ def test_the_examples_of_a_page_run_one_after_the_other(
 
 @pytest.mark.parametrize("page", named([page for page in PAGES if blocks(page, "toml")]))
 def test_the_experiment_files_of_a_page_are_accepted(page: Path) -> None:
-    from headrace.experiments import Experiment
+    from headrace.specs.experiment import Experiment
 
     files = [tomllib.loads(body) for body in blocks(page, "toml")]
     for table in files:

@@ -27,14 +27,14 @@ def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
     "module",
     [
         "headrace",
-        "headrace.experiments.experiment",
-        "headrace.experiments.store",
+        "headrace.specs.experiment",
+        "headrace.store.experiments",
         "headrace.experiments.runner",
         "headrace.analysis.results",
         "headrace.report",
         "headrace.report.figures",
         "headrace.report.search_report",
-        "headrace.experiments.portraits.store",
+        "headrace.store.portraits",
         "headrace.workloads.registry",
     ],
 )

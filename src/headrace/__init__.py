@@ -12,22 +12,22 @@ __version__ = "0.1.0"
 
 _HOMES: dict[str, str] = {
     "ExampleSampler": "headrace.sampling:ExampleSampler",
-    "History": "headrace.examples:History",
-    "LabelWindow": "headrace.examples:LabelWindow",
-    "LossHistory": "headrace.examples:LossHistory",
-    "SharedHistory": "headrace.examples:SharedHistory",
+    "History": "headrace.histories:History",
+    "LabelWindow": "headrace.histories:LabelWindow",
+    "LossHistory": "headrace.histories:LossHistory",
+    "SharedHistory": "headrace.histories:SharedHistory",
     "NoiseScale": "headrace.training.noise_scale:NoiseScale",
     "acquisition": "headrace.ensembles.acquisition",
     "EnsembleStatistics": "headrace.ensembles:EnsembleStatistics",
     "policies": "headrace.policies",
     "sampling": "headrace.sampling",
-    "scores": "headrace.examples.scores",
+    "scores": "headrace.histories.scores",
     "selection": "headrace.selection",
-    "Subset": "headrace.experiments.subsets:Subset",
-    "SubsetSearch": "headrace.experiments.subsets:SubsetSearch",
+    "Subset": "headrace.subsets.file:Subset",
+    "SubsetSearch": "headrace.specs.search:SubsetSearch",
     "scaling": "headrace.analysis.scaling",
     "Workload": "headrace.workloads:Workload",
-    "Experiment": "headrace.experiments:Experiment",
+    "Experiment": "headrace.specs.experiment:Experiment",
 }
 """Public name -> the module it is, or the `module:name` where it lives."""
 

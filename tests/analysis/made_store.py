@@ -11,10 +11,10 @@ import numpy as np
 import polars as pl
 
 from headrace import random
-from headrace.experiments.experiment import Experiment
-from headrace.experiments.facts import WorkloadFacts
-from headrace.experiments.records import StudyKey, TrialRecord
-from headrace.experiments.store import StoredExperiment, create, load, write_facts, write_trials
+from headrace.specs.experiment import Experiment
+from headrace.store.experiments import StoredExperiment, create, load, write_facts, write_trials
+from headrace.store.facts import WorkloadFacts
+from headrace.store.records import StudyKey, TrialRecord
 from headrace.training.budget import evaluation_steps
 
 GOAL = 0.1

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from headrace.analysis.chosen import chosen_results, conclude_chosen, holdings, largest
-from headrace.experiments.subsets.chosen import Chosen, Taken, classes_of, count_taken, walls_of
 from headrace.random import generator
+from headrace.store.chosen import Chosen, Taken, classes_of, count_taken, walls_of
 
 
 def taken(seed: int, group: str, size: int, classes: tuple[int, ...], wrong: int) -> Taken:

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from headrace.analysis.noise_course import best_trials, compare, prediction, ratio_interval
 from headrace.errors import InputError
-from headrace.experiments.noise_course import NoiseCourse, NoisePoint, chosen_steps
-from headrace.experiments.records import Configuration, StudyKey
+from headrace.store.records import Configuration, StudyKey
+from headrace.trials.noise_course import NoiseCourse, NoisePoint, chosen_steps
 
 
 @given(st.floats(1, 1e5), st.integers(1, 10_000), st.lists(st.integers(1, 500), min_size=1, max_size=9))

@@ -46,8 +46,8 @@ def test_a_learning_rate_beyond_two_over_h_never_gets_there():
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
-    from headrace.experiments.experiment import Experiment
     from headrace.experiments.runner import run
+    from headrace.specs.experiment import Experiment
 
     experiment = Experiment.from_dict(
         {

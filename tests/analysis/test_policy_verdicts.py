@@ -10,7 +10,7 @@ from headrace.analysis.curves import CurveFit
 from headrace.analysis.policy_verdicts import conclude_policies, verdict
 from headrace.analysis.steps_to_result import StepsToResult
 from headrace.analysis.studies import Study
-from headrace.experiments.records import Configuration, StudyKey
+from headrace.store.records import Configuration, StudyKey
 
 
 def study(policy: str, batch: int, reached: list[int], *, passes: int = 1, counted: int = 16) -> Study:
@@ -94,8 +94,8 @@ def test_nothing_is_said_without_policies_or_without_the_baseline() -> None:
 
 
 def test_cost_falls_back_to_steps_times_batch_where_it_was_not_measured() -> None:
-    from headrace.experiments.bound import Judged
-    from headrace.experiments.records import Outcome, Status
+    from headrace.store.bound import Judged
+    from headrace.store.records import Outcome, Status
 
     known = study("shuffle", 8, [50])
     trial = Judged(outcome=Outcome(trial=0, reached=50, trained=90), status=Status.COMPLETE, trained=50)

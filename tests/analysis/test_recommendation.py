@@ -18,8 +18,8 @@ from headrace.analysis.throughput import throughput_summary
 from headrace.analysis.words import duration
 from headrace.cli.app import execute
 from headrace.errors import DamagedError, InputError
-from headrace.experiments import Experiment
-from headrace.experiments.throughput import Exchange, Throughput, Timing, read, write
+from headrace.specs.experiment import Experiment
+from headrace.trials.throughput import Exchange, Throughput, Timing, read, write
 
 from .made_store import experiment, make_store, two_regimes
 
@@ -124,7 +124,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_store_and_its_step_times(folder: Path) -> None:
-    from headrace.experiments.store import load
+    from headrace.store.experiments import load
 
     advice = advise(load(folder), made_throughput(), workers=[1, 2, 8])
     found = to_dict(advice.found)
@@ -147,7 +147,7 @@ def test_a_store_and_its_step_times(folder: Path) -> None:
 
 
 def test_without_a_measurement_the_trials_carry_the_step_times(folder: Path) -> None:
-    from headrace.experiments.store import load
+    from headrace.store.experiments import load
 
     advice = advise(load(folder), None)
     assert advice.source == "trial records"
@@ -176,7 +176,7 @@ def test_the_command(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_step_times_that_say_nothing_of_the_run_are_refused(folder: Path) -> None:
-    from headrace.experiments.store import load
+    from headrace.store.experiments import load
 
     stored, times = load(folder), made_throughput()
     with pytest.raises(InputError, match="is of another workload than digits-mlp; got 'mnist-fc'"):
@@ -189,7 +189,7 @@ def test_step_times_that_say_nothing_of_the_run_are_refused(folder: Path) -> Non
 
 
 def test_one_batch_size_does_not_tell_the_step_of_another(folder: Path) -> None:
-    from headrace.experiments.store import load
+    from headrace.store.experiments import load
 
     times = made_throughput()
     one = times.model_copy(update={"timings": times.timings[1:2], "exchanges": ()})
@@ -218,7 +218,7 @@ def test_what_two_batch_sizes_say_is_exact_for_one_worker_only() -> None:
 
 
 def test_an_error_that_is_none_is_not_taken_for_one(folder: Path) -> None:
-    from headrace.experiments.store import load
+    from headrace.store.experiments import load
 
     times, words = made_throughput(), "Two batch sizes are met exactly"
     two = times.model_copy(update={"timings": times.timings[:2]})
@@ -228,7 +228,7 @@ def test_an_error_that_is_none_is_not_taken_for_one(folder: Path) -> None:
 
 def test_forward_passes_beyond_training_are_priced(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Three passes for each example trained on: 1 + 2/3 times as long; the trials' own seconds hold them."""
-    from headrace.experiments.store import load
+    from headrace.store.experiments import load
 
     plain = advise(load(folder), made_throughput()), advise(load(folder), None)
     monkeypatch.setattr(Study, "passes", property(lambda _: 3.0))
@@ -259,7 +259,7 @@ def test_the_commands_refuse_what_would_mislead(
 
 
 def test_numbers_of_workers_that_cannot_be_are_named(folder: Path) -> None:
-    from headrace.experiments.store import load
+    from headrace.store.experiments import load
 
     advice = advise(load(folder), made_throughput(), workers=[1, 1000])
     assert "Left out: 1000 workers, more than a batch has examples" in advice.paragraph

@@ -141,7 +141,7 @@ def test_an_unfinished_study_is_named_and_left_out(tmp_path):
     stored = make_store(tmp_path, asked, SQUARE_ROOT)
     for part in (tmp_path / "studies").glob("*batch_size=16*/00000.*"):
         part.unlink()
-    from headrace.experiments.store import load
+    from headrace.store.experiments import load
 
     results = analyse(load(stored.directory)).results
     assert not results["finished"]
@@ -152,7 +152,7 @@ def test_an_unfinished_study_is_named_and_left_out(tmp_path):
 def test_stopped_trials_give_the_same_results_as_whole_ones(tmp_path):
     import polars as pl
 
-    from headrace.experiments.store import create, load, write_facts, write_trials
+    from headrace.store.experiments import create, load, write_facts, write_trials
 
     asked = experiment([8, 32], trials=6)
     whole = make_store(tmp_path / "whole", asked, SQUARE_ROOT)

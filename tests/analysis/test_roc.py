@@ -64,7 +64,7 @@ def test_what_is_no_score_is_refused() -> None:
 
 
 def test_the_directions_are_those_of_the_scores_themselves() -> None:
-    from headrace.examples import scores
+    from headrace.histories import scores
 
     assert set(SCORES) == set(scores.SCORES)
     assert {name for name, score in scores.SCORES.items() if score.hard == "low"} == LOW_IS_HARD

@@ -7,8 +7,8 @@ import pytest
 
 from headrace.analysis.step_time import StepTime, at, fit_model, from_records, median_interval, ring
 from headrace.errors import InputError
-from headrace.experiments.records import TrialRecord
 from headrace.random import generator
+from headrace.store.records import TrialRecord
 
 
 def timed(batch_size: int, seconds: float, workers: int = 1, optimizer: str = "sgd") -> StepTime:

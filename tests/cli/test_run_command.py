@@ -14,9 +14,12 @@ from tests.experiments.inline_engine import InlineEngine
 from headrace.cli import experiments
 from headrace.cli.app import execute
 from headrace.errors import InputError, InputErrors
-from headrace.experiments import Experiment, lock, runner, store
-from headrace.experiments.live import LiveFile
+from headrace.experiments import runner
 from headrace.experiments.progress import State, StudyState
+from headrace.specs.experiment import Experiment
+from headrace.store import experiments as store
+from headrace.store import lock
+from headrace.store.live import LiveFile
 
 FILE = """
 [workload]

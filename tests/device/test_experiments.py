@@ -12,15 +12,19 @@ import pytest
 
 from experiments import conftest as experiments
 from experiments.inline_engine import InlineEngine
-from experiments.subsets import conftest as searches
 from experiments.test_runner import canonical
 from experiments.test_subset_axis import save
 from headrace import random as names
-from headrace.experiments import Experiment, runner
-from headrace.experiments.engines import worker
-from headrace.experiments.portraits.store import portraits
-from headrace.experiments.subsets import Subset, SubsetSearch, jobs, search_subset
+from headrace.experiments import runner
+from headrace.search.runner import search_subset
+from headrace.specs.experiment import Experiment
+from headrace.specs.search import SubsetSearch
+from headrace.store.portraits import portraits
+from headrace.subsets.file import Subset
 from headrace.training import stream
+from headrace.trials import bench as worker
+from headrace.trials import search_jobs as jobs
+from search import conftest as searches
 
 from .pretend import DEVICE, NAME, Pretend
 
@@ -30,7 +34,7 @@ TESTS = Path(__file__).parents[1]
 @pytest.fixture(autouse=True)
 def there(monkeypatch):
     """Every worker's device is the pretend one, and its generators' first states are made on the host."""
-    for room in ("experiments", "experiments/subsets"):
+    for room in ("experiments", "search"):
         monkeypatch.syspath_prepend(str(TESTS / room))
     monkeypatch.setattr(runner, "LocalEngine", InlineEngine)
     for module in (worker, jobs):

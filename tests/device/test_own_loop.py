@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from headrace import ExampleSampler, History, LossHistory
 from headrace.errors import InputError
-from headrace.examples import SCORES, LabelWindow, smoothed
+from headrace.histories import SCORES, LabelWindow, smoothed
 from headrace.policies import POLICIES, make_policy
 from headrace.random import generator
 from headrace.sampling import draw_with_replacement, draw_without_replacement, partition

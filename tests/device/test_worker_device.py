@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from headrace.errors import InputError
-from headrace.experiments.engines.worker import pick_device
+from headrace.trials.bench import pick_device
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from headrace.experiments import Experiment
+from headrace.specs.experiment import Experiment
 
 CONTENT: dict[str, Any] = {
     "seed": 3,

@@ -7,12 +7,12 @@ from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Self
 
-from headrace.experiments import Experiment
-from headrace.experiments.engines.messages import Inspection, Report, Task
-from headrace.experiments.engines.worker import Worker
-from headrace.experiments.facts import WorkloadFacts
-from headrace.experiments.portraits.choice import Sitting
-from headrace.experiments.portraits.records import Portrait
+from headrace.engines.messages import Inspection, Report, Task
+from headrace.specs.experiment import Experiment
+from headrace.store.facts import WorkloadFacts
+from headrace.store.portrait_choice import Sitting
+from headrace.store.portrait_records import Portrait
+from headrace.trials.bench import Worker
 
 
 class InlineEngine:

@@ -9,12 +9,12 @@ import polars as pl
 import pytest
 
 from headrace.errors import DamagedError, InputError
-from headrace.experiments import store
-from headrace.experiments.archive import import_archive, steps_to_goal
-from headrace.experiments.archive_export import export_archive
-from headrace.experiments.facts import WorkloadFacts
-from headrace.experiments.records import Status
-from headrace.experiments.space import Choices, Range
+from headrace.exchange.archive import import_archive, steps_to_goal
+from headrace.exchange.archive_export import export_archive
+from headrace.specs.space import Choices, Range
+from headrace.store import experiments as store
+from headrace.store.facts import WorkloadFacts
+from headrace.store.records import Status
 
 from .made_archive import make_archive
 

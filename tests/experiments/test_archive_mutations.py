@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from headrace.errors import InputError
-from headrace.experiments.archive import import_archive
-from headrace.experiments.archive_export import export_archive
+from headrace.exchange.archive import import_archive
+from headrace.exchange.archive_export import export_archive
 
 from .made_archive import make_archive
 

@@ -14,8 +14,9 @@ import pytest
 import torch
 
 from headrace.errors import InputError
-from headrace.experiments import Experiment, runner
+from headrace.experiments import runner
 from headrace.experiments.runner import run
+from headrace.specs.experiment import Experiment
 
 from .inline_engine import InlineEngine
 from .test_runner import canonical, started

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 from headrace.errors import InputError, InputErrors
-from headrace.experiments import toml
-from headrace.experiments.document import Document
-from headrace.experiments.experiment import Experiment
-from headrace.experiments.subsets.search import SubsetSearch
+from headrace.specs import toml
+from headrace.specs.document import Document
+from headrace.specs.experiment import Experiment
+from headrace.specs.search import SubsetSearch
 
 EXPERIMENT: dict[str, Any] = {
     "seed": 3,

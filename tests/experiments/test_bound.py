@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headrace.experiments.bound import Rules, interval_rank, judge, live_bound, next_round
-from headrace.experiments.records import Outcome, Status
+from headrace.store.bound import Rules, interval_rank, judge, live_bound, next_round
+from headrace.store.records import Outcome, Status
 
 BUDGET = 12
 NEVER = BUDGET + 1

@@ -13,12 +13,14 @@ import pytest
 from headrace.analysis.advice import advise
 from headrace.analysis.results import analyse
 from headrace.errors import DamagedError, InputError
-from headrace.experiments import Experiment, runner, store
-from headrace.experiments.changes import settle
-from headrace.experiments.facts import WorkloadFacts
+from headrace.experiments import runner
 from headrace.experiments.runner import run
-from headrace.experiments.store import StoredExperiment
-from headrace.experiments.throughput import measure
+from headrace.specs.experiment import Experiment
+from headrace.store import experiments as store
+from headrace.store.changes import settle
+from headrace.store.experiments import StoredExperiment
+from headrace.store.facts import WorkloadFacts
+from headrace.trials.throughput import measure
 from headrace.workloads.fingerprint import Fingerprint, Numbers, Split
 
 from . import mutable_workload

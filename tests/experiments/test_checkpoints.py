@@ -10,11 +10,15 @@ import pytest
 from safetensors.torch import load_file
 
 from headrace.errors import InputError, InputErrors
-from headrace.experiments import checkpoints, runner, store
-from headrace.experiments.portraits.store import portraits
-from headrace.experiments.records import Status
+from headrace.experiments import runner
 from headrace.experiments.runner import run
-from headrace.experiments.subsets import Subset, SubsetSearch, search_subset
+from headrace.search.runner import search_subset
+from headrace.specs.search import SubsetSearch
+from headrace.store import checkpoints
+from headrace.store import experiments as store
+from headrace.store.portraits import portraits
+from headrace.store.records import Status
+from headrace.subsets.file import Subset
 from headrace.training.evaluation import evaluator
 from headrace.workloads.registry import load_workload
 

@@ -14,7 +14,7 @@ import pytest
 
 from headrace.analysis.comparison import compare
 from headrace.analysis.tables import read_comparison_table
-from headrace.experiments import Experiment
+from headrace.specs.experiment import Experiment
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples" / "compare_policies.py"

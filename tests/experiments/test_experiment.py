@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace.errors import InputError, InputErrors
-from headrace.experiments import Experiment, toml
+from headrace.specs import toml
+from headrace.specs.experiment import Experiment
 
 
 def messages(content: dict) -> list[str]:

@@ -12,9 +12,11 @@ import pytest
 from headrace.analysis.results import analyse, write_results
 from headrace.cli.app import execute
 from headrace.errors import HeadraceError
-from headrace.experiments import checkpoints, runner, store
+from headrace.experiments import runner
 from headrace.experiments.runner import run
 from headrace.files import StorageError
+from headrace.store import checkpoints
+from headrace.store import experiments as store
 from headrace.tensors import read_checkpoint
 
 from .hostile import Kind, corruptions, everything, full_disks, kills, linked

@@ -16,19 +16,20 @@ import torch
 
 from headrace.analysis.results import analyse
 from headrace.errors import InputErrors
-from headrace.experiments import Experiment, runner
-from headrace.experiments.engines.worker import Worker
-from headrace.experiments.feeding import epochs_of
-from headrace.experiments.holdout import EPOCHS, holdout_losses
-from headrace.experiments.records import StudyKey
+from headrace.experiments import runner
 from headrace.experiments.runner import run
-from headrace.experiments.space import borders
-from headrace.experiments.trial import RunningTrial, Setting
 from headrace.policies import POLICIES, make_policy
 from headrace.random import torch_generator
 from headrace.sampling.batches import shuffled_batches
 from headrace.sampling.sampler import ExampleSampler
+from headrace.specs.experiment import Experiment
+from headrace.specs.space import borders
+from headrace.store.records import StudyKey
 from headrace.training.data import TensorData
+from headrace.trials.bench import Worker
+from headrace.trials.feed import epochs_of
+from headrace.trials.holdout import EPOCHS, holdout_losses
+from headrace.trials.running import RunningTrial, Setting
 from headrace.workloads.registry import load_workload
 
 from .inline_engine import InlineEngine
@@ -224,7 +225,7 @@ def test_every_policy_trains_and_counts_what_it_takes(experiment, policy: str) -
 
 
 def test_plain_shuffling_is_fed_as_without_policies(experiment, monkeypatch: pytest.MonkeyPatch) -> None:
-    from headrace.experiments import feeding
+    from headrace.trials import feed as feeding
 
     calls = []
 
@@ -273,7 +274,7 @@ def test_a_batch_over_the_end_of_selection_still_trains_on_a_batch() -> None:
 
             return Plan(indices=rng.permutation(epoch.num_examples), candidates=3 if epoch.number == 0 else 1)
 
-    from headrace.examples.history import History
+    from headrace.histories.history import History
 
     sampler = ExampleSampler(10, policy=Stops(), history=History(10), batch_size=2)
     batches = sampler.batches()

@@ -14,20 +14,20 @@ import torch
 from headrace.analysis.results import analyse
 from headrace.errors import DamagedError
 from headrace.experiments import runner
-from headrace.experiments.engines.worker import Worker
-from headrace.experiments.portraits import sitting as sittings_room
-from headrace.experiments.portraits.choice import Sitting, representatives, sittings
-from headrace.experiments.portraits.fed import FedLog, effective_share, emphasis
-from headrace.experiments.portraits.gallery import Labels, Ranking, extremes, hang, rank
-from headrace.experiments.portraits.records import Portrait
-from headrace.experiments.portraits.sitting import portray
-from headrace.experiments.portraits.store import missing, portrait_directory, portraits
-from headrace.experiments.records import Configuration, StudyKey
 from headrace.experiments.runner import run
-from headrace.experiments.trial import RunningTrial
 from headrace.policies import make_policy
 from headrace.sampling.plan import Plan
 from headrace.sampling.sampler import ExampleSampler
+from headrace.store.portrait_choice import Sitting, representatives, sittings
+from headrace.store.portrait_records import Portrait
+from headrace.store.portraits import missing, portrait_directory, portraits
+from headrace.store.records import Configuration, StudyKey
+from headrace.trials import portrait as sittings_room
+from headrace.trials.bench import Worker
+from headrace.trials.fed import FedLog, effective_share, emphasis
+from headrace.trials.gallery import Labels, Ranking, extremes, hang, rank
+from headrace.trials.portrait import portray
+from headrace.trials.running import RunningTrial
 from headrace.workloads.showing import Shown
 
 from .inline_engine import InlineEngine
@@ -109,7 +109,7 @@ def test_of_candidates_only_the_chosen_count() -> None:
 
 def test_listening_changes_no_batch() -> None:
     def order(log: FedLog | None) -> list[list[int]]:
-        from headrace.experiments.portraits.fed import Overheard
+        from headrace.trials.fed import Overheard
 
         policy = make_policy("uniform")
         heard = policy if log is None else Overheard(policy, log.plan)

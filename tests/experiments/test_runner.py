@@ -12,15 +12,17 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from headrace.engines.processes import WorkerDied
 from headrace.errors import InputError
-from headrace.experiments import Experiment, runner, store
-from headrace.experiments.archive import steps_to_goal
-from headrace.experiments.bound import Judgement
-from headrace.experiments.engines.processes import WorkerDied
+from headrace.exchange.archive import steps_to_goal
+from headrace.experiments import runner
 from headrace.experiments.progress import State, progress_of
-from headrace.experiments.records import Status
 from headrace.experiments.runner import run
-from headrace.experiments.store import StoredExperiment
+from headrace.specs.experiment import Experiment
+from headrace.store import experiments as store
+from headrace.store.bound import Judgement
+from headrace.store.experiments import StoredExperiment
+from headrace.store.records import Status
 
 from .inline_engine import InlineEngine
 

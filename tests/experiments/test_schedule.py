@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headrace.experiments.bound import Rules, judge
-from headrace.experiments.engines.messages import Task
-from headrace.experiments.records import Configuration, Outcome, StudyKey
-from headrace.experiments.schedule import Race, Schedule, rungs
+from headrace.engines.messages import Task
+from headrace.experiments.race import Race, Schedule, rungs
+from headrace.store.bound import Rules, judge
+from headrace.store.records import Configuration, Outcome, StudyKey
 from headrace.training.budget import evaluation_steps
 
 BUDGET = 60

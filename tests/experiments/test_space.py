@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.experiments.space import SCALES, Choices, Range, borders, draw, unit_points
+from headrace.specs.space import SCALES, Choices, Range, borders, draw, unit_points
 
 units = st.floats(0, 1)
 
@@ -69,7 +69,7 @@ def test_a_trial_depends_on_its_name_alone() -> None:
 
 
 def test_the_same_in_another_process() -> None:
-    code = "from headrace.experiments.space import unit_points;print(unit_points(7, 'study', 3, 9).tolist())"
+    code = "from headrace.specs.space import unit_points;print(unit_points(7, 'study', 3, 9).tolist())"
     there = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert there.strip() == str(unit_points(7, "study", 3, 9).tolist())
 

@@ -13,10 +13,11 @@ import polars as pl
 import pytest
 
 from headrace.errors import BusyError, DamagedError, InputError
-from headrace.experiments import lock, store
-from headrace.experiments.facts import WorkloadFacts
-from headrace.experiments.records import TrialRecord
 from headrace.files import StorageError
+from headrace.store import experiments as store
+from headrace.store import lock
+from headrace.store.facts import WorkloadFacts
+from headrace.store.records import TrialRecord
 
 FACTS = WorkloadFacts(name="blobs", goal=0.1, train_examples=96, validation_examples=64)
 
@@ -161,7 +162,7 @@ def test_a_folder_without_an_experiment(tmp_path: Path) -> None:
         store.load(tmp_path)
 
 
-HOLD = "import sys; from pathlib import Path; from headrace.experiments import lock\n" + (
+HOLD = "import sys; from pathlib import Path; from headrace.store import lock\n" + (
     "with lock.exclusive(Path(sys.argv[1])):\n print('held', flush=True); sys.stdin.read()"
 )
 

@@ -12,15 +12,19 @@ import torch
 
 from headrace.analysis.results import analyse
 from headrace.errors import InputError, InputErrors
-from headrace.experiments import Experiment, runner, store
-from headrace.experiments.facts import WorkloadFacts
-from headrace.experiments.feeding import feed
+from headrace.experiments import runner
 from headrace.experiments.runner import run
-from headrace.experiments.subsets import Provenance, Subset, SubsetSearch, search_subset
-from headrace.experiments.subsets.data import checksum, mean_one, weighted
-from headrace.experiments.trial import RunningTrial, Setting
 from headrace.sampling.batches import Batch
+from headrace.search.runner import search_subset
+from headrace.specs.experiment import Experiment
+from headrace.specs.search import SubsetSearch
+from headrace.store import experiments as store
+from headrace.store.facts import WorkloadFacts
+from headrace.subsets.file import Provenance, Subset
+from headrace.subsets.view import checksum, mean_one, weighted
 from headrace.training.data import TensorData
+from headrace.trials.feed import feed
+from headrace.trials.running import RunningTrial, Setting
 from headrace.workloads.registry import load_workload
 
 from .inline_engine import InlineEngine

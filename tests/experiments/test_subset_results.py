@@ -15,7 +15,8 @@ from scipy import stats
 from headrace.analysis.comparison import compare
 from headrace.analysis.subset_search import write
 from headrace.analysis.tables import read_comparison_table
-from headrace.experiments.subsets import SubsetSearch, search_subset
+from headrace.search.runner import search_subset
+from headrace.specs.search import SubsetSearch
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "subset_results.py"
 

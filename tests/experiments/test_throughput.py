@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from headrace.analysis.throughput import throughput_summary
+from headrace.engines.local import LocalEngine
+from headrace.engines.processes import cores
 from headrace.errors import InputError
-from headrace.experiments import rank_timing
-from headrace.experiments.engines.local import LocalEngine
-from headrace.experiments.engines.processes import cores
-from headrace.experiments.throughput import BLOCKS, count_points, measure
+from headrace.trials import rank_timing
+from headrace.trials.throughput import BLOCKS, count_points, measure
 
 pytestmark = pytest.mark.usefixtures("tiny")
 

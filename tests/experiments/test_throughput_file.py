@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from headrace.errors import DamagedError
-from headrace.experiments.throughput import THROUGHPUT, Throughput, Timing, read, write
+from headrace.trials.throughput import THROUGHPUT, Throughput, Timing, read, write
 
 MEASURED = Throughput(
     workload="digits",

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
+from headrace.engines import torchrun
 from headrace.errors import InputError
-from headrace.experiments import Experiment
-from headrace.experiments.engines import torchrun
+from headrace.specs.experiment import Experiment
 
 HERE = Path(__file__).parent
 

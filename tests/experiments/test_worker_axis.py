@@ -9,10 +9,11 @@ import pytest
 
 from headrace.analysis.results import analyse
 from headrace.errors import InputErrors
-from headrace.experiments import Experiment, runner
-from headrace.experiments.feeding import refusal
+from headrace.experiments import runner
 from headrace.experiments.runner import run
-from headrace.experiments.trial import RunningTrial
+from headrace.specs.experiment import Experiment
+from headrace.trials.feed import refusal
+from headrace.trials.running import RunningTrial
 
 from .inline_engine import InlineEngine
 from .test_policy_axis import SINGLE, setting

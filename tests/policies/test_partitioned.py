@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headrace.errors import InputError
-from headrace.examples import History, LossHistory
+from headrace.histories import History, LossHistory
 from headrace.policies import Partition, PerClass, Plan, RandomPartition, make_policy
 from headrace.policies.partitioned import dealt
 from headrace.sampling import ExampleSampler, partition

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from headrace.errors import InputError
-from headrace.examples import LabelWindow
+from headrace.histories import LabelWindow
 from headrace.policies import (
     Annealed,
     BurnIn,

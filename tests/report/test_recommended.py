@@ -9,11 +9,11 @@ import pytest
 
 from analysis.made_store import experiment, make_store, two_regimes
 from headrace.analysis.results import analyse
-from headrace.experiments.store import load
-from headrace.experiments.throughput import Exchange, Throughput, Timing, write
 from headrace.report import write_report
 from headrace.report.figures import Absent
 from headrace.report.recommended import recommended
+from headrace.store.experiments import load
+from headrace.trials.throughput import Exchange, Throughput, Timing, write
 
 SPREAD = (0.97, 0.98, 0.99, 1.0, 1.01, 1.02, 1.03)
 

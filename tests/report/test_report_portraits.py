@@ -11,9 +11,6 @@ import polars as pl
 import pytest
 
 from headrace.analysis.portraits import Reading, conclude, percent, portrait_results, read
-from headrace.experiments.portraits.records import Exhibit, Fed, Gallery, Portrait, Wall
-from headrace.experiments.portraits.store import StoredPortrait
-from headrace.experiments.records import Configuration, StudyKey
 from headrace.random import generator
 from headrace.report import write_report
 from headrace.report.canvas import NARROW, WIDE, Layout
@@ -21,6 +18,9 @@ from headrace.report.figures import Absent, Picture, portrait_figures
 from headrace.report.numbers import linear_ticks
 from headrace.report.pictures.portraits import shade, size
 from headrace.report.portraits import area_table, data_map, distribution, together
+from headrace.store.portrait_records import Exhibit, Fed, Gallery, Portrait, Wall
+from headrace.store.portraits import StoredPortrait
+from headrace.store.records import Configuration, StudyKey
 
 from .made import Made, analysis
 from .test_report_page import SCRIPT, Page

@@ -16,8 +16,6 @@ from headrace.analysis.chosen import holdings, largest
 from headrace.analysis.subset_search import conclude
 from headrace.cli.app import execute
 from headrace.errors import DamagedError, InputError
-from headrace.experiments.portraits.records import Exhibit, Gallery, Wall
-from headrace.experiments.subsets.outcome import Transferred
 from headrace.random import generator
 from headrace.report import write_search_report
 from headrace.report.canvas import NARROW, WIDE, Layout
@@ -26,6 +24,8 @@ from headrace.report.frame import Provenance
 from headrace.report.search_report import cost_rows, figures, page, verdict_rows
 from headrace.report.searches import MOST_CLASSES, TAKEN, WHOLE, class_shares, lines, taken_scores
 from headrace.sealed import sealed
+from headrace.store.outcome import Transferred
+from headrace.store.portrait_records import Exhibit, Gallery, Wall
 
 from .made_search import CHOSEN, outcome
 from .test_report_page import SCRIPT, Page

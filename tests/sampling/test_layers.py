@@ -7,7 +7,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from headrace.errors import InputError
-from headrace.examples import History
+from headrace.histories import History
 from headrace.sampling import ExampleSampler, Indexed, ranks
 from headrace.sampling.ranks import DIFFERENT, difference
 

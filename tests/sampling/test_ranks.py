@@ -11,7 +11,7 @@ CODE = """
 import sys
 import torch
 import torch.distributed as dist
-from headrace.examples import History
+from headrace.histories import History
 from headrace.policies import make_policy
 from headrace.sampling import ExampleSampler
 

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headrace.errors import InputError
-from headrace.examples import History, LabelWindow
+from headrace.histories import History, LabelWindow
 from headrace.policies import make_policy
 from headrace.policies.testing import Example
 from headrace.sampling import ExampleSampler

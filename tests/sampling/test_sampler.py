@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headrace.errors import InputError
-from headrace.examples import History
+from headrace.histories import History
 from headrace.policies import InfoBatch, RhoLoss, Sample, SelectiveBackprop, Shuffle, make_policy
 from headrace.policies.testing import Example, make_sampler
 from headrace.sampling import ExampleSampler

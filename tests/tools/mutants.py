@@ -33,7 +33,7 @@ DEVICE = "tests/device/test_"
 TESTS = {
     "sampling": ["tests/sampling", DEVICE + "own_loop.py"],
     "policies": ["tests/policies", DEVICE + "own_loop.py"],
-    "examples": ["tests/examples", DEVICE + "own_loop.py"],
+    "histories": ["tests/histories", DEVICE + "own_loop.py"],
     "ensembles": ["tests/ensembles", DEVICE + "ensembles.py"],
     "selection": ["tests/selection", DEVICE + "selection.py"],
     "analysis": ["tests/analysis"],

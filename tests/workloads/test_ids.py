@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from headrace.errors import InputError
-from headrace.experiments.subsets import subset_of
 from headrace.ids import checked
+from headrace.subsets.restrict import subset_of
 from headrace.training.data import MapData, TensorData
 from headrace.workloads import Workload, from_folder, from_tensors
 from headrace.workloads.models import logistic

@@ -18,11 +18,11 @@ from headrace.analysis.steps_to_result import draws
 from headrace.analysis.studies import FORWARD, Study, read_studies
 from headrace.analysis.throughput import exchanges, step_times
 from headrace.errors import InputError
-from headrace.experiments.experiment import WorkloadTable
+from headrace.specs.experiment import WorkloadTable
 
 if TYPE_CHECKING:
-    from headrace.experiments.store import StoredExperiment
-    from headrace.experiments.throughput import Throughput
+    from headrace.store.experiments import StoredExperiment
+    from headrace.trials.throughput import Throughput
 
 DRAWS = 2000
 _Z = 1.96
@@ -73,7 +73,7 @@ def advise(
     """Put the S(B) of a store and step times together.
 
     Args:
-        stored: From `headrace.experiments.store.load`; studies that are not decided are left out.
+        stored: From `headrace.store.experiments.load`; studies that are not decided are left out.
         measured: What `headrace throughput` measured. None: the seconds that the trials' records carry.
         workers: The numbers of workers to weigh up; None for those that were measured.
         level: The level of the intervals.

@@ -9,12 +9,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from headrace.analysis.studies import Study
-from headrace.experiments.records import Status
+from headrace.store.records import Status
 
 if TYPE_CHECKING:
     import polars as pl
 
-    from headrace.experiments.store import StoredExperiment
+    from headrace.store.experiments import StoredExperiment
 
 HALVINGS = 6
 """Budgets shown: the largest that every study covers, and its halves, down to 1/64."""

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from headrace.analysis import words
-from headrace.experiments.subsets.chosen import Chosen, Taken
+from headrace.store.chosen import Chosen, Taken
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,7 @@ from headrace.analysis.regimes import TOLERANCE
 from headrace.analysis.studies import Study
 from headrace.analysis.subset_verdicts import conclude_subsets
 from headrace.analysis.tuned import tuned_of
-from headrace.experiments.records import Status
+from headrace.store.records import Status
 
 FEW_TRIALS = 8
 """Studies with fewer counted trials than this are said to have been searched thinly."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from headrace.analysis.curves import CurveFit
 from headrace.analysis.hyperparameters import effective_learning_rate
 from headrace.analysis.studies import Study
-from headrace.experiments.records import Status
+from headrace.store.records import Status
 
 if TYPE_CHECKING:
     import polars as pl

@@ -24,10 +24,10 @@ from headrace import random
 from headrace.analysis import words
 from headrace.analysis.recommendation import central
 from headrace.errors import InputError
-from headrace.experiments.records import Configuration, StudyKey
+from headrace.store.records import Configuration, StudyKey
 
 if TYPE_CHECKING:
-    from headrace.experiments.noise_course import NoiseCourse, NoisePoint
+    from headrace.trials.noise_course import NoiseCourse, NoisePoint
 
 Interval = tuple[float, float]
 DRAWS = 4000
@@ -97,7 +97,7 @@ def compare(course: NoiseCourse, results: Mapping[str, Any], *, level: float = 0
     """Hold one course against the critical batch size of its curve in results.json.
 
     Args:
-        course: From `headrace.experiments.noise_course.measure_course`.
+        course: From `headrace.trials.noise_course.measure_course`.
         results: The object of results.json.
         level: The level of the intervals.
     """

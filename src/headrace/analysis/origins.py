@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from headrace.analysis import words
 
 if TYPE_CHECKING:
-    from headrace.experiments.facts import Change, WorkloadFacts
-    from headrace.experiments.subsets.outcome import Outcome
+    from headrace.store.facts import Change, WorkloadFacts
+    from headrace.store.outcome import Outcome
 
 
 def warn_of_changes(facts: WorkloadFacts | None, carried: Collection[str | None]) -> list[str]:

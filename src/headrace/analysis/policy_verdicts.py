@@ -18,8 +18,8 @@ from typing import Literal
 from headrace.analysis import words
 from headrace.analysis.curves import CurveFit
 from headrace.analysis.studies import Study
-from headrace.experiments.bound import interval_rank
 from headrace.policies import POLICIES, make_policy
+from headrace.store.bound import interval_rank
 
 BASELINE = "shuffle"
 Verdict = Literal["fewer", "more", "no difference shown"]

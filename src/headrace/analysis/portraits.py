@@ -10,16 +10,16 @@ import numpy as np
 
 from headrace.analysis import words
 from headrace.analysis.roc import Area, area_under_roc
-from headrace.experiments.portraits.gallery import extremes
-from headrace.experiments.portraits.records import Fed, Portrait
+from headrace.store.portrait_records import Fed, Portrait
+from headrace.trials.gallery import extremes
 
 if TYPE_CHECKING:
     import polars as pl
 
-    from headrace.experiments.portraits.store import StoredPortrait
+    from headrace.store.portraits import StoredPortrait
 
 LOW_IS_HARD = frozenset({"easiness", "confidence", "correctness", "aum"})
-"""The scores whose low values mean hard examples; the same is said of them in `headrace.examples.scores`."""
+"""The scores whose low values mean hard examples; the same is said of them in `headrace.histories.scores`."""
 
 SCORES = (
     "difficulty", "easiness", "prediction_variance", "threshold_closeness", "mean_loss", "loss_variance",

@@ -1,6 +1,6 @@
 """From a store to its results: `analyse` and `write_results`.
 
-Only canonical data enter: each trial as `headrace.experiments.bound.judge` has it, and its
+Only canonical data enter: each trial as `headrace.store.bound.judge` has it, and its
 measurements up to the step that counts. So results.json is the same, byte for byte, whatever was
 interrupted, resumed, or spread over processes. What a run cost in seconds is not part of it.
 """
@@ -23,14 +23,14 @@ from headrace.analysis.origins import warn_of_changes
 from headrace.analysis.portraits import Reading, portrait_results, read
 from headrace.analysis.studies import Study, read_studies
 from headrace.analysis.tuned import tuned_of
-from headrace.experiments.portraits.store import portraits
-from headrace.experiments.records import Status
 from headrace.files import guarded, write_whole
+from headrace.store.portraits import portraits
+from headrace.store.records import Status
 
 if TYPE_CHECKING:
     import polars as pl
 
-    from headrace.experiments.store import StoredExperiment
+    from headrace.store.experiments import StoredExperiment
 
 FORMAT = 1
 RESULTS = "results.json"
@@ -62,7 +62,7 @@ class Analysis:
             measurement: study, optimizer, subset, policy, workers, batch_size, kind ("steps" or "epochs"),
             budget, validation, test, whole_curves (bool; False: trials were stopped, so that a value is
             only what was seen up to the goal).
-        portraits: One a policy, of those that are stored; see `headrace.experiments.portraits`.
+        portraits: One a policy, of those that are stored; see `headrace.store.portraits`.
     """
 
     results: dict[str, Any]
@@ -78,7 +78,7 @@ def analyse(stored: StoredExperiment) -> Analysis:
     """The analysis of a store, finished or not; studies that are not decided yet are left out and named.
 
     Args:
-        stored: From `headrace.experiments.store.load`.
+        stored: From `headrace.store.experiments.load`.
 
     Raises:
         DamagedError: A stored part is truncated or was altered.

@@ -17,7 +17,7 @@ from fractions import Fraction
 import numpy as np
 
 from headrace.errors import InputError
-from headrace.experiments.records import TrialRecord
+from headrace.store.records import TrialRecord
 
 
 @dataclass(frozen=True, kw_only=True)

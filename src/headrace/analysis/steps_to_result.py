@@ -20,12 +20,12 @@ import numpy as np
 from jaxtyping import Float
 
 from headrace.errors import InputError
-from headrace.experiments.bound import best_of, interval_rank
+from headrace.store.bound import best_of, interval_rank
 
 if TYPE_CHECKING:
     import polars as pl
 
-    from headrace.experiments.store import StoredExperiment
+    from headrace.store.experiments import StoredExperiment
 
 Each = Float[np.ndarray, " draws"]
 
@@ -152,7 +152,7 @@ def published_results(
     The measurements of one study at a time are in memory.
 
     Args:
-        stored: From `headrace.experiments.store.load`; imported archives among them.
+        stored: From `headrace.store.experiments.load`; imported archives among them.
         goal: The validation metric to get strictly below; None for the store's own.
         asked: N; None for the experiment's number of trials.
         level: The level of the intervals.

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from headrace.analysis.steps_to_result import StepsToResult, summarise
-from headrace.experiments.bound import Judged
-from headrace.experiments.records import Hyperparameters, Status, StudyKey
-from headrace.experiments.space import Border, borders
+from headrace.specs.space import Border, borders
+from headrace.store.bound import Judged
+from headrace.store.records import Hyperparameters, Status, StudyKey
 
 if TYPE_CHECKING:
     import polars as pl
 
-    from headrace.experiments.store import StoredExperiment
+    from headrace.store.experiments import StoredExperiment
 
 Curve = tuple[str, str, str, int]
 """What the studies of one curve S(B) share: optimiser, subset, policy, workers."""

@@ -14,9 +14,9 @@ from headrace.analysis.origins import warn_of_search
 from headrace.analysis.studies import FORWARD
 from headrace.analysis.words import listed, number
 from headrace.csv_cells import csv_text
-from headrace.experiments.subsets.methods import Method
-from headrace.experiments.subsets.outcome import Measured, Outcome, Transferred
 from headrace.files import guarded, write_whole
+from headrace.specs.methods import Method
+from headrace.store.outcome import Measured, Outcome, Transferred
 
 LEVEL = 0.95
 NAMED = 4

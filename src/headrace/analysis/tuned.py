@@ -15,7 +15,7 @@ import numpy as np
 
 from headrace.analysis.studies import Study
 from headrace.analysis.surface import Surface, fit_surface
-from headrace.experiments.records import Status
+from headrace.store.records import Status
 
 Row = tuple[float, float, float, bool]
 

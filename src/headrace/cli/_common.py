@@ -28,7 +28,7 @@ def one_process(command: str) -> None:
     Raises:
         InputError: torchrun started this.
     """
-    from headrace.experiments.engines import torchrun
+    from headrace.engines import torchrun
 
     if torchrun.active():
         raise InputError(

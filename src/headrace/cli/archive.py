@@ -29,7 +29,7 @@ def import_(
         trials: How many complete trials of each study count.
         train_examples: The size of the training set; known for MNIST and Fashion-MNIST.
     """
-    from headrace.experiments.archive import import_archive
+    from headrace.exchange.archive import import_archive
 
     import_archive(source, out, goal=goal, trials=trials, train_examples=train_examples)
     say(f"Imported into {out}. Next: headrace report {out}")
@@ -46,8 +46,8 @@ def export(directory: APath, out: APath) -> int:
         directory: The folder of a run.
         out: The archive's folder.
     """
-    from headrace.experiments.archive_export import export_archive
-    from headrace.experiments.store import load
+    from headrace.exchange.archive_export import export_archive
+    from headrace.store.experiments import load
 
     export_archive(load(directory), out)
     say(f"Exported to {out}.")

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterable
 
     from headrace.analysis.results import Analysis
-    from headrace.experiments import Experiment
     from headrace.experiments.progress import State
-    from headrace.experiments.records import TrialRecord
+    from headrace.specs.experiment import Experiment
+    from headrace.store.records import TrialRecord
 
 
 def demo(*, out: APath = Path("runs/demo"), processes: int | None = None, json: Json = False) -> int:
@@ -30,7 +30,7 @@ def demo(*, out: APath = Path("runs/demo"), processes: int | None = None, json: 
     """
     from importlib.resources import as_file, files
 
-    from headrace.experiments import Experiment
+    from headrace.specs.experiment import Experiment
 
     with as_file(files("headrace.experiments") / "demo.toml") as file:
         return _run(file, Experiment.from_toml(file), out, processes=processes, json=json)
@@ -55,7 +55,7 @@ def run(
         accept_change: Why a run may continue although the workload's code or data have changed since its
             first trials. The reason is recorded, and the report says which trials are from before.
     """
-    from headrace.experiments import Experiment
+    from headrace.specs.experiment import Experiment
 
     folder = out if out is not None else Path("runs") / experiment.stem
     return _run(
@@ -77,8 +77,8 @@ def status(directory: APath, *, json: Json = False) -> int:
         directory: The folder of a run or of a search.
     """
     from headrace.experiments.progress import progress_of
-    from headrace.experiments.store import load
     from headrace.report import is_search
+    from headrace.store.experiments import load
 
     if is_search(directory):
         from headrace.cli.subsets import status_search
@@ -122,10 +122,10 @@ def _run(
     accept_change: str | None = None,
     json: bool,
 ) -> int:
-    from headrace.experiments.bar import Bar
-    from headrace.experiments.engines import torchrun
-    from headrace.experiments.live import LiveFile
+    from headrace.cli.bar import Bar
+    from headrace.engines import torchrun
     from headrace.experiments.runner import run as run_experiment
+    from headrace.store.live import LiveFile
 
     check_processes(processes)
     if accept_change is not None and not accept_change.strip():
@@ -175,7 +175,7 @@ def _named(file: Path, directory: Path) -> Generator[None]:
 
 def _tell_failures(records: Iterable[TrialRecord]) -> bool:
     """Name the trials that raised an error, on standard error."""
-    from headrace.experiments.failures import failure_lines
+    from headrace.cli.failures import failure_lines
 
     lines = failure_lines(records)
     if lines:
@@ -191,8 +191,8 @@ def _tell_failures(records: Iterable[TrialRecord]) -> bool:
 def _conclude(directory: Path, json: bool) -> int:
     with working("writing the report"):
         from headrace.analysis.results import analyse, write_results
-        from headrace.experiments.store import load
         from headrace.report import write_report
+        from headrace.store.experiments import load
 
         analysis = analyse(load(directory))
         write_results(analysis, directory)

@@ -35,12 +35,12 @@ def noise(
     """
     from headrace.analysis.noise_course import WARNING, best_trials, compare
     from headrace.analysis.results import rounded
-    from headrace.experiments.engines.worker import Worker
-    from headrace.experiments.noise_course import NoiseCourses, measure_course, write
-    from headrace.experiments.store import read_experiment, read_facts
     from headrace.files import guarded
     from headrace.report.noise_course import figure
     from headrace.report.write import draw_all
+    from headrace.store.experiments import read_experiment, read_facts
+    from headrace.trials.bench import Worker
+    from headrace.trials.noise_course import NoiseCourses, measure_course, write
 
     one_process("noise")
     check_number("--points", points, 2, 10_000)

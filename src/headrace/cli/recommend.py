@@ -13,7 +13,7 @@ from headrace.errors import InputError
 
 if TYPE_CHECKING:
     from headrace.analysis.advice import Advice
-    from headrace.experiments import Experiment
+    from headrace.specs.experiment import Experiment
 
 
 def throughput(
@@ -35,9 +35,9 @@ def throughput(
         seconds: About how long each batch size is timed on each number of workers.
     """
     from headrace.analysis.throughput import throughput_summary
-    from headrace.experiments import Experiment
-    from headrace.experiments.store import read_facts
-    from headrace.experiments.throughput import count_points, machine_workers, measure, write
+    from headrace.specs.experiment import Experiment
+    from headrace.store.experiments import read_facts
+    from headrace.trials.throughput import count_points, machine_workers, measure, write
 
     one_process("throughput")
     check_number("--workers", workers, 1, MOST_WORKERS)
@@ -69,7 +69,7 @@ def throughput(
 
 def _check_folder(asked: Experiment, folder: Path) -> None:
     """Refuse the folder of a run on another workload: its step times would be taken for that run's."""
-    from headrace.experiments.store import read_experiment
+    from headrace.store.experiments import read_experiment
 
     if not (folder / "experiment.toml").is_file():
         return
@@ -98,8 +98,8 @@ def recommend(
         workers: The numbers of workers to weigh up. Default: those whose step times were measured.
     """
     from headrace.analysis.advice import advise
-    from headrace.experiments.store import load
-    from headrace.experiments.throughput import read
+    from headrace.store.experiments import load
+    from headrace.trials.throughput import read
 
     check_number("--workers", workers, 1, MOST_WORKERS)
     advice = advise(load(directory), read(directory), workers=workers)

@@ -17,8 +17,8 @@ from headrace.printable import printable
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from headrace.experiments.subsets.outcome import Outcome
-    from headrace.experiments.subsets.rounds import Cost
+    from headrace.search.plan import Cost
+    from headrace.store.outcome import Outcome
 
 
 def subset(
@@ -45,8 +45,8 @@ def subset(
         accept_labels: Labels that were changed by hand in OUT/labels.json are meant.
     """
     from headrace.analysis.subset_search import write
-    from headrace.experiments.subsets.runner import search_subset
-    from headrace.experiments.subsets.search import SubsetSearch
+    from headrace.search.runner import search_subset
+    from headrace.specs.search import SubsetSearch
 
     check_processes(processes)
     folder = out if out is not None else Path("runs") / search.stem
@@ -95,7 +95,7 @@ def _named(file: Path, answers: Path | None) -> Generator[None]:
 
 def status_search(directory: Path, *, json: bool) -> int:
     """Tell how far a search is."""
-    from headrace.experiments.subsets.progress import progress_of
+    from headrace.search.progress import progress_of
 
     state = progress_of(directory)
     if json:
@@ -154,7 +154,7 @@ class _Line:
         from rich.console import Console
         from rich.progress import Progress
 
-        from headrace.experiments.bar import LOG_SECONDS
+        from headrace.cli.bar import LOG_SECONDS
 
         console = Console(file=sys.stderr)
         terminal = sys.stderr.isatty()

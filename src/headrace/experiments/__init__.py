@@ -3,6 +3,6 @@
 Nothing here imports torch; the modules that train (`trial`, `engines`) do so within the worker processes.
 """
 
-from headrace.experiments.experiment import Experiment
+from headrace.specs.experiment import Experiment
 
 __all__ = ["Experiment"]

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from headrace.experiments import checkpoints
-from headrace.experiments.engines.messages import Report, Row
-from headrace.experiments.facts import WorkloadFacts
-from headrace.experiments.records import TrialRecord
-from headrace.experiments.store import schema, write_trials
+from headrace.engines.messages import Report, Row
+from headrace.store import checkpoints
+from headrace.store.experiments import schema, write_trials
+from headrace.store.facts import WorkloadFacts
+from headrace.store.records import TrialRecord
 
 if TYPE_CHECKING:
     import polars as pl

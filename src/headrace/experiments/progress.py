@@ -8,11 +8,11 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from headrace.experiments.records import Outcome
-from headrace.experiments.schedule import Race
+from headrace.experiments.race import Race
+from headrace.store.records import Outcome
 
 if TYPE_CHECKING:
-    from headrace.experiments.store import StoredExperiment
+    from headrace.store.experiments import StoredExperiment
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,8 +115,8 @@ def progress_of(directory: str | Path) -> State:
         InputError: There is no experiment in the folder.
         DamagedError: A part is truncated or was altered.
     """
-    from headrace.experiments import live, lock
-    from headrace.experiments.store import load
+    from headrace.store import live, lock
+    from headrace.store.experiments import load
 
     stored = load(directory)
     process = lock.holder(Path(directory))

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import product
 
+from headrace.engines.messages import Inspection
 from headrace.errors import InputError, InputErrors
-from headrace.experiments.engines.messages import Inspection
-from headrace.experiments.experiment import Experiment
-from headrace.experiments.facts import WorkloadFacts
-from headrace.experiments.records import FULL
-from headrace.experiments.space import Choices, Entry, Range, split
-from headrace.experiments.subsets.restriction import checksum_of
 from headrace.policies import make_policy
 from headrace.sampling.split import check_dealing
+from headrace.specs.experiment import Experiment
+from headrace.specs.space import Choices, Entry, Range, split
+from headrace.store.facts import WorkloadFacts
+from headrace.store.records import FULL
+from headrace.subsets.restrict import checksum_of
 from headrace.training.recipe import Recipe
 from headrace.training.schedules import check_schedule
 

@@ -5,21 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from headrace.experiments import lock, store
-from headrace.experiments.changes import check_reason
-from headrace.experiments.engines import torchrun
-from headrace.experiments.engines.local import LocalEngine
-from headrace.experiments.engines.messages import Inspection, Report
-from headrace.experiments.engines.processes import cores
-from headrace.experiments.engines.torchrun import TorchrunEngine
-from headrace.experiments.experiment import Experiment
+from headrace.engines import torchrun
+from headrace.engines.local import LocalEngine
+from headrace.engines.messages import Inspection, Report
+from headrace.engines.processes import cores
+from headrace.engines.torchrun import TorchrunEngine
 from headrace.experiments.ledger import Ledger
-from headrace.experiments.portraits.store import missing, write_portrait
 from headrace.experiments.progress import Progress, Watch
+from headrace.experiments.race import Race, Schedule, rungs
 from headrace.experiments.readiness import check_files, check_readiness
-from headrace.experiments.records import StudyKey
-from headrace.experiments.schedule import Race, Schedule, rungs
-from headrace.experiments.store import StoredExperiment
+from headrace.specs.experiment import Experiment
+from headrace.store import experiments as store
+from headrace.store import lock
+from headrace.store.changes import check_reason
+from headrace.store.experiments import StoredExperiment
+from headrace.store.portraits import missing, write_portrait
+from headrace.store.records import StudyKey
 
 PROCESSES_PER_GPU = 4
 """Default number of trials side by side on one GPU."""

@@ -54,7 +54,7 @@ def score(name: str, history: Any) -> Float[np.ndarray, " examples"]:
     """The score `name` (`-` or `_` between words) of a history, float64 on the host [examples]."""
     if name.replace("_", "-") == "last-loss":
         return last_losses(history)
-    from headrace.examples import scores
+    from headrace.histories import scores
 
     # Rounding may leave a difficulty of -1e-8.
     values = as_float64(scores.SCORES[name.replace("-", "_")](history))

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from headrace.examples import History, LabelWindow
+from headrace.histories import History, LabelWindow
 from headrace.policies._base import Policy
 from headrace.policies.registry import make_policy
 from headrace.policies.wrappers import batch_policy

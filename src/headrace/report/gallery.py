@@ -10,7 +10,7 @@ from headrace.report.numbers import signed
 from headrace.report.words import WALLS
 
 if TYPE_CHECKING:
-    from headrace.experiments.portraits.records import Exhibit, Gallery
+    from headrace.store.portrait_records import Exhibit, Gallery
 
 
 @dataclass(frozen=True, kw_only=True)

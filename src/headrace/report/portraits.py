@@ -13,7 +13,7 @@ from headrace.report.tables import Table
 
 if TYPE_CHECKING:
     from headrace.analysis.portraits import Reading
-    from headrace.experiments.portraits.records import Fed
+    from headrace.store.portrait_records import Fed
 
 TOGETHER = 6
 """The most policies in one figure of lines; of more there are several, each with the first policy."""

@@ -99,8 +99,8 @@ class Recommended:
 def recommended(directory: Path) -> Recommended | Absent | None:
     """The recommendation of a run, why there is none, or None where no step times were measured."""
     from headrace.analysis.advice import advise
-    from headrace.experiments.store import load
-    from headrace.experiments.throughput import THROUGHPUT, read
+    from headrace.store.experiments import load
+    from headrace.trials.throughput import THROUGHPUT, read
 
     if not (directory / THROUGHPUT).exists():
         return None

@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, Any
 from headrace.analysis.chosen import Holding, holdings, largest
 from headrace.analysis.portraits import percent
 from headrace.errors import HeadraceError
-from headrace.experiments.subsets.chosen import Chosen, read_chosen, read_table
-from headrace.experiments.subsets.search import SubsetSearch
 from headrace.files import guarded, write_whole
 from headrace.report import searches
 from headrace.report.figures import Absent, Picture, score_figure
@@ -23,6 +21,8 @@ from headrace.report.pictures import searches as picture
 from headrace.report.search_results import read_results
 from headrace.report.search_words import CLASSES, GLOSSARY, LINES, SCORES, WALLS
 from headrace.report.write import draw_all, versions
+from headrace.specs.search import SubsetSearch
+from headrace.store.chosen import Chosen, read_chosen, read_table
 
 if TYPE_CHECKING:
     from headrace.report.render import Format

@@ -21,7 +21,7 @@ Need = Literal["history", "label_window", "holdout_losses", "labels"]
 
 NEEDS: dict[Need, str] = {
     "history": "Give ExampleSampler(history=...) and record every trained batch into it.",
-    "label_window": "Give ExampleSampler(label_window=headrace.examples.LabelWindow(...)) and "
+    "label_window": "Give ExampleSampler(label_window=headrace.histories.LabelWindow(...)) and "
     "record every trained batch into it.",
     "holdout_losses": "Train a model on data held out from training, evaluate the loss of every training "
     "example with it, and give these as ExampleSampler(holdout_losses=...).",

@@ -13,7 +13,7 @@ import torch.distributed as dist
 
 from headrace.checks import whole
 from headrace.errors import InputError
-from headrace.examples.shared import meeting_place
+from headrace.histories.shared import meeting_place
 
 Made = TypeVar("Made")
 

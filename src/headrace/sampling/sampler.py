@@ -74,7 +74,7 @@ class ExampleSampler(Sampler[Any]):
         last: What becomes of an incomplete last batch: `short`, `drop`, or `even` (see `split.cut`).
         holdout_losses: For rho-loss: each example's loss under a model trained on other data [examples].
         labels: The class of each example [examples], for policies per class.
-        label_window: A `headrace.examples.LabelWindow`, for recency bias.
+        label_window: A `headrace.histories.LabelWindow`, for recency bias.
 
     Raises:
         InputError: What is missing, what has no effect, and what cannot be shared by the ranks.

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from headrace.examples import History, LabelWindow
+from headrace.histories import History, LabelWindow
 from headrace.policies import make_policy
 from headrace.policies.wrappers import batch_policy
 from headrace.random import torch_generator

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from headrace.experiments.portraits.records import Fed
+    from headrace.store.portrait_records import Fed
 
 _SHADES = ("#00204d", "#414d6b", "#7c7b78", "#bcae6c", "#ffe945")
 """Cividis in five steps: its lightness alone tells them apart, for every eye and in print."""

@@ -1,1 +1,0 @@
-"""Engines: where trials are trained. `local` is this machine."""

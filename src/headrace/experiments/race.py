@@ -1,0 +1,144 @@
+"""Which task a worker does next. The order never changes a result, only how soon it is there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+from headrace.engines.messages import Task
+from headrace.store.bound import Rules, live_bound, next_round
+from headrace.store.records import Outcome, StudyKey
+
+RUNG_RATIO = 1.5
+FIRST_RUNG = 8
+
+STEP_COST = 128
+"""What a step costs beside its examples, in examples: a guess, to begin with the longest studies."""
+
+TYPICAL_CRITICAL_BATCH_SIZE = 256
+"""Where a study's steps stop falling with the batch size: another guess, for the same end."""
+
+
+def rungs(evaluation_steps: Sequence[int]) -> list[int]:
+    """The evaluated steps at which a study's field waits for its slowest: thinned, and the last."""
+    ladder: list[int] = []
+    least: float = FIRST_RUNG
+    for step in evaluation_steps[:-1]:
+        if step >= least:
+            ladder.append(step)
+            least = step * RUNG_RATIO
+    return [*ladder, evaluation_steps[-1]]
+
+
+@dataclass(kw_only=True)
+class Race:
+    """A study under way.
+
+    Attributes:
+        key: The study.
+        number: Its place in the experiment.
+        rules: What decides it.
+        ladder: Its rungs.
+        outcomes: What is known of its trials.
+        metrics: Trial -> its last validation metric: the lower, the sooner it is trained on.
+        holders: Trial -> the worker that keeps it suspended.
+        running: The trials that are being trained.
+        queue: The tasks (trial, until) of the round that were not given out, in order.
+        home: The worker that began the study, or None.
+        bound: The step beyond which no trial need be trained.
+        decided: Whether it is over.
+    """
+
+    key: StudyKey
+    number: int
+    rules: Rules
+    ladder: Sequence[int]
+    to_budget: bool = False
+    outcomes: dict[int, Outcome] = field(default_factory=dict)
+    metrics: dict[int, float] = field(default_factory=dict)
+    holders: dict[int, int] = field(default_factory=dict)
+    running: set[int] = field(default_factory=set)
+    queue: list[tuple[int, int]] = field(default_factory=list)
+    home: int | None = None
+    bound: int = 0
+    decided: bool = False
+
+    def __post_init__(self) -> None:
+        if self.to_budget:
+            # With a rank that no field can have, nothing is decided before the budget.
+            self.rules = replace(self.rules, rank=self.rules.asked + 1)
+            self.ladder = [self.rules.budget]
+        self.refill()
+
+    def refill(self) -> None:
+        """Ask what must be trained next."""
+        self.bound = live_bound(self.outcomes, self.rules)
+        tasks = next_round(self.outcomes, self.rules, self.ladder)
+        self.queue = [task for task in tasks if task[0] not in self.running]
+        self.queue.sort(key=lambda task: (self.metrics.get(task[0], float("-inf")), task[0]))
+        self.decided = not tasks
+
+    def finish(self, outcome: Outcome) -> None:
+        """Note what came of a task."""
+        self.running.discard(outcome.trial)
+        self.outcomes[outcome.trial] = outcome
+        event = (outcome.reached, outcome.diverged, outcome.failed) != (None, None, False)
+        if event or not (self.queue or self.running):
+            self.refill()
+
+    def take(self, worker: int, *, held: bool) -> tuple[int, int] | None:
+        """The next task for `worker`: of the trials that it keeps, or else of those that nobody keeps."""
+        owners = (worker,) if held else (None,)
+        for place, (trial, until) in enumerate(self.queue):
+            if self.holders.get(trial) in owners:
+                del self.queue[place]
+                self.running.add(trial)
+                return trial, min(until, self.bound)
+        return None
+
+    @property
+    def cost(self) -> float:
+        """A guess of how long the study takes, to compare studies by."""
+        batch_size = self.key.configuration.batch_size
+        steps = self.rules.budget if self.to_budget else 1 + TYPICAL_CRITICAL_BATCH_SIZE / batch_size
+        return steps * (batch_size + STEP_COST)
+
+
+class Schedule:
+    """All studies of an experiment.
+
+    A worker stays with the study that it began. When no study is left to begin, idle workers help where
+    trials are waiting that nobody keeps.
+
+    Args:
+        races: The studies.
+    """
+
+    def __init__(self, races: Iterable[Race]) -> None:
+        self.races = list(races)
+
+    def next(self, worker: int) -> Task | None:
+        """The next task of an idle worker, or None where it must wait."""
+        for race, held in self._options(worker):
+            task = race.take(worker, held=held)
+            if task is not None:
+                if race.home is None:
+                    race.home = worker
+                trial, until = task
+                return Task(study=race.key, number=race.number, trial=trial, until=until)
+        return None
+
+    def _options(self, worker: int) -> Iterator[tuple[Race, bool]]:
+        open_races = [race for race in self.races if not race.decided]
+        begun = [race for race in open_races if race.home is not None]
+        # What this worker keeps for others comes first: others wait for it.
+        yield from ((race, True) for race in sorted(begun, key=lambda race: race.home == worker))
+        yield from ((race, False) for race in begun if race.home == worker)
+        fresh = (race for race in open_races if race.home is None)
+        yield from ((race, False) for race in sorted(fresh, key=lambda race: -race.cost))
+        yield from ((race, False) for race in begun if race.home != worker)
+
+    @property
+    def finished(self) -> bool:
+        """Whether every study is decided."""
+        return all(race.decided for race in self.races)

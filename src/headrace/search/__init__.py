@@ -1,0 +1,1 @@
+"""A pool becomes a subset: the plan, the rounds, what people are asked, and the runner."""

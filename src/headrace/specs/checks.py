@@ -1,0 +1,151 @@
+"""What can be wrong with an experiment before anything runs, each with where, what was got, and the fix."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from headrace.errors import InputError
+from headrace.specs.findings import did_you_mean
+from headrace.specs.limits import MOST_STUDIES
+from headrace.specs.policy_checks import policy_errors
+from headrace.specs.settings import settings_errors
+from headrace.specs.space import INTEGERS, Choices, Entry, Range
+from headrace.specs.subset_names import is_built_in, is_file
+from headrace.store.checkpoints import shares
+from headrace.store.records import LONGEST_NAME, folder_name
+from headrace.subsets.restrict import check_subset
+from headrace.training import recipe
+
+if TYPE_CHECKING:
+    from headrace.specs.experiment import Experiment
+
+
+def cross_checks(experiment: Experiment) -> list[InputError]:
+    """What is wrong with tables that are each right by themselves; nothing that has no effect is accepted."""
+    return [
+        *settings_errors(experiment.workload.settings, "workload.settings"),
+        *_grid_errors(experiment),
+        *_worker_errors(experiment),
+        *_subset_errors(experiment),
+        *policy_errors(experiment),
+        *_space_errors(experiment),
+        *_training_errors(experiment),
+    ]
+
+
+def _grid_errors(experiment: Experiment) -> Iterator[InputError]:
+    grid = experiment.grid
+    for optimizer in grid.optimizer:
+        if optimizer not in recipe.OPTIMIZERS:
+            yield InputError(
+                "unknown optimizer",
+                where="grid.optimizer",
+                got=optimizer,
+                fix=did_you_mean(optimizer, recipe.HYPERPARAMETERS),
+            )
+    axes = (grid.optimizer, grid.subset, grid.policy, grid.workers, grid.batch_size)
+    studies = math.prod(map(len, axes))
+    if studies > MOST_STUDIES:
+        yield InputError(
+            f"must have at most {MOST_STUDIES:,} combinations, because each is a study of its own",
+            where="grid",
+            got=studies,
+            fix="Use shorter lists, or several experiments.",
+        )
+        return
+    longest = max((folder_name(study.name) for study in experiment.studies()), key=len)
+    if len(longest) > LONGEST_NAME:
+        yield InputError(
+            f"a study's folder would have a name of {len(longest)} bytes, not at most {LONGEST_NAME}",
+            where="grid",
+            got=longest,
+            fix='Give subset files short names: subset = ["mine"], and [subsets] mine = "path.parquet".',
+        )
+
+
+def _worker_errors(experiment: Experiment) -> Iterator[InputError]:
+    grid = experiment.grid
+    for workers in grid.workers:
+        too_small = [size for size in sorted(grid.batch_size) if size < workers]
+        if too_small:
+            yield InputError(
+                f"more workers than examples in a batch of {', '.join(map(str, too_small))}",
+                where="grid.workers",
+                got=workers,
+                fix="batch_size is that of all workers together: use larger batches, or fewer workers.",
+            )
+
+
+def _subset_errors(experiment: Experiment) -> Iterator[InputError]:
+    grid, files = experiment.grid.subset, experiment.subsets
+    for name in grid:
+        if name not in files:
+            try:
+                check_subset(name)
+            except InputError as error:
+                yield error
+    for name, path in files.items():
+        where = f"subsets.{name}"
+        if name not in grid:
+            fix = did_you_mean(name, grid)
+            yield InputError("has no effect: the subset is not in the grid", where=where, got=name, fix=fix)
+        if is_built_in(name):
+            yield InputError("this name is taken", where=where, got=name, fix="Choose another.")
+        if not is_file(path):
+            yield InputError("must be the path of a subset file (.parquet)", where=where, got=path)
+
+
+def _space_errors(experiment: Experiment) -> Iterator[InputError]:
+    space, schedule = experiment.search.space, experiment.training.schedule
+    optimizers = [name for name in experiment.grid.optimizer if name in recipe.OPTIMIZERS]
+    used = frozenset[str]().union(*(recipe.hyperparameters(name, schedule) for name in optimizers))
+    for name, entry in space.items():
+        where = f"search.space.{name}"
+        if name not in recipe.RANGES:
+            yield InputError("unknown hyperparameter", where=where, fix=did_you_mean(name, recipe.RANGES))
+            continue
+        if optimizers and name not in used:
+            yield InputError(
+                f"has no effect with schedule {schedule!r} and optimizers {', '.join(optimizers)}",
+                where=where,
+                fix="Leave it out, or choose an optimizer or a schedule that uses it.",
+            )
+        yield from _domain_errors(where, name, entry)
+    if "learning_rate" not in space:
+        yield InputError("is missing", where="search.space.learning_rate", fix="Give its range or its value.")
+
+
+def _domain_errors(where: str, name: str, entry: Entry) -> Iterator[InputError]:
+    ends = {"low": entry.low, "high": entry.high} if isinstance(entry, Range) else {}
+    values = entry.choices if isinstance(entry, Choices) else () if isinstance(entry, Range) else (entry,)
+    for key, value in [
+        *((f"{where}.{end}", value) for end, value in ends.items()),
+        *((where, v) for v in values),
+    ]:
+        number = int(value) if name in INTEGERS and int(value) == value else value
+        if number not in recipe.RANGES[name]:
+            yield InputError(f"{name} must be {recipe.RANGES[name]}", where=key, got=value)
+
+
+def _training_errors(experiment: Experiment) -> Iterator[InputError]:
+    search, training = experiment.search, experiment.training
+    if training.checkpoints is not None and any(a >= b for a, b in pairwise(shares(training.checkpoints))):
+        yield InputError("must rise", where="training.checkpoints", got=list(shares(training.checkpoints)))
+    if search.limit < search.trials:
+        what = f"must be at least trials = {search.trials}"
+        yield InputError(what, where="search.max_trials", got=search.limit)
+    if training.microbatch is not None and training.microbatch >= max(experiment.grid.batch_size):
+        yield InputError(
+            f"has no effect: no batch size is larger than {training.microbatch}",
+            where="training.microbatch",
+            got=training.microbatch,
+            fix="Leave it out.",
+        )
+    if training.budget.steps is not None:
+        try:
+            experiment.evaluation_steps(training.budget.steps)
+        except InputError as error:
+            yield error.within("training")

@@ -1,0 +1,38 @@
+"""How the subsets of an experiment's grid are named. Opens no file and imports no torch."""
+
+from __future__ import annotations
+
+from headrace.store.records import FULL
+
+RANDOM = "random:"
+"""What the name of a random subset begins with; its share of the training set follows."""
+
+
+def is_file(name: str) -> bool:
+    """Whether the name is the path of a subset file."""
+    return name.endswith(".parquet")
+
+
+def is_random(name: str) -> bool:
+    """Whether the name is "random:SHARE"."""
+    return name.startswith(RANDOM)
+
+
+def share(name: str) -> float | None:
+    """The share of "random:SHARE", or None where it is no number in (0, 1]."""
+    try:
+        number = float(name.removeprefix(RANDOM))
+    except ValueError:
+        return None
+    return number if 0 < number <= 1 else None
+
+
+def canonical(name: str) -> str:
+    """The one spelling of a share: "random:0.250" and "random:.25" are "random:0.25"."""
+    number = share(name) if is_random(name) else None
+    return name if number is None else f"{RANDOM}{number!r}"
+
+
+def is_built_in(name: str) -> bool:
+    """Whether the name is "full" or a random subset, right or wrong."""
+    return name == FULL or is_random(name)

@@ -1,0 +1,336 @@
+"""The store: an experiment's folder, readable by any tool, whole after any interruption.
+
+experiment.toml     the experiment, in canonical form, with a checksum
+workload.json       the facts of the workload, with a checksum
+lock                held by the process that runs
+studies/<name>/     a part for each trial: NNNNN.json and NNNNN.parquet
+portraits/<name>/   what one trial tells of every example: portrait.json and examples.parquet
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from headrace.errors import DamagedError, InputError
+from headrace.files import write_whole
+from headrace.sealed import sealed_toml, unsealed_toml
+from headrace.specs.experiment import Experiment
+from headrace.store.bound import Judgement, Rules, judge
+from headrace.store.changes import settle
+from headrace.store.facts import WorkloadFacts
+from headrace.store.parts import Part, finish_part, read_part, write_part
+from headrace.store.records import StudyKey, TrialRecord, folder_name, read_record, write_record
+
+if TYPE_CHECKING:
+    import polars as pl
+
+EXPERIMENT = "experiment.toml"
+FACTS = "workload.json"
+STUDIES = "studies"
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredExperiment:
+    """An experiment as it lies in a folder.
+
+    Attributes:
+        experiment: What was asked.
+        facts: The workload's facts; None before the first run has loaded it.
+        records: Every stored trial, by study (in the order of the experiment) and index.
+        directory: The folder.
+        parts: The study's name -> its parts.
+    """
+
+    experiment: Experiment
+    facts: WorkloadFacts | None
+    records: tuple[TrialRecord, ...]
+    directory: Path
+    parts: Mapping[str, tuple[Part, ...]] = field(repr=False)
+
+    @cached_property
+    def measurements(self) -> pl.DataFrame:
+        """All measurements: study, trial, step, the examples it took, the metrics; null where not measured.
+
+        Raises:
+            DamagedError: A part is truncated or was altered.
+        """
+        import polars as pl
+
+        frames = [
+            self.study_measurements(name).select(pl.lit(name).alias("study"), pl.all()) for name in self.parts
+        ]
+        empty = pl.DataFrame(schema={"study": pl.String, **schema(self.metric_name)})
+        return pl.concat([empty, *frames], how="diagonal")
+
+    def study_measurements(self, study: str) -> pl.DataFrame:
+        """One study's measurements: trial, step, the examples it took, the metrics."""
+        import polars as pl
+
+        frames = [part.measurements() for part in self.parts.get(study, ())]
+        return pl.concat([pl.DataFrame(schema=schema(self.metric_name)), *frames], how="diagonal")
+
+    def study_records(self, study: str) -> tuple[TrialRecord, ...]:
+        """One study's trials, by index."""
+        return tuple(record for part in self.parts.get(study, ()) for record in part.content.records)
+
+    @property
+    def metric_name(self) -> str:
+        """The name of the metric that the goal is judged by."""
+        return self.facts.metric_name if self.facts else "error"
+
+    @property
+    def goal(self) -> float | None:
+        """The validation metric to get strictly below."""
+        return self.facts.goal if self.facts else self.experiment.workload.goal
+
+    def budget_steps(self, study: StudyKey) -> int:
+        """The step budget of a trial in `study`.
+
+        Raises:
+            InputError: Nothing was run yet.
+        """
+        if self.facts is None:
+            raise InputError("nothing was run yet", where=str(self.directory), fix="Run the experiment.")
+        return self.experiment.budget_steps(study, self.facts.examples_in(study.configuration.subset))
+
+    def rules(self, study: StudyKey) -> Rules:
+        """What decides `study`."""
+        search = self.experiment.search
+        return Rules(
+            asked=search.trials,
+            limit=search.limit,
+            rank=self.experiment.rank,
+            budget=self.budget_steps(study),
+        )
+
+    def judgement(self, study: StudyKey) -> Judgement | None:
+        """One study's trials as they count, in whatever order they were run; None while undecided."""
+        return judge({record.trial: record for record in self.study_records(study.name)}, self.rules(study))
+
+
+def schema(metric_name: str = "error") -> dict[str, type[pl.DataType]]:
+    """The columns of measurements and their types."""
+    import polars as pl
+
+    metrics = ["train/loss"] + [
+        f"{split}/{name}" for split in ("validation", "test") for name in ("loss", metric_name)
+    ]
+    counts = dict.fromkeys(("trial", "step", "examples_forwarded", "examples_backpropagated"), pl.Int64)
+    return {**counts, **dict.fromkeys(metrics, pl.Float64)}
+
+
+def study_directory(directory: Path, study: str) -> Path:
+    """Where a study's parts lie."""
+    return directory / STUDIES / folder_name(study)
+
+
+def create(directory: str | Path, experiment: Experiment) -> None:
+    """Make the folder, or find it made for the same experiment.
+
+    An experiment that never got as far as a workload, because of an error, is replaced.
+
+    Raises:
+        InputError: The folder holds another experiment, with the keys that differ, or other things.
+        StorageError: The folder cannot be written.
+    """
+    path = Path(directory) / EXPERIMENT
+    if (Path(directory) / "search.toml").is_file():
+        raise InputError(
+            "this is the folder of a subset search", where=str(directory), fix="Choose another folder."
+        )
+    if not path.exists() and (left := _work(Path(directory))) is not None:
+        raise InputError(
+            f"holds work of an experiment ({left}) and no {EXPERIMENT} that says of which",
+            where=str(directory),
+            fix="Put that file back, or choose another folder.",
+        )
+    begun = (Path(directory) / FACTS).exists() or (Path(directory) / STUDIES).exists()
+    if not path.exists() or not begun:
+        write_whole(path, sealed_toml(experiment.to_toml()))
+        return
+    there = read_experiment(Path(directory))
+    if there.identity() != experiment.identity():
+        raise InputError(
+            f"holds another experiment; they differ in {', '.join(_differences(there, experiment))}",
+            where=str(directory),
+            fix="Choose another folder, or undo the change.",
+        )
+    if there.report != experiment.report:
+        # What is made for the report alone may be asked for afterwards.
+        write_whole(path, sealed_toml(experiment.to_toml()))
+
+
+_MADE = frozenset({".json", ".parquet", ".safetensors"})
+
+
+def _work(directory: Path) -> str | None:
+    """The first file of trials, portraits or checkpoints in a folder, or None."""
+    found = (
+        path for name in (STUDIES, "portraits", "checkpoints") for path in (directory / name).rglob("*.*")
+    )
+    # What file managers and sync clients leave behind is nobody's work.
+    made = (path for path in found if path.suffix in _MADE and path.name[0] != "." and path.is_file())
+    return next((str(path.relative_to(directory)) for path in made), None)
+
+
+def _differences(there: Experiment, here: Experiment) -> Iterator[str]:
+    before, after = _flat(there.identity()), _flat(here.identity())
+    for key in sorted(before.keys() | after.keys()):
+        if before.get(key) != after.get(key):
+            yield f"{key} (there {before.get(key)!r}, here {after.get(key)!r})"
+
+
+def _flat(table: Mapping[str, object], path: str = "") -> dict[str, object]:
+    flat: dict[str, object] = {}
+    for key, value in table.items():
+        name = f"{path}.{key}".removeprefix(".")
+        flat |= _flat(value, name) if isinstance(value, dict) else {name: value}
+    return flat
+
+
+def write_facts(
+    directory: str | Path,
+    facts: WorkloadFacts,
+    *,
+    carried: Collection[str | None] = (),
+    finished: bool = False,
+    accept_change: str | None = None,
+) -> WorkloadFacts:
+    """Store the workload's facts, see `changes.settle`.
+
+    Args:
+        directory: The folder.
+        facts: Those of the workload that is loaded.
+        carried: The fingerprints' digests in the records of the folder's trials.
+        finished: Whether nothing is left to train.
+        accept_change: Why a changed workload is accepted, or None.
+
+    Returns:
+        The folder's facts.
+
+    Raises:
+        InputError: Other facts are stored: the workload or its data have changed.
+    """
+    there = read_facts(Path(directory))
+    settled = settle(there, facts, carried, where=str(directory), finished=finished, why=accept_change)
+    if settled != there:
+        write_record(Path(directory) / FACTS, settled, indent=2)
+    return settled
+
+
+def read_facts(directory: Path) -> WorkloadFacts | None:
+    """The stored facts of the workload, or None.
+
+    Raises:
+        DamagedError: The file is truncated or was altered.
+    """
+    fix = "Delete it and run again: it is made anew."
+    return read_record(directory / FACTS, WorkloadFacts, fix=fix)
+
+
+def write_trials(
+    directory: str | Path, records: Sequence[TrialRecord], measurements: pl.DataFrame, *, part: int
+) -> Part:
+    """Store trials of one study as one part.
+
+    Args:
+        directory: The folder.
+        records: Trials of one study.
+        measurements: Their rows: trial, step, and the metrics.
+        part: The part's number; for a single trial its index.
+
+    Raises:
+        StorageError: The disk is full, or the files cannot be written.
+    """
+    folder = study_directory(Path(directory), records[0].study)
+    return write_part(folder / f"{part:05d}.json", tuple(records), measurements)
+
+
+def load(directory: str | Path) -> StoredExperiment:
+    """Read an experiment's folder; the measurements are read when they are first asked for.
+
+    Raises:
+        InputError: There is no experiment in the folder.
+        DamagedError: A part is truncated or was altered; it names the file and the fix.
+    """
+    directory = Path(directory)
+    if not (directory / EXPERIMENT).exists():
+        raise InputError("there is no experiment in this folder", where=str(directory), fix="Check the path.")
+    experiment = read_experiment(directory)
+    parts = {study.name: _parts(directory, study.name) for study in experiment.studies()}
+    facts = read_facts(directory)
+    _check_origin(experiment, facts, parts)
+    return StoredExperiment(
+        experiment=experiment,
+        facts=facts,
+        records=tuple(
+            record for study in parts.values() for part in study for record in part.content.records
+        ),
+        directory=directory,
+        parts=parts,
+    )
+
+
+def read_experiment(directory: Path) -> Experiment:
+    """The experiment of a folder.
+
+    Raises:
+        InputError: There is none, or it cannot be read.
+        DamagedError: It was altered since it was stored.
+    """
+    path = directory / EXPERIMENT
+    if path.is_file():
+        unsealed_toml(path)
+    return Experiment.from_toml(path)
+
+
+def finish(stored: StoredExperiment) -> None:
+    """End the replacement of parts that was interrupted; only for the folder's single writer.
+
+    Raises:
+        StorageError: The folder cannot be written.
+    """
+    for parts in stored.parts.values():
+        for part in parts:
+            finish_part(part)
+
+
+def _parts(directory: Path, study: str) -> tuple[Part, ...]:
+    folder = study_directory(directory, study)
+    # Copies that sync clients and editors leave, such as "00001 2.json", are no parts.
+    paths = [path for path in folder.glob("[0-9]*.json") if path.stem.isascii() and path.stem.isdigit()]
+    parts = [read_part(path) for path in sorted(paths, key=lambda path: int(path.stem))]
+    for part in parts:
+        wrong = next((record for record in part.content.records if record.study != study), None)
+        if wrong is not None:
+            raise DamagedError(
+                f"belongs to study {wrong.study!r}",
+                where=str(part.path),
+                fix="Move it to that study's folder.",
+            )
+    return tuple(parts)
+
+
+def _check_origin(
+    experiment: Experiment, facts: WorkloadFacts | None, parts: Mapping[str, Sequence[Part]]
+) -> None:
+    """Refuse trials of another experiment, and trials on another workload than the folder's.
+
+    Records of older versions say neither, and are taken where the folder has such.
+    """
+    own = (facts.experiment if facts else None) or experiment.digest()[:16]
+    for part in (part for study in parts.values() for part in study):
+        for record in part.content.records:
+            fits = facts is None or facts.fingerprint is None or record.fingerprint in facts.known
+            if record.experiment not in (None, own) or not fits:
+                other = "workload" if record.experiment in (None, own) else "experiment"
+                raise DamagedError(
+                    f"holds trials of another {other}, which are not taken over",
+                    where=str(part.path),
+                    fix=f"Move {part.path.name} and {part.path.with_suffix('.parquet').name} out of this "
+                    "folder, or give another folder with --out.",
+                )

@@ -1,0 +1,88 @@
+"""What is known of a workload once it was loaded: the store keeps it, so that analysis need not load it."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from headrace.store.records import Record
+from headrace.workloads.fingerprint import Fingerprint
+
+
+class PartFacts(Record):
+    """What is known of a subset of the grid.
+
+    Attributes:
+        examples: How many there are in it.
+        sha256: Of its file, or None where chance draws it.
+    """
+
+    examples: int = Field(ge=1)
+    sha256: str | None = None
+
+
+class Change(Record):
+    """A change of the workload between two trials of a folder.
+
+    Attributes:
+        why: Why it is accepted, in the user's words; empty if nobody was asked because the trials before it
+            are from a version that kept no fingerprints.
+        what: What changed, one text for each part; empty if that cannot be known.
+        before: The digest of the fingerprint before; None if none was kept.
+        after: The digest of the one after.
+    """
+
+    why: str = ""
+    what: tuple[str, ...] = ()
+    before: str | None = None
+    after: str
+
+
+class WorkloadFacts(Record):
+    """The facts of a workload that results depend on, or that a report shows.
+
+    Attributes:
+        name: As in the experiment file.
+        goal: The validation metric to get strictly below.
+        metric_name: The metric; its columns are `validation/<metric_name>` and `test/<metric_name>`.
+        train_examples: The size of the training set.
+        validation_examples: The size of the validation set.
+        test_examples: The size of the test set, or None where there is none.
+        parameters: The number of trained parameters of the model.
+        description: The workload's own words.
+        classes: The names of the classes, or None.
+        subsets: The subsets of the grid beside the full one, by name.
+        random_items: Whether the training examples differ from fetch to fetch, wherever they are looked at.
+        experiment: The digest of the experiment of which they are; None in folders of older versions.
+        fingerprint: What the workload is, for a comparison; None in folders of older versions.
+        changes: Of the workload, between trials, in their order.
+    """
+
+    name: str
+    goal: float
+    metric_name: str = "error"
+    train_examples: int = Field(ge=1)
+    validation_examples: int = Field(ge=1)
+    test_examples: int | None = Field(default=None, ge=1)
+    parameters: int = Field(default=0, ge=0)
+    description: str = ""
+    classes: tuple[str, ...] | None = None
+    subsets: dict[str, PartFacts] = Field(default_factory=dict)
+    random_items: bool = False
+    experiment: str | None = None
+    fingerprint: Fingerprint | None = None
+    changes: tuple[Change, ...] = ()
+
+    @property
+    def digest(self) -> str | None:
+        """What stands for the fingerprint in a trial's record; None without a fingerprint."""
+        return None if self.fingerprint is None else self.fingerprint.digest
+
+    @property
+    def known(self) -> frozenset[str | None]:
+        """The digests that trials of the folder may carry; None among them if some have none."""
+        return frozenset({self.digest, *(change.before for change in self.changes)})
+
+    def examples_in(self, subset: str) -> int:
+        """The size of the training set's part that the grid calls `subset`."""
+        part = self.subsets.get(subset)
+        return self.train_examples if part is None else part.examples

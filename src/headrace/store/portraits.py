@@ -1,0 +1,103 @@
+"""Portraits in a store: `portraits/NAME/portrait.json` and `examples.parquet` for the study NAME.
+
+They lie apart from the studies' parts, so that these can still be read all at once by any tool. The table
+holds one row an example; it is written first, and the JSON file with its checksum makes it count.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
+
+from headrace.errors import DamagedError
+from headrace.sealed import read_table_of, unsealed, write_pair
+from headrace.store.experiments import StoredExperiment, folder_name
+from headrace.store.portrait_choice import Sitting, sittings
+from headrace.store.portrait_records import Portrait
+
+if TYPE_CHECKING:
+    import polars as pl
+
+PORTRAITS = "portraits"
+PORTRAIT, EXAMPLES = "portrait.json", "examples.parquet"
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredPortrait:
+    """A portrait with its table.
+
+    Attributes:
+        portrait: How it was made, and what is shown.
+        examples: One row an example: example, count, label, predicted and clean where known, the scores.
+    """
+
+    portrait: Portrait
+    examples: pl.DataFrame
+
+
+def write_portrait(directory: Path, portrait: Portrait, table: bytes) -> None:
+    """Store a portrait; replaces that of the same study.
+
+    Raises:
+        StorageError: The disk is full, or the files cannot be written.
+    """
+    folder = portrait_directory(directory, portrait.study.name)
+    body = {"table_sha256": hashlib.sha256(table).hexdigest(), "portrait": portrait.model_dump(mode="json")}
+    write_pair(folder / PORTRAIT, json.dumps(body).encode(), folder / EXAMPLES, table)
+
+
+def read_portrait(directory: Path, study: str) -> StoredPortrait | None:
+    """The portrait of a study, or None where there is none.
+
+    Raises:
+        DamagedError: It is truncated or was altered.
+    """
+    import polars as pl
+
+    path = portrait_directory(directory, study) / PORTRAIT
+    if not path.is_file():
+        return None
+    try:
+        body = json.loads(unsealed(path))
+        portrait = Portrait.model_validate(body["portrait"])
+        table = read_table_of(path.parent / EXAMPLES, body["table_sha256"])
+    except (ValueError, ValidationError, KeyError, OSError):
+        raise _damaged(path) from None
+    return StoredPortrait(portrait=portrait, examples=pl.read_parquet(BytesIO(table)))
+
+
+def portraits(stored: StoredExperiment) -> list[StoredPortrait]:
+    """The portraits of an experiment that are there and up to date, in the order of its studies."""
+    found = ((s, read_portrait(stored.directory, s.study.name)) for s in sittings(stored))
+    return [portrait for sitting, portrait in found if portrait is not None and _is_of(portrait, sitting)]
+
+
+def missing(stored: StoredExperiment) -> list[Sitting]:
+    """The portraits that are yet to be made; one that failed is tried again."""
+    there = {p.portrait.study.name for p in portraits(stored) if p.portrait.error is None}
+    return [sitting for sitting in sittings(stored) if sitting.study.name not in there]
+
+
+def _is_of(stored: StoredPortrait, sitting: Sitting) -> bool:
+    """Whether it is what is asked for, and not of a trial that was the best once."""
+    made = stored.portrait
+    return (made.trial, made.asked_steps) == (sitting.trial, sitting.steps)
+
+
+def portrait_directory(directory: Path, study: str) -> Path:
+    """Where a study's portrait lies."""
+    return directory / PORTRAITS / folder_name(study)
+
+
+def _damaged(path: Path) -> DamagedError:
+    return DamagedError(
+        "is truncated or was altered",
+        where=str(path),
+        fix=f"Delete {path.name} there and run again: only this portrait is made again.",
+    )

@@ -1,0 +1,55 @@
+"""`run.json` of a training run of a search: what it came to, sealed. Imports no torch."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError
+
+from headrace.files import write_whole
+from headrace.sealed import sealed, unsealed
+from headrace.store.records import Record
+
+RUN = "run.json"
+
+
+class RunRecord(Record):
+    """What a run came to.
+
+    Attributes:
+        key: Of all that the run depends on, so also its folder's name; empty in older files.
+        examples_trained: With repetition.
+        metrics: At its end.
+        seconds: How long it took.
+        weights: Step -> SHA-256 of the checkpoint.
+    """
+
+    format: Literal[1, 2] = 2
+    key: str = ""
+    examples_trained: int = Field(ge=0)
+    metrics: dict[str, float]
+    seconds: float = Field(ge=0, allow_inf_nan=False)
+    weights: dict[str, str] = Field(default_factory=dict)
+
+
+def write_run(folder: Path, record: RunRecord) -> None:
+    """Leave the record of a finished run.
+
+    Raises:
+        StorageError: It cannot be written.
+    """
+    write_whole(folder / RUN, sealed(json.dumps(record.model_dump(), indent=1).encode()))
+
+
+def read_run(folder: Path) -> RunRecord | None:
+    """The record of a finished run; None where there is no whole one, and the run is done again."""
+    try:
+        content: Any = json.loads(unsealed(folder / RUN, older=True))
+        if content.get("format") == 1:
+            content["weights"] = content.pop("sha256", {})
+        record = RunRecord.model_validate(content)
+    except (OSError, ValueError, ValidationError, AttributeError, RecursionError):
+        return None
+    return record if record.key in ("", folder.name) else None

@@ -1,0 +1,305 @@
+"""The worker process: it loads the workload once, trains trials, and keeps suspended ones."""
+
+from __future__ import annotations
+
+import inspect as signatures
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from headrace import random
+from headrace.engines.messages import Inspection, Report, Task
+from headrace.engines.processes import physical_bytes, plainly
+from headrace.errors import HeadraceError, InputError
+from headrace.specs.experiment import Experiment
+from headrace.store.changes import check_loaded
+from headrace.store.facts import WorkloadFacts
+from headrace.store.records import FULL
+from headrace.subsets.restrict import parts
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from headrace.store.portrait_choice import Sitting
+    from headrace.store.portrait_records import Portrait
+    from headrace.trials.running import RunningTrial, Setting
+    from headrace.workloads.fingerprint import Fingerprint
+    from headrace.workloads.identity import Identity
+
+BYTES_PER_PARAMETER = 16
+"""A suspended trial in float32: the parameters, their gradients, and two moments."""
+
+_worker: Worker | None = None
+
+
+class Worker:
+    """The state of this process.
+
+    Args:
+        experiment: What is run.
+        rank: The worker's number.
+        workers: How many there are.
+        bounds: A shared array: per study, the step beyond which no trial need be trained.
+        together: Whether the workers train every trial together, as processes of `torch.distributed`.
+    """
+
+    def __init__(
+        self, experiment: Experiment, rank: int, workers: int, bounds: Any, *, together: bool = False
+    ) -> None:
+        self._experiment = experiment
+        self._rank = rank
+        self._workers = workers
+        self._bounds = bounds
+        self._together = together
+        self._setting: Setting | None = None
+        self._identity: Identity | None = None
+        self._expected: WorkloadFacts | None = None
+        self._versions = True
+        self._suspended: dict[tuple[str, int], RunningTrial] = {}
+        self._sent: dict[tuple[str, int], int] = {}
+        self.room = 1
+
+    @property
+    def setting(self) -> Setting:
+        """The workload on this worker's device; loaded at the first use."""
+        if self._setting is None:
+            self._setting = self._load()
+        return self._setting
+
+    @property
+    def fingerprint(self) -> Fingerprint:
+        """That of the workload which this worker has loaded."""
+        if self._identity is None:
+            self._setting = self._load()
+        assert self._identity is not None
+        return self._identity.fingerprint
+
+    def expect(self, facts: WorkloadFacts, *, versions: bool = True) -> None:
+        """Note what the folder's trials are trained on; this worker trains on nothing else.
+
+        Args:
+            facts: The folder's.
+            versions: Whether versions of headrace and torch count.
+
+        Raises:
+            InputError: (at the next task) It has loaded something else.
+        """
+        self._expected, self._versions = facts, versions
+
+    def on(self, subset: str) -> Setting:
+        """The workload on a subset, once both are known to be those of the folder.
+
+        Raises:
+            InputError: They are others.
+        """
+        setting, expected = self.setting.on(subset), self._expected
+        if expected is None:
+            return setting
+        if expected.fingerprint is not None:
+            check_loaded(
+                expected.fingerprint,
+                self.fingerprint,
+                self._experiment.workload.name,
+                versions=self._versions,
+            )
+        part = expected.subsets.get(subset)
+        if part is not None and part.sha256 != setting.file:
+            raise InputError(
+                f"the file of {subset!r} has changed while the experiment was running",
+                where="grid.subset",
+                got=self._experiment.subsets.get(subset, subset),
+                fix="Put the file back and run again: what was stored before is kept.",
+            )
+        return setting
+
+    def inspect(self) -> Inspection:
+        """Load the workload and look at it."""
+        import torch
+
+        setting, first = self.setting, self._experiment.studies()[0]
+        workload = setting.workload
+        with users_code(self._experiment.workload.name):
+            model = setting.new_model(first, 0)
+            metrics = setting.evaluator("validation")(model)
+        found, refused = parts(workload, self._experiment)
+        return Inspection(
+            facts=WorkloadFacts(
+                name=workload.name,
+                goal=setting.goal,
+                metric_name=workload.metric_name,
+                train_examples=len(workload.train),
+                validation_examples=len(workload.validation),
+                test_examples=None if workload.test is None else len(workload.test),
+                parameters=_parameters(model),
+                description=workload.description,
+                classes=workload.classes,
+                subsets=found,
+                random_items=self._identity is not None and self._identity.random_items,
+                experiment=self._experiment.digest()[:16],
+                fingerprint=self.fingerprint,
+            ),
+            start_metric=metrics[f"validation/{workload.metric_name}"],
+            smooths_labels="label_smoothing" in signatures.signature(workload.loss).parameters,
+            gpus=torch.cuda.device_count() if setting.device.type == "cuda" else 0,
+            refused_policies=self._refused_policies(),
+            refused_subsets=refused,
+        )
+
+    def _refused_policies(self) -> dict[str, str]:
+        """The policies of the grid that cannot be used with the workload, and why."""
+        from headrace.trials.feed import refusal
+
+        reasons = {name: refusal(name, self.setting) for name in self._experiment.grid.policy}
+        return {name: reason for name, reason in reasons.items() if reason is not None}
+
+    def advance(self, task: Task) -> Report:
+        """Train a trial on, from where it was suspended or from its start."""
+        from headrace.trials.running import RunningTrial
+
+        key = (task.study.name, task.trial)
+        setting = self.on(task.study.configuration.subset)
+        trial = self._suspended.pop(key, None)
+        if trial is None:
+            trial = RunningTrial(setting=setting, study=task.study, trial=task.trial)
+        start = len(trial.rows)
+        trial.advance(task.until, lambda: self._bounds[task.number])
+        taken = tuple(trial.checkpoints)
+        trial.checkpoints.clear()
+        keep = not trial.settled and len(self._suspended) < self.room
+        if keep:
+            self._suspended[key] = trial
+        return Report(
+            task=task,
+            record=trial.record(),
+            start=start,
+            rows=trial.rows[start:],
+            suspended=keep,
+            checkpoints=taken,
+        )
+
+    def portray(self, sitting: Sitting) -> tuple[Portrait, bytes]:
+        """Make a portrait: what is known of it, and the table of all examples as a Parquet file."""
+        from headrace.trials.portrait import portray
+
+        return portray(self.on(sitting.study.configuration.subset), sitting)
+
+    def apply(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Call `function(setting, rank, workers, *arguments)`."""
+        return function(self.on(FULL), self._rank, self._workers, *arguments)
+
+    def forget(self, study: str) -> None:
+        """Let go of a decided study's trials."""
+        for key in [key for key in self._suspended if key[0] == study]:
+            del self._suspended[key]
+
+    def _load(self) -> Setting:
+        import torch
+
+        from headrace.trials.feed import BYTES_PER_EXAMPLE
+        from headrace.trials.running import Setting
+        from headrace.workloads.identity import identify
+        from headrace.workloads.inspection import inspected
+        from headrace.workloads.registry import load_workload
+        from headrace.workloads.sources import reading
+
+        torch.set_num_threads(1)
+        table = self._experiment.workload
+        device = pick_device(self._experiment.training.device, self._rank)
+        with reading():
+            workload = load_workload(table.name, table.settings)
+            goal = workload.goal if table.goal is None else table.goal
+            placed = _on_device(workload, device)
+            with users_code(table.name):
+                with random.torch_stream(self._experiment.seed, "inspection"):
+                    model = workload.build_model().to(device)
+                placed = inspected(placed, model)
+                self._identity = identify(
+                    workload, placed, spec=table.name, settings=table.settings, goal=goal, device=device
+                )
+        setting = Setting(
+            experiment=self._experiment,
+            workload=placed,
+            goal=goal,
+            device=device,
+            draws=self._identity.draws,
+            together=self._together,
+        )
+        size = BYTES_PER_PARAMETER * max(1, _parameters(model))
+        if set(self._experiment.grid.policy) != {"shuffle"}:
+            size += BYTES_PER_EXAMPLE * len(workload.train)
+        self.room = max(1, _spare_bytes(device) // self._workers // size)
+        return setting
+
+
+@contextmanager
+def users_code(spec: str) -> Generator[None]:
+    """What the model, the loss or the metric raise before any trial began is an error of the input."""
+    from headrace.workloads.registry import describe
+
+    try:
+        yield
+    except HeadraceError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise InputError(
+            f"making and evaluating an untrained model raised {describe(error)}",
+            where=spec,
+            fix="Fix the model, the loss or the metric.",
+        ) from error
+
+
+def pick_device(wanted: str, rank: int) -> torch.device:
+    """The device of worker `rank`: GPUs are shared out in turn.
+
+    A GPU becomes the process's current one, so that "cuda" in a user's own code means the same.
+
+    Raises:
+        InputError: The device asked for is not there.
+    """
+    import torch
+
+    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    kind = ("cuda" if there["cuda"] else "cpu") if wanted == "auto" else wanted
+    if not there[kind]:
+        have = ", ".join(name for name, is_there in there.items() if is_there)
+        raise InputError(
+            "this machine has no such device", where="training.device", got=wanted, fix=f"It has {have}."
+        )
+    if kind != "cuda":
+        return torch.device(kind)
+    device = torch.device(kind, rank % torch.cuda.device_count())
+    torch.cuda.set_device(device)
+    return device
+
+
+def _on_device(workload: Any, device: torch.device) -> Any:
+    splits = {split: getattr(workload, split) for split in ("train", "validation", "test")}
+    return replace(workload, **{k: data.to(device) for k, data in splits.items() if data is not None})
+
+
+def _parameters(model: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def _spare_bytes(device: torch.device) -> int:
+    """A quarter of the memory that trials may be kept in, of all workers together."""
+    import torch
+
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[1] * torch.cuda.device_count() // 4
+    return physical_bytes() // 4
+
+
+def start(experiment: str, rank: int, workers: int, bounds: Any) -> None:
+    """Make this process a worker."""
+    global _worker  # noqa: PLW0603  (a worker process has one worker)
+    _worker = Worker(Experiment.model_validate_json(experiment), rank, workers, bounds)
+
+
+def call(name: str, *arguments: Any) -> Any:
+    """Call a method of this process's worker."""
+    assert _worker is not None
+    method: Callable[..., Any] = getattr(_worker, name)
+    return plainly(method, *arguments)

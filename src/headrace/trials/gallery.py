@@ -1,0 +1,150 @@
+"""Which examples are shown, and how: walls of a gallery from columns of numbers. Imports no torch."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from jaxtyping import Bool, Float, Int64
+
+from headrace.ids import Id, Ids, name
+from headrace.store.portrait_records import Exhibit, Gallery, Wall
+
+if TYPE_CHECKING:
+    from headrace.workloads.showing import Shown
+
+EXHIBITS = 12
+"""Examples on a wall."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ranking:
+    """A wall: the examples at one end of a column.
+
+    Attributes:
+        name: The wall's name.
+        column: The column.
+        end: Which end hangs first.
+        above: Only examples whose number is greater than this; None for any.
+    """
+
+    name: str
+    column: str
+    end: Literal["highest", "lowest"]
+    above: float | None = None
+
+
+PREDICTIONS = (
+    Ranking(name="suspicious", column="aum", end="lowest"),
+    Ranking(name="hardest", column="mean_loss", end="highest"),
+    Ranking(name="forgotten", column="transitions", end="highest", above=0.0),
+)
+"""The walls of a history of predictions."""
+
+LOSSES = (
+    Ranking(name="hardest", column="mean_loss", end="highest"),
+    Ranking(name="unsteady", column="loss_variance", end="highest"),
+)
+"""The walls of a history of losses."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Labels:
+    """Labels in words, by example; each may be unknown.
+
+    Attributes:
+        given: As they were given.
+        predicted: As predicted most often.
+        clean: The right ones.
+    """
+
+    given: Callable[[int], str | None] = lambda _: None
+    predicted: Callable[[int], str | None] = lambda _: None
+    clean: Callable[[int], str | None] = lambda _: None
+
+
+def extremes(
+    values: Float[np.ndarray, " examples"],
+    count: int,
+    *,
+    end: Literal["highest", "lowest"],
+    among: Bool[np.ndarray, " examples"] | None = None,
+) -> Int64[np.ndarray, " found"]:
+    """The `count` examples at one end of `values`, the outermost first; of equals the lowest index."""
+    keys = -values if end == "highest" else values
+    places = np.arange(len(values)) if among is None else np.flatnonzero(among)
+    return places[np.argsort(keys[places], kind="stable")[:count]].astype(np.int64)
+
+
+def rank(ranking: Ranking, columns: Mapping[str, np.ndarray], count: int = EXHIBITS) -> np.ndarray:
+    """The examples of a wall: of those that were trained on at all."""
+    values = columns[ranking.column]
+    among = columns["count"] > 0
+    if ranking.above is not None:
+        among = among & (values > ranking.above)
+    return extremes(values, count, end=ranking.end, among=among)
+
+
+def hang(
+    walls: Mapping[str, tuple[np.ndarray, np.ndarray]],
+    show: Callable[[int], Shown],
+    labels: Labels,
+    ids: Ids | None = None,
+) -> Gallery:
+    """A gallery.
+
+    Args:
+        walls: Name -> the examples in order, and the score of each.
+        show: What a reader sees of an example; an error of it leaves all examples unshown, and is told.
+        labels: The labels in words.
+        ids: What the examples are called; None: their indices.
+    """
+    from headrace.workloads.registry import describe
+
+    seen: dict[int, tuple[str | None, str | None]] = {}
+    unshown: str | None = None
+    try:
+        for example in {int(example) for examples, _ in walls.values() for example in examples}:
+            shown = show(example)
+            png = base64.b64encode(shown.png).decode() if shown.png is not None else None
+            seen[example] = (png, shown.text)
+    except Exception as error:  # noqa: BLE001  (whatever the user's own `show` raises)
+        seen, unshown = {}, f"Showing the examples raised {describe(error)}."
+    if seen and not any(png or text for png, text in seen.values()):
+        unshown = (
+            "Examples of this kind cannot be shown: give the workload a function show(index) that returns a "
+            "text or a picture."
+        )
+    return Gallery(
+        walls=tuple(
+            Wall(
+                name=wall,
+                exhibits=tuple(
+                    _exhibit((int(example), name(ids, int(example))), float(score), labels, seen)
+                    for example, score in zip(chosen, scores, strict=True)
+                ),
+            )
+            for wall, (chosen, scores) in walls.items()
+        ),
+        unshown=unshown,
+    )
+
+
+def _exhibit(
+    called: tuple[int, Id], score: float, labels: Labels, seen: Mapping[int, tuple[str | None, str | None]]
+) -> Exhibit:
+    example, its_name = called
+    png, text = seen.get(example, (None, None))
+    return Exhibit(
+        example=example,
+        id=None if its_name == example else its_name,
+        score=score if np.isfinite(score) else None,
+        label=labels.given(example),
+        predicted=labels.predicted(example),
+        clean=labels.clean(example),
+        png=png,
+        text=text,
+    )

@@ -1,0 +1,105 @@
+"""A search's workload as a worker has it: on its device, inspected, and known by its fingerprint."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+from torch import nn
+
+from headrace.specs.search import SubsetSearch
+from headrace.store.changes import check_loaded
+from headrace.training.data import ExampleData, Steady
+from headrace.training.evaluation import evaluator
+from headrace.trials.scoring import SCORE_BATCH
+from headrace.workloads import Workload
+from headrace.workloads.fingerprint import Fingerprint
+from headrace.workloads.identity import Identity, identify
+from headrace.workloads.inspection import inspected
+from headrace.workloads.registry import load_workload
+from headrace.workloads.sources import reading
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loaded:
+    """A workload, and what is known of it.
+
+    Attributes:
+        workload: Its data on the worker's device.
+        identity: Its fingerprint, and whether it draws from global generators.
+        name: What it is called in messages.
+    """
+
+    workload: Workload
+    identity: Identity
+    name: str
+
+    @property
+    def seen(self) -> ExampleData:
+        """The training examples as members score them and choose among them, always the same."""
+        data = self.workload.evaluation_data("train")
+        return Steady(data) if self.identity.random_items else data
+
+    def measure(self, model: nn.Module) -> dict[str, float]:
+        """Loss and metric of a trained model on validation and test."""
+        workload = self.workload
+        splits = ("validation",) if workload.test is None else ("validation", "test")
+        measure = evaluator(
+            {name: workload.evaluation_data(name) for name in splits},
+            workload.loss,
+            workload.metric,
+            metric_name=workload.metric_name,
+            weigh=workload.weigh,
+            batch_size=SCORE_BATCH,
+        )
+        return measure(model)
+
+    def check(self, expected: Fingerprint | None) -> None:
+        """Refuse another workload than the search's, as code edited while it runs gives.
+
+        Raises:
+            InputError: It is another one.
+        """
+        if expected is not None:
+            same = expected.model_copy(update={"goal": self.identity.fingerprint.goal})
+            check_loaded(same, self.identity.fingerprint, self.name)
+
+
+def load(
+    spec: SubsetSearch,
+    device: torch.device,
+    untrained: Callable[[Workload], nn.Module],
+    *,
+    build: str | None = None,
+) -> Loaded:
+    """Load the workload of a search.
+
+    Args:
+        spec: The search.
+        device: Where its models run.
+        untrained: Makes an untrained model of it.
+        build: `module:function` that builds the members, if it is not the workload.
+
+    Raises:
+        InputError: The workload cannot be loaded or used.
+    """
+    table, hidden = spec.workload, spec.search.labels != "known"
+    with reading():
+        workload = load_workload(table.name, table.settings)
+        splits = {split: getattr(workload, split) for split in ("train", "validation", "test")}
+        moved = {split: data.to(device) for split, data in splits.items() if data is not None}
+        placed = replace(workload, **moved)
+        placed = inspected(placed, untrained(placed), hidden=hidden, trains=spec.training is not None)
+        identity = identify(
+            workload,
+            placed,
+            spec=table.name,
+            settings=table.settings,
+            goal=workload.goal,
+            device=device,
+            targets=not hidden,
+            modules=() if build is None else (build.partition(":")[0],),
+            trains=spec.training is not None,
+        )
+    return Loaded(workload=placed, identity=identity, name=table.name)

@@ -1,0 +1,174 @@
+"""The gradient noise scale over the course of a trial: trained again, and measured at some of its steps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from pydantic import Field
+
+from headrace.errors import InputError
+from headrace.files import guarded
+from headrace.store.records import Record, StudyKey, read_record, write_record
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from headrace.trials.running import Setting
+
+NOISE = "noise_scale.json"
+
+
+class NoisePoint(Record):
+    """Unbiased estimates at one step, with the covariance of their errors.
+
+    Attributes:
+        step: Updates made.
+        signal: |G|^2 of the gradient over the training set.
+        noise: tr(Sigma) of the gradient of one example.
+        covariance: Of these two: the variance of the signal, the covariance, the variance of the noise.
+    """
+
+    step: int = Field(ge=0)
+    signal: float
+    noise: float
+    covariance: tuple[float, float, float]
+
+
+class NoiseCourse(Record):
+    """One trial's course, from its first to its last measured step.
+
+    Attributes:
+        study: Which study.
+        trial: The trial's index.
+        examples: From how many examples' gradients each point was estimated.
+        points: By step.
+    """
+
+    study: StudyKey
+    trial: int = Field(ge=0)
+    examples: int = Field(ge=3)
+    points: tuple[NoisePoint, ...] = Field(min_length=1)
+
+
+class NoiseCourses(Record):
+    """What was measured of an experiment's noise scale."""
+
+    format: Literal[1] = 1
+    courses: tuple[NoiseCourse, ...]
+
+
+def measure_course(
+    setting: Setting,
+    study: StudyKey,
+    trial: int,
+    until: int,
+    *,
+    points: int = 12,
+    examples: int = 1024,
+    progress: Callable[[str], object] | None = None,
+) -> NoiseCourse:
+    """Train a trial again as it was, up to `until`, and measure the noise scale at `points` of its steps.
+
+    The steps are evaluated ones, denser at the beginning. Each measurement is of per-example gradients in
+    evaluation mode, of examples drawn afresh for it; the trial itself is not touched by it.
+
+    Args:
+        setting: The workload and the device, as trials have it.
+        study: The trial's study.
+        trial: The trial's index.
+        until: The last step.
+        points: At how many steps; fewer where the trial is shorter.
+        examples: From how many examples; at most those there are.
+        progress: Called with a line for each point.
+
+    Raises:
+        InputError: The trial raised an error.
+    """
+    from headrace import random
+    from headrace.training.per_example import per_example_pairs
+    from headrace.trials.running import RunningTrial
+
+    models: list[nn.Module] = []
+    build = setting.workload.build_model
+
+    def kept() -> nn.Module:
+        models.append(build())
+        return models[-1]
+
+    setting = replace(setting, workload=replace(setting.workload, build_model=kept))
+    data = setting.workload.train
+    examples = min(examples, len(data))
+    running = RunningTrial(setting=setting, study=study, trial=trial)
+    budget = setting.experiment.budget_steps(study, len(data))
+    found: list[NoisePoint] = []
+    for step in chosen_steps(setting.experiment.evaluation_steps(budget), until, points):
+        running.advance(step, lambda: budget)
+        if (error := running.record().error) is not None:
+            raise InputError(f"raised {error}", where=f"{study.name}, trial {trial}")
+        if running.trained != step:
+            break
+        rng = random.generator(setting.experiment.seed, "noise scale", study.name, trial, step)
+        drawn = rng.choice(len(data), examples, replace=False)
+        found.append(
+            _point(
+                step,
+                *per_example_pairs(models[-1], *_fetched(setting, drawn), setting.workload.training_loss),
+            )
+        )
+        if progress is not None:
+            progress(f"{study.name}, step {step}")
+    return NoiseCourse(study=study, trial=trial, examples=examples, points=tuple(found))
+
+
+def _fetched(setting: Setting, drawn: np.ndarray) -> tuple[Tensor, Tensor]:
+    import torch
+
+    from headrace.random import torch_stream
+
+    with torch_stream(setting.experiment.seed, "noise scale", "examples"):
+        return setting.workload.evaluation_data("train").fetch(torch.as_tensor(drawn))
+
+
+def _point(step: int, signal: np.ndarray, noise: np.ndarray) -> NoisePoint:
+    """The means of the jackknife's pseudo-values, and the covariance of these means."""
+    covariance = np.cov(np.stack([signal, noise])) / len(signal)
+    return NoisePoint(
+        step=step,
+        signal=float(signal.mean()),
+        noise=float(noise.mean()),
+        covariance=(float(covariance[0, 0]), float(covariance[0, 1]), float(covariance[1, 1])),
+    )
+
+
+def chosen_steps(evaluated: Sequence[int], until: int, points: int) -> list[int]:
+    """About `points` evaluated steps up to `until`, first and last among them, denser at the beginning."""
+    within = [step for step in evaluated if step <= until]
+    wanted = [within[-1] * (place / max(points - 1, 1)) ** 2 for place in range(points)]
+    nearest = [min(within, key=lambda step, at=at: abs(step - at)) for at in wanted]
+    return sorted({within[0], *nearest, within[-1]})
+
+
+def write(directory: str | Path, measured: NoiseCourses) -> Path:
+    """Write noise_scale.json whole or not at all.
+
+    Raises:
+        StorageError: The disk is full, or the file cannot be written.
+    """
+    path = Path(directory) / NOISE
+    with guarded(directory, make=True):
+        write_record(path, measured, indent=1)
+    return path
+
+
+def read(directory: str | Path) -> NoiseCourses | None:
+    """What was measured and lies in a folder; None where there is nothing.
+
+    Raises:
+        DamagedError: The file was altered.
+    """
+    fix = "Delete it, or run headrace noise again."
+    return read_record(Path(directory) / NOISE, NoiseCourses, fix=fix)

@@ -1,0 +1,131 @@
+"""Choosing with the models at hand: by features, by the last layer's gradients, by joint information."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float64, Int64
+from torch import nn
+
+from headrace import random, selection
+from headrace.arrays import on_host
+from headrace.ensembles import Member, predict_members
+from headrace.ensembles.features import embed
+from headrace.random import Name
+from headrace.sealed import write_table
+from headrace.search.plan import shortlisted
+from headrace.specs.methods import Select
+from headrace.store.members import Voters
+from headrace.store.tables import of
+from headrace.subsets.view import Part
+from headrace.training.data import ExampleData
+
+BATCH = 1_024
+
+
+@dataclass(frozen=True, kw_only=True)
+class PickJob:
+    """Choose the next examples of one search.
+
+    Attributes:
+        path: The Parquet file of what is chosen, in that order.
+        members: Name, checkpoint and checksum of each; strategies that look at one model take the last.
+        select: The strategy.
+        count: How many.
+        chosen: What was chosen before.
+        candidates: What may be chosen.
+        scores: Of every example, where the strategy takes them; for `batch_bald` the mutual information.
+        stream: Names the stream of what is drawn.
+    """
+
+    path: Path
+    members: Voters
+    select: Select
+    count: int
+    chosen: Int64[np.ndarray, " chosen"]
+    candidates: Int64[np.ndarray, " pool"]
+    scores: Float64[np.ndarray, " examples"] | None
+    stream: tuple[Name, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picker:
+    """What a worker brings to a choice.
+
+    Attributes:
+        data: The training set.
+        build: Builds a member's model.
+        device: Where it runs.
+        seed: The search's seed.
+        memory_bytes: What members and activations may take.
+    """
+
+    data: ExampleData
+    build: Callable[[], nn.Module]
+    device: torch.device
+    seed: int
+    memory_bytes: int
+
+    def pick(self, job: PickJob) -> None:
+        """Choose, and leave the result in a whole file."""
+        began = time.perf_counter()
+        indices, scored = self._batch_bald(job) if job.select.name == "batch_bald" else self._spread(job)
+        seconds = time.perf_counter() - began
+        metadata = {"scored": str(scored), "seconds": str(seconds), "of": of(job.path)}
+        write_table(job.path, {"index": indices}, metadata)
+
+    def _members(self, job: PickJob) -> list[Member]:
+        return [
+            Member(name=name, checkpoint=path, build=self.build, sha256=sha256)
+            for name, path, sha256 in job.members
+        ]
+
+    def _spread(self, job: PickJob) -> tuple[Int64[np.ndarray, " count"], int]:
+        """By the features of the last member; what is chosen, and how many examples went forward."""
+        model = self._members(job)[-1].load(self.device)
+        found = embed(model, self.data, batch_size=BATCH, device=self.device)
+        rng = random.generator(self.seed, *job.stream)
+        match job.select.name:
+            case "badge":
+                chosen = selection.badge(
+                    found.probabilities, found.features, job.count, rng, candidates=job.candidates
+                )
+            case "score_times_distance":
+                chosen = selection.score_distance(
+                    job.scores, found.features, job.count, initial=job.chosen, candidates=job.candidates
+                )
+            case _:
+                chosen = selection.k_center(
+                    found.features, job.count, initial=job.chosen, candidates=job.candidates
+                )
+        return chosen, len(self.data)
+
+    def _batch_bald(self, job: PickJob) -> tuple[Int64[np.ndarray, " count"], int]:
+        """Among the candidates with the highest mutual information, by all members."""
+        settings = job.select.settings
+        most = shortlisted(job.select, job.count, len(job.candidates))
+        shortlist = np.sort(selection.top_k(job.scores, most, candidates=job.candidates))
+        part = Part(self.data, torch.from_numpy(shortlist).to(self.device))
+        members = self._members(job)
+        predictions = list(
+            predict_members(
+                members, part, batch_size=BATCH, device=self.device, memory_bytes=self.memory_bytes
+            )
+        )
+        rows = {name: number for number, (name, _, _) in enumerate(job.members)}
+        together = np.empty((len(members), most, predictions[0].probabilities.shape[-1]))
+        for piece in predictions:
+            where = slice(piece.start, piece.start + piece.probabilities.shape[1])
+            together[[rows[name] for name in piece.members], where] = on_host(piece.probabilities)
+        places = selection.batch_bald(
+            together,
+            job.count,
+            random.generator(self.seed, *job.stream),
+            configurations=int(settings["configurations"]),
+        )
+        return shortlist[places], len(members) * most

@@ -1,0 +1,321 @@
+"""One trial: a model trained on its own named streams, walked from evaluation to evaluation.
+
+A trial is a pure function of (experiment, study, trial index): it may be suspended and resumed, or
+thrown away and trained again from its start, on any worker, with the same result.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+import torch
+from torch import Tensor, nn
+
+from headrace import random
+from headrace.specs.experiment import Experiment
+from headrace.specs.space import split
+from headrace.store import checkpoints
+from headrace.store.records import FULL, StudyKey, TrialRecord
+from headrace.subsets.restrict import restrict
+from headrace.training.divergence import diverged
+from headrace.training.evaluation import Evaluator, evaluator
+from headrace.training.gradients import Record
+from headrace.training.loop import Measurement, train
+from headrace.training.parallel import ProcessWorld, VirtualWorld, World, worker_stream
+from headrace.training.recipe import Recipe
+from headrace.training.stream import TorchStream
+from headrace.trials.feed import Feed, feed
+from headrace.trials.holdout import Holdout, holdout_losses
+from headrace.workloads import Workload
+from headrace.workloads.inspection import inspected
+from headrace.workloads.registry import describe
+
+EVALUATION_BATCH = 1024
+"""Examples per forward pass of an evaluation; speed and memory only."""
+
+FORWARDED, BACKPROPAGATED = "examples_forwarded", "examples_backpropagated"
+"""The columns of a measurement that tell what it took, from the trial's start."""
+
+Row = dict[str, float | int]
+"""One measurement: trial, step, the examples that it took, and the metrics."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """What all trials of a worker share.
+
+    Attributes:
+        experiment: What was asked.
+        workload: The workload, its data on `device`. On a subset its training set is that part alone, counted
+            from 0, and so is all that is kept of its examples.
+        goal: The validation metric to get strictly below.
+        device: Where models are trained.
+        draws: Whether the workload draws from NumPy's or Python's global generators while it trains.
+        weights: What a subset's examples' losses are multiplied by, mean 1, on `device` [part]; None: all 1.
+        file: The checksum of the subset's file as it was read, or None if there is none.
+        together: Whether the workers are the processes of `torch.distributed`, and not played by this one.
+    """
+
+    experiment: Experiment
+    workload: Workload
+    goal: float
+    device: torch.device
+    draws: bool = False
+    weights: Tensor | None = None
+    file: str | None = None
+    together: bool = False
+    _parts: dict[str, Setting] = field(default_factory=dict, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if self.workload.targets is None:  # Not loaded by a worker, which inspects it.
+            with random.torch_stream(self.experiment.seed, "inspection"):
+                model = self.workload.build_model().to(self.device)
+            object.__setattr__(self, "workload", inspected(self.workload, model))
+
+    def on(self, subset: str) -> Setting:
+        """The same on a subset of the grid, which is loaded at its first use.
+
+        Raises:
+            InputError: There is no such file, or it belongs to another data set.
+        """
+        if subset == FULL:
+            return self
+        if subset not in self._parts:
+            found = restrict(self.workload, self.experiment, subset)
+            workload = replace(found.workload, train=found.workload.train.to(self.device))
+            weights = None if found.weights is None else found.weights.to(self.device)
+            self._parts[subset] = replace(
+                self, workload=workload, weights=weights, file=found.sha256, _parts={}
+            )
+        return self._parts[subset]
+
+    @property
+    def stops_at_goal(self) -> bool:
+        """Whether a trial has done its part when it has reached the goal."""
+        return self.experiment.training.stop == "bound"
+
+    def new_model(self, study: StudyKey, trial: int) -> nn.Module:
+        """A trial's model, freshly initialised on the trial's stream."""
+        with random.torch_stream(self.experiment.seed, study.stream, trial, "initialisation"):
+            return self.workload.build_model().to(self.device)
+
+    def streams(self, study: StudyKey, trial: int) -> list[TorchStream]:
+        """The random stream of each worker of a trial while it trains."""
+        seed, workers, path = self.experiment.seed, study.configuration.workers, (study.stream, trial)
+        return [
+            worker_stream(
+                seed, *path, "training", worker=worker, workers=workers, device=self.device, host=self.draws
+            )
+            for worker in range(workers)
+        ]
+
+    def world(self, streams: list[TorchStream]) -> World | None:
+        """The workers of these streams, or None for one."""
+        if len(streams) == 1:
+            return None
+        if not self.together:
+            return VirtualWorld(len(streams), streams)
+        import torch.distributed as dist
+
+        return ProcessWorld(streams[dist.get_rank()])
+
+    @cached_property
+    def holdout(self) -> Holdout:
+        """The irreducible losses, for policies that need them; the same in every worker."""
+        return holdout_losses(self.workload, seed=self.experiment.seed, device=self.device)
+
+    def evaluator(self, *splits: str) -> Evaluator:
+        """Measures a model on those of `splits` that the workload has."""
+        there = [split for split in splits if getattr(self.workload, split) is not None]
+        return evaluator(
+            {split: self.workload.evaluation_data(split) for split in there},
+            self.workload.loss,
+            self.workload.metric,
+            metric_name=self.workload.metric_name,
+            weigh=self.workload.weigh,
+            batch_size=EVALUATION_BATCH,
+        )
+
+
+def begin(
+    setting: Setting,
+    study: StudyKey,
+    trial: int,
+    fed: Feed,
+    model: nn.Module,
+    *,
+    evaluation_steps: Sequence[int],
+    evaluate: Evaluator,
+    record: Record | None,
+) -> Iterator[Measurement]:
+    """The training of a trial; how often it is evaluated and what is recorded of it change nothing in it.
+
+    Args:
+        setting: What it shares with other trials.
+        study: Its study.
+        trial: Its index.
+        fed: What it is fed, from `feeding.feed`.
+        model: Its model, freshly initialised.
+        evaluation_steps: From 0 to at most its budget.
+        evaluate: Measures the model.
+        record: Called with what is trained on, see `training.loop.train`.
+    """
+    experiment, workload, streams = setting.experiment, setting.workload, setting.streams(study, trial)
+    return train(
+        model=model,
+        data=workload.training_data,
+        loss=workload.training_loss,
+        batches=fed.batches,
+        record=record,
+        choose=fed.choose,
+        recipe=Recipe(
+            optimizer=study.optimizer,
+            schedule=experiment.training.schedule,
+            **split(experiment.hyperparameters(study, trial))[0],
+        ),
+        budget_steps=experiment.budget_steps(study, len(workload.train)),
+        evaluation_steps=evaluation_steps,
+        evaluate=evaluate,
+        microbatch=experiment.training.microbatch,
+        stream=streams[0] if len(streams) == 1 else None,
+        world=setting.world(streams),
+    )
+
+
+@dataclass(kw_only=True)
+class RunningTrial:
+    """A trial that can be trained on: what is known of it, and the suspended training.
+
+    Args:
+        setting: What it shares with other trials.
+        study: Its study.
+        trial: Its index.
+
+    Attributes:
+        rows: Its measurements.
+        checkpoints: (step, content of a safetensors file); whoever stores them may take them away.
+        settled: Whether there is nothing left to train.
+    """
+
+    setting: Setting
+    study: StudyKey
+    trial: int
+    rows: list[Row] = field(default_factory=list)
+    checkpoints: list[tuple[int, bytes]] = field(default_factory=list)
+    settled: bool = False
+    _reached: int | None = None
+    _diverged: int | None = None
+    _error: str | None = None
+    _last: Measurement | None = None
+    _seconds: float = 0.0
+    _first_loss: float = 0.0
+
+    def __post_init__(self) -> None:
+        experiment = self.setting.experiment
+        self._budget = experiment.budget_steps(self.study, len(self.setting.workload.train))
+        self._steps = experiment.evaluation_steps(self._budget)
+        self._hyperparameters = experiment.hyperparameters(self.study, self.trial)
+        schedule = experiment.training.checkpoints
+        self._kept = None if schedule is None else checkpoints.steps(schedule, self._steps)
+        self._feed: Feed | None = None
+        self._measurements: Iterator[Measurement] | None = None
+        self._model: nn.Module | None = None
+
+    @property
+    def trained(self) -> int:
+        """The last evaluated step; -1 before the first."""
+        return -1 if self._last is None else self._last.step
+
+    def advance(self, until: int, bound: Callable[[], int]) -> None:
+        """Train on to the evaluated step `until`, or less far where `bound` allows, or where it is settled.
+
+        Args:
+            until: A step.
+            bound: The step beyond which no trial of this study need be trained; asked at each evaluation.
+        """
+        start = time.perf_counter()
+        try:
+            while not self.settled and self.trained < min(until, bound()):
+                self._take(self._next())
+        except (Exception, SystemExit) as error:  # noqa: BLE001  (whatever the user's model, loss or data raise)
+            self._error = describe(error)
+            self.settled = True
+        if self.settled:
+            self._feed = self._measurements = self._model = None
+        self._seconds += time.perf_counter() - start
+
+    def record(self) -> TrialRecord:
+        """What is known so far."""
+        last = self.rows[-1] if self.rows else {}
+        return TrialRecord(
+            study=self.study.name,
+            trial=self.trial,
+            hyperparameters=self._hyperparameters,
+            reached=self._reached,
+            diverged=self._diverged,
+            trained=self._coming() if self._error else max(self.trained, 0),
+            failed=self._error is not None,
+            error=self._error,
+            examples_forwarded=int(last.get(FORWARDED, 0)),
+            examples_backpropagated=int(last.get(BACKPROPAGATED, 0)),
+            seconds=self._seconds,
+        )
+
+    def _coming(self) -> int:
+        """The evaluated step that an error kept the trial from."""
+        return next((step for step in self._steps if step > self.trained), self._budget)
+
+    def _next(self) -> Measurement:
+        if self._measurements is None:
+            self._measurements = self._begin()
+        return next(self._measurements)
+
+    def _begin(self) -> Iterator[Measurement]:
+        setting = self.setting
+        self._feed = feed(setting, self.study, self.trial, self._hyperparameters, self._budget)
+        self._model = setting.new_model(self.study, self.trial)
+        splits = ("validation",) if setting.stops_at_goal else ("validation", "test")
+        return begin(
+            setting,
+            self.study,
+            self.trial,
+            self._feed,
+            self._model,
+            evaluation_steps=self._steps,
+            evaluate=setting.evaluator(*splits),
+            record=self._feed.record,
+        )
+
+    def _take(self, measurement: Measurement) -> None:
+        """Note a measurement and what follows from it."""
+        metrics, workload = measurement.metrics, self.setting.workload
+        validation_loss = metrics["validation/loss"]
+        if measurement.step == 0:
+            self._first_loss = validation_loss
+        self._last = measurement
+        row: Row = {"trial": self.trial, "step": measurement.step, **self._taken(measurement), **metrics}
+        self.rows.append(row)
+        if diverged(self._first_loss, metrics.get("train/loss"), validation_loss):
+            self._diverged, self.settled = measurement.step, True
+            return
+        if self._reached is None and metrics[f"validation/{workload.metric_name}"] < self.setting.goal:
+            self._reached = measurement.step
+        done = measurement.step == self._budget
+        if done or (self._reached is not None and self.setting.stops_at_goal):
+            self.settled = True
+            if self.setting.stops_at_goal and self._model is not None:
+                row |= self.setting.evaluator("test")(self._model) if workload.test is not None else {}
+        kept = self._kept is not None and (measurement.step in self._kept or self.settled)
+        if kept and self._model is not None:
+            self.checkpoints.append((measurement.step, checkpoints.packed(self._model)))
+
+    def _taken(self, measurement: Measurement) -> Row:
+        """The examples that it took up to a measurement, with those that prepared the policy."""
+        forwarded, backpropagated = measurement.examples_forwarded, measurement.examples_backpropagated
+        if self._feed is not None:
+            forwarded += self._feed.forwarded
+            backpropagated += self._feed.backpropagated
+        return {FORWARDED: forwarded, BACKPROPAGATED: backpropagated}

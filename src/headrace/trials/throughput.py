@@ -1,0 +1,354 @@
+"""Measuring step times on this machine: the experiment's own workload, loop, optimisers and batch sizes.
+
+One worker is timed in this process; several are timed as processes of their own, see `rank_timing`.
+"""
+
+from __future__ import annotations
+
+import math
+import platform
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import Field
+
+from headrace.errors import InputError
+from headrace.files import guarded
+from headrace.specs.experiment import Experiment
+from headrace.store.facts import WorkloadFacts
+from headrace.store.records import FULL, Record, StudyKey, read_record, write_record
+from headrace.workloads.fingerprint import Fingerprint
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from headrace.training.parallel import World
+    from headrace.trials.running import Setting
+
+THROUGHPUT = "throughput.json"
+WARM_UP = 3
+"""Steps before anything is timed: memory is allocated, kernels are chosen."""
+BLOCK_SECONDS = 0.02
+"""A block of steps lasts at least so long, so that the clock and the one wait for the device do not count."""
+MEETING_SECONDS = 0.1
+"""The same for several workers, who tell each other at a block's end that they are there."""
+BLOCKS = (7, 100)
+"""The fewest and the most blocks: seven bound the median at 95 %."""
+
+Seconds = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
+
+
+class Timing(Record):
+    """Step times of one optimiser, batch size and number of workers.
+
+    Attributes:
+        optimizer: The optimiser.
+        batch_size: Examples per step, over all workers.
+        workers: How many workers share the batch.
+        steps_per_block: Steps between two readings of the clock.
+        seconds_per_step: One number for each block.
+        peak_bytes: Most memory in use: of the process on the CPU, of the tensors on a GPU; None: not known.
+    """
+
+    optimizer: str
+    batch_size: int = Field(ge=1)
+    workers: int = Field(default=1, ge=1)
+    steps_per_block: int = Field(ge=1)
+    seconds_per_step: tuple[Seconds, ...] = Field(min_length=1)
+    peak_bytes: int | None = Field(default=None, ge=0)
+
+
+class Exchange(Record):
+    """Seconds of averaging the gradients over workers and nothing else, one number a repetition."""
+
+    workers: int = Field(ge=2)
+    seconds: tuple[Seconds, ...] = Field(min_length=1)
+
+
+class Throughput(Record):
+    """What was measured of an experiment's step times, and where.
+
+    Attributes:
+        settings: Of the workload; None in files that do not tell.
+        fingerprint: Of the workload; None in files of older versions.
+    """
+
+    format: Literal[1] = 1
+    workload: str
+    settings: dict[str, Any] | None = None
+    device: str
+    machine: str
+    parameters: int = Field(ge=0)
+    fingerprint: Fingerprint | None = None
+    timings: tuple[Timing, ...]
+    exchanges: tuple[Exchange, ...] = ()
+
+
+def machine_workers(device: str) -> tuple[int, ...]:
+    """The numbers of workers that this machine can time: 1, 2, 4, .. and all its GPUs, or else its cores.
+
+    Args:
+        device: `training.device` of an experiment.
+    """
+    import torch
+
+    from headrace.engines.processes import cores
+
+    gpu = device == "cuda" or (device == "auto" and torch.cuda.is_available())
+    most = torch.cuda.device_count() if gpu else 1 if device == "mps" else cores()
+    return tuple(
+        sorted({2**power for power in range(most.bit_length()) if 2**power <= most} | {max(most, 1)})
+    )
+
+
+def measure(
+    experiment: Experiment,
+    *,
+    workers: Sequence[int] = (1,),
+    seconds: float = 1.0,
+    progress: Callable[[str], object] | None = None,
+    expected: WorkloadFacts | None = None,
+) -> Throughput:
+    """Time the steps for every optimiser and batch size of the grid, on each number of workers.
+
+    The steps are those of `headrace.training.loop.train` with shuffled batches, at a learning rate so small
+    that the model stays as it is; evaluations are not timed. One worker is this process. Several are
+    processes of their own, one a GPU or a core, that share each batch and average their gradients by
+    DistributedDataParallel; what this exchange takes alone is timed too.
+
+    Args:
+        experiment: What would be run.
+        workers: The numbers of workers; 1 is always among them. A batch of fewer examples is left out.
+        seconds: About how long to time each batch size on each number of workers.
+        progress: Called with a line for each of the `points`, once it is timed.
+        expected: The facts of a run for which it is measured; another workload is refused.
+
+    Raises:
+        InputError: The workload cannot be loaded or is not the expected one, a batch is larger than the
+            training set, or the machine has not as many cores or GPUs.
+        WorkerDied: A worker process died.
+    """
+    from headrace.trials.bench import Worker
+
+    if not (math.isfinite(seconds) and seconds > 0):
+        raise InputError("must be a positive number", where="seconds", got=seconds)
+    counts = _counts(experiment, workers)
+    worker = Worker(experiment, 0, 1, None)
+    if expected is not None and expected.fingerprint is not None:
+        # Another goal takes no other time.
+        same = expected.fingerprint.model_copy(update={"goal": worker.fingerprint.goal})
+        worker.expect(expected.model_copy(update={"fingerprint": same}), versions=False)
+    setting = worker.on(FULL)
+    _check_sizes(experiment, len(setting.workload.train))
+    say = progress or (lambda _: None)
+    timings: list[Timing] = []
+    exchanges: list[Exchange] = []
+    for study in points(experiment):
+        timings.append(timing(setting, study, seconds))
+        say(_named(study, 1))
+    for count in counts[1:]:
+        several, exchanged = _together(experiment, count, seconds, say)
+        timings += several
+        exchanges.append(exchanged)
+    model = setting.new_model(experiment.studies()[0], 0)
+    return Throughput(
+        workload=experiment.workload.name,
+        settings=experiment.workload.settings,
+        device=str(setting.device),
+        machine=f"{platform.machine()}, Python {platform.python_version()}",
+        parameters=sum(parameter.numel() for parameter in model.parameters()),
+        fingerprint=worker.fingerprint,
+        timings=tuple(timings),
+        exchanges=tuple(exchanges),
+    )
+
+
+def count_points(experiment: Experiment, workers: Sequence[int]) -> int:
+    """How many lines `measure` will say."""
+    return sum(len(points(experiment, count)) + (count > 1) for count in {1, *workers})
+
+
+def points(experiment: Experiment, workers: int = 1) -> list[StudyKey]:
+    """One study for each optimiser and each batch size that has an example for every worker."""
+    found = {
+        (study.optimizer, study.configuration.batch_size): study for study in reversed(experiment.studies())
+    }
+    return [study for (_, size), study in reversed(found.items()) if size >= workers]
+
+
+def _named(study: StudyKey, workers: int) -> str:
+    return f"{study.optimizer}, batch size {study.configuration.batch_size}, {workers} worker(s)"
+
+
+def _counts(experiment: Experiment, workers: Sequence[int]) -> list[int]:
+    """The numbers of workers in order, 1 first; raises for one that this machine cannot have."""
+    counts = sorted({1, *workers})
+    most = machine_workers(experiment.training.device)[-1]
+    if counts[0] < 1 or counts[-1] > most:
+        wrong = counts[0] if counts[0] < 1 else counts[-1]
+        raise InputError(f"this machine can time from 1 to {most} workers", where="workers", got=wrong)
+    return counts
+
+
+def _check_sizes(experiment: Experiment, examples: int) -> None:
+    largest = max(experiment.grid.batch_size)
+    if largest > examples:
+        raise InputError(
+            f"a batch cannot be larger than the training set of {examples} examples",
+            where="grid.batch_size",
+            got=largest,
+        )
+
+
+def _together(
+    experiment: Experiment, workers: int, seconds: float, say: Callable[[str], object]
+) -> tuple[list[Timing], Exchange]:
+    """Start so many workers, time every point and the exchange alone, and end them."""
+    from headrace.engines.local import LocalEngine
+    from headrace.trials import rank_timing
+
+    timings: list[Timing] = []
+    with tempfile.TemporaryDirectory() as folder, LocalEngine(experiment, workers) as engine:
+        engine.together(rank_timing.join, str(Path(folder) / "ranks"))
+        for study in points(experiment, workers):
+            timings.append(_slowest(engine.together(rank_timing.steps, study, seconds)))
+            say(_named(study, workers))
+        times = engine.together(rank_timing.exchange, experiment.studies()[0], seconds)
+        say(f"the exchange of gradients alone, {workers} workers")
+    return timings, Exchange(workers=workers, seconds=tuple(max(block) for block in zip(*times, strict=True)))
+
+
+def _slowest(ranks: Sequence[Timing]) -> Timing:
+    """The ranks' times as one: of each block the slowest rank's, and the most memory of a rank."""
+    blocks = zip(*(rank.seconds_per_step for rank in ranks), strict=True)
+    peaks = [rank.peak_bytes for rank in ranks if rank.peak_bytes is not None]
+    update = {"seconds_per_step": tuple(max(b) for b in blocks), "peak_bytes": max(peaks, default=None)}
+    return ranks[0].model_copy(update=update)
+
+
+def timing(
+    setting: Setting,
+    study: StudyKey,
+    seconds: float,
+    *,
+    world: World | None = None,
+    agree: Callable[[float], float] = float,
+) -> Timing:
+    """The step times of one process.
+
+    Args:
+        setting: The workload and the device.
+        study: The optimiser and the batch size.
+        seconds: About how long it is timed.
+        world: The workers that share each batch; None for one.
+        agree: Makes the seconds of a step, from which the number of steps follows, alike in all processes.
+    """
+    size, workers = study.configuration.batch_size, 1 if world is None else world.workers
+    block = partial(block_seconds, setting, setting.new_model(study, 0), study.optimizer, size, world=world)
+    forget_peak(setting)
+    probe = agree(min(block(blocks=WARM_UP, steps=1)))
+    steps = max(1, math.ceil((BLOCK_SECONDS if workers == 1 else MEETING_SECONDS) / probe))
+    blocks = min(max(int(seconds / (steps * probe)), BLOCKS[0]), BLOCKS[1])
+    times = block(blocks=blocks + 1, steps=steps)
+    return Timing(
+        optimizer=study.optimizer,
+        batch_size=size,
+        workers=workers,
+        steps_per_block=steps,
+        seconds_per_step=tuple(value / steps for value in times[1:]),
+        peak_bytes=peak(setting),
+    )
+
+
+def block_seconds(
+    setting: Setting,
+    model: nn.Module,
+    optimizer: str,
+    batch_size: int,
+    *,
+    blocks: int,
+    steps: int,
+    world: World | None = None,
+) -> list[float]:
+    """Seconds of `blocks` blocks of `steps` steps each; each ends when the device has done it."""
+    from headrace.sampling.batches import shuffled_batches
+    from headrace.training.loop import train
+    from headrace.training.recipe import Recipe
+
+    workload, seed = setting.workload, setting.experiment.seed
+    trained = train(
+        model=model,
+        data=workload.training_data,
+        loss=workload.training_loss,
+        batches=shuffled_batches(
+            len(workload.train), batch_size, seed=seed, path=("throughput",), device=setting.device
+        ),
+        recipe=Recipe(optimizer=optimizer, learning_rate=1e-12),
+        budget_steps=blocks * steps,
+        evaluation_steps=range(0, blocks * steps + 1, steps),
+        evaluate=lambda _: {},
+        microbatch=setting.experiment.training.microbatch,
+        world=world,
+    )
+    return list(_laps(trained))
+
+
+def _laps(trained: Iterator[object]) -> Iterator[float]:
+    next(trained)
+    started = time.perf_counter()
+    for _ in trained:
+        yield (now := time.perf_counter()) - started
+        started = now
+
+
+def forget_peak(setting: Setting) -> None:
+    """Begin a new peak of memory, where the system can."""
+    if setting.device.type == "cuda":
+        import torch
+
+        torch.cuda.reset_peak_memory_stats(setting.device)
+        return
+    try:
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+    except OSError:
+        return
+
+
+def peak(setting: Setting) -> int | None:
+    """The most memory in use since then, in bytes; None where the system does not tell."""
+    if setting.device.type == "cuda":
+        import torch
+
+        return int(torch.cuda.max_memory_allocated(setting.device))
+    try:
+        lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return None
+    found = [line.split()[1] for line in lines if line.startswith("VmHWM:")]
+    return int(found[0]) * 1024 if found else None
+
+
+def write(directory: str | Path, measured: Throughput) -> Path:
+    """Write throughput.json whole or not at all.
+
+    Raises:
+        StorageError: The disk is full, or the file cannot be written.
+    """
+    path = Path(directory) / THROUGHPUT
+    with guarded(directory, make=True):
+        write_record(path, measured, indent=2)
+    return path
+
+
+def read(directory: str | Path) -> Throughput | None:
+    """What was measured and lies in a folder; None where there is nothing.
+
+    Raises:
+        DamagedError: The file was altered.
+    """
+    fix = "Delete it, or run headrace throughput again."
+    return read_record(Path(directory) / THROUGHPUT, Throughput, fix=fix)

@@ -1,0 +1,187 @@
+"""Histories of several ranks as one: against one history that saw everything, and between real processes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import multiprocessing
+
+from headrace.errors import InputError
+from headrace.histories import History, LossHistory, SharedHistory
+from headrace.training.parallel.joining import end
+
+from .brute import Batch, Stored, batches, record
+from .test_history import as_on_a_device, expect
+
+N = 5
+FORMS = [{}, {"decay": 0.8}, {"window": 3}]
+
+
+def unite(ranks: list[History], base: torch.Tensor) -> torch.Tensor:
+    """What a merge does, without processes: all histories become the united one, the next base."""
+    rows = ranks[0].table.united(base, torch.stack([history.table.tensor for history in ranks]))
+    for history in ranks:
+        history.table.tensor.copy_(rows)
+    return rows.clone()
+
+
+@given(st.lists(st.lists(batches(), min_size=3, max_size=3), min_size=1, max_size=3))
+@settings(max_examples=40, deadline=None)
+def test_merged_again_and_again_ranks_equal_all_observations_stored(epochs: list[list[list[Batch]]]) -> None:
+    ranks, stored = [History(N) for _ in range(3)], Stored(N)
+    base = torch.zeros_like(ranks[0].table.tensor)
+    for parts in epochs:
+        for history, sequence in zip(ranks, parts, strict=True):
+            for batch in sequence:
+                record(history, batch)
+                stored.record(*batch)
+        base = unite(ranks, base)
+        expect(ranks[1], stored)
+        assert torch.equal(unite(ranks, base), base)
+
+
+@given(st.lists(st.lists(batches(), min_size=2, max_size=2), min_size=1, max_size=3), st.sampled_from(FORMS))
+@settings(max_examples=40, deadline=None)
+def test_ranks_equal_one_history_that_recorded_theirs_in_turn(
+    epochs: list[list[list[Batch]]], form: dict
+) -> None:
+    """Counts, means, variances and windows; one observation of an example a batch, as fading asks."""
+    ranks, one = [History(N, **form) for _ in range(2)], History(N, **form)
+    base = torch.zeros_like(one.table.tensor)
+    for parts in epochs:
+        for history, sequence in zip(ranks, parts, strict=True):
+            for index, logits, targets in sequence:
+                first = sorted({example: place for place, example in enumerate(index)}.values())
+                batch = [index[i] for i in first], logits[first], [targets[i] for i in first]
+                record(history, batch)
+                record(one, batch)
+        base = unite(ranks, base)
+    if "window" in form:
+        assert torch.equal(ranks[0].table.tensor, one.table.tensor)
+        return
+    for quantity in ("probability", "loss", "margin"):
+        torch.testing.assert_close(ranks[0].mean(quantity), one.mean(quantity), rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(ranks[0].variance("loss"), one.variance("loss"), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(ranks[0].size, one.size, rtol=1e-5, atol=1e-6)
+    assert torch.equal(ranks[0].count, one.count)
+    assert torch.equal(ranks[0].last_loss(), one.last_loss())
+
+
+def epoch(seed: int, number: int, examples: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """An order of all examples, with logits and targets in that order."""
+    rng = torch.Generator().manual_seed(100 * seed + number)
+    order = torch.randperm(examples, generator=rng)
+    return order, torch.randn(examples, 3, generator=rng), order % 3
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("world", [2, 3])
+def test_epochs_in_which_an_example_is_one_rank_s_are_those_of_one_process_to_the_bit(
+    form: dict, world: int
+) -> None:
+    ranks, one = [History(40, **form) for _ in range(world)], History(40, **form)
+    base = torch.zeros_like(one.table.tensor)
+    for number in range(4):
+        order, logits, targets = epoch(1, number, 40)
+        one.record(order, logits, targets)
+        for rank, history in enumerate(ranks):
+            part = slice(rank, None, world)
+            history.record(order[part], logits[part], targets[part])
+        base = unite(ranks, base)
+    assert all(torch.equal(history.table.tensor, one.table.tensor) for history in ranks)
+    assert one.transitions().sum() > 0
+
+
+def test_a_variance_far_below_the_mean_survives_many_merges() -> None:
+    """Differences of sums in float32 would lose it."""
+    losses = 5.0 + 0.005 * torch.randn(400, generator=torch.Generator().manual_seed(0))
+    ranks = [LossHistory(1), LossHistory(1)]
+    base = torch.zeros_like(ranks[0].table.tensor)
+    for place, loss in enumerate(losses):
+        ranks[place % 2].record(torch.tensor([0]), loss.reshape(1))
+        if place % 10 == 9:
+            base = unite(ranks, base)
+    expected = float(losses.double().var(correction=0))
+    assert float(ranks[0].variance("loss")[0]) == pytest.approx(expected, rel=0.01)
+
+
+def test_one_process_needs_no_other() -> None:
+    history = History(3)
+    shared = SharedHistory(history)
+    history.record(torch.tensor([1]), torch.randn(1, 2), torch.tensor([0]))
+    shared.merge()
+    shared.merge()
+    assert (shared.rank, shared.ranks, history.count.tolist()) == (0, 1, [0, 1, 0])
+    as_on_a_device(history).record(torch.tensor([3]), torch.randn(1, 2), torch.tensor([0]))
+    with pytest.raises(InputError, match="values out of range"):
+        shared.merge()
+
+
+def rank_of_two(rank: int, folder: str) -> None:
+    """One of two real processes; what it finds is left in the folder."""
+    torch.distributed.init_process_group(
+        "gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2
+    )
+    torch.set_num_threads(1)
+    tables, said = [], []
+    for form in FORMS:
+        history = History(41, **form)
+        shared = SharedHistory(history)
+        for number in range(3):
+            order, logits, targets = epoch(2, number, 41)
+            # The last part is padded to the length of the first, as samplers do.
+            part = torch.arange(rank, 42, 2)
+            keep, part = part < 41, part.clamp_max(40)
+            history.record(order[part], logits[part], targets[part], keep=keep)
+            shared.merge()
+            shared.merge()
+            if number == 1:
+                state = history.state_dict()
+                history = History(41, **form)
+                history.load_state_dict(state)
+                shared = SharedHistory(history)
+        tables.append(history.table.tensor)
+    for attempt in (differing, out_of_range, not_the_same):
+        with pytest.raises(InputError) as error:
+            attempt(rank)
+        said.append(str(error.value))
+    np.savez(Path(folder) / f"{rank}.npz", *tables, said=np.array(said))
+    end()
+
+
+def differing(rank: int) -> None:
+    SharedHistory(History(4, window=2 + rank))
+
+
+def out_of_range(rank: int) -> None:
+    history = as_on_a_device(History(4))
+    shared = SharedHistory(history)
+    history.record(torch.tensor([4 * rank]), torch.randn(1, 2), torch.tensor([0]))
+    shared.merge()
+
+
+def not_the_same(rank: int) -> None:
+    history = History(4)
+    history.record(torch.tensor([rank]), torch.randn(1, 2), torch.tensor([0]))
+    SharedHistory(history)
+
+
+def test_two_processes_hold_the_history_of_one(tmp_path: Path) -> None:
+    multiprocessing.spawn(rank_of_two, (str(tmp_path),), nprocs=2)
+    found = [np.load(tmp_path / f"{rank}.npz") for rank in range(2)]
+    for place, form in enumerate(FORMS):
+        one = History(41, **form)
+        for number in range(3):
+            one.record(*epoch(2, number, 41))
+        for tables in found:
+            assert np.array_equal(tables[f"arr_{place}"], one.table.tensor.numpy())
+    first, second = (list(tables["said"]) for tables in found)
+    assert "differ in their window, here and on rank 1" in first[0]
+    assert "rank 1 has recorded what cannot be right" in first[1]
+    assert "values out of range" in second[1]
+    assert "differ in their content, here and on rank 0" in second[2]
