@@ -17,9 +17,10 @@ import polars as pl
 from headrace import random
 from headrace.analysis.steps_to_result import published_results
 from headrace.specs.experiment import Experiment
+from headrace.specs.studies import StudyKey
 from headrace.store import experiments as store
 from headrace.store.facts import WorkloadFacts
-from headrace.store.records import StudyKey, TrialRecord
+from headrace.store.records import TrialRecord
 
 DESCRIPTION = (
     "S(B) of 454 studies, 168,160 trials, 71.6 million measurements, against reading trial after trial"

@@ -31,8 +31,8 @@ from headrace.analysis.recommendation import Option
 from headrace.analysis.studies import Study, read_studies
 from headrace.engines.local import LocalEngine
 from headrace.store.experiments import load
+from headrace.store.throughput import read
 from headrace.trials import rank_timing
-from headrace.trials.throughput import read
 
 if TYPE_CHECKING:
     from headrace.trials.running import Setting

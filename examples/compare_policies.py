@@ -44,7 +44,7 @@ from rich.progress import track
 from headrace import random
 from headrace.specs.experiment import Experiment, WorkloadTable
 from headrace.specs.space import borders, split
-from headrace.store.records import StudyKey
+from headrace.specs.studies import StudyKey
 
 Job = tuple[str, str, str, int]
 """What is trained: the experiment as JSON, the policy, what to call the run, and the trial."""

@@ -12,9 +12,10 @@ import polars as pl
 
 from headrace import random
 from headrace.specs.experiment import Experiment
+from headrace.specs.studies import StudyKey
 from headrace.store.experiments import StoredExperiment, create, load, write_facts, write_trials
 from headrace.store.facts import WorkloadFacts
-from headrace.store.records import StudyKey, TrialRecord
+from headrace.store.records import TrialRecord
 from headrace.training.budget import evaluation_steps
 
 GOAL = 0.1

@@ -7,7 +7,9 @@ import pytest
 
 from headrace.analysis.chosen import chosen_results, conclude_chosen, holdings, largest
 from headrace.random import generator
-from headrace.store.chosen import Chosen, Taken, classes_of, count_taken, walls_of
+from headrace.search.chosen import count_taken, walls_of
+from headrace.store.chosen import Chosen, Taken
+from headrace.trials.jobs import classes_of
 
 
 def taken(seed: int, group: str, size: int, classes: tuple[int, ...], wrong: int) -> Taken:

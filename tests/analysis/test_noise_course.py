@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from headrace.analysis.noise_course import best_trials, compare, prediction, ratio_interval
 from headrace.errors import InputError
-from headrace.store.records import Configuration, StudyKey
-from headrace.trials.noise_course import NoiseCourse, NoisePoint, chosen_steps
+from headrace.specs.studies import Configuration, StudyKey
+from headrace.store.noise_course import NoiseCourse, NoisePoint
+from headrace.trials.noise_course import chosen_steps
 
 
 @given(st.floats(1, 1e5), st.integers(1, 10_000), st.lists(st.integers(1, 500), min_size=1, max_size=9))

@@ -10,7 +10,7 @@ from headrace.analysis.curves import CurveFit
 from headrace.analysis.policy_verdicts import conclude_policies, verdict
 from headrace.analysis.steps_to_result import StepsToResult
 from headrace.analysis.studies import Study
-from headrace.store.records import Configuration, StudyKey
+from headrace.specs.studies import Configuration, StudyKey
 
 
 def study(policy: str, batch: int, reached: list[int], *, passes: int = 1, counted: int = 16) -> Study:

@@ -19,7 +19,7 @@ from headrace.analysis.words import duration
 from headrace.cli.app import execute
 from headrace.errors import DamagedError, InputError
 from headrace.specs.experiment import Experiment
-from headrace.trials.throughput import Exchange, Throughput, Timing, read, write
+from headrace.store.throughput import Exchange, Throughput, Timing, read, write
 
 from .made_store import experiment, make_store, two_regimes
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from headrace.analysis.subset_search import conclude, markdown
-from headrace.search.plan import Cost, Facts
 from headrace.specs.search import SubsetSearch
-from headrace.store.outcome import Measured, Outcome
+from headrace.store.outcome import Cost, Measured, Outcome
+from headrace.store.search_facts import Facts
 
 NOISE = (0.001, -0.002, 0.0005, 0.0015, -0.001)
 

@@ -15,11 +15,11 @@ from headrace.cli import experiments
 from headrace.cli.app import execute
 from headrace.errors import InputError, InputErrors
 from headrace.experiments import runner
-from headrace.experiments.progress import State, StudyState
 from headrace.specs.experiment import Experiment
 from headrace.store import experiments as store
 from headrace.store import lock
 from headrace.store.live import LiveFile
+from headrace.store.progress import State, StudyState
 
 FILE = """
 [workload]

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headrace.store.bound import Rules, interval_rank, judge, live_bound, next_round
+from headrace.specs.interval import interval_rank
+from headrace.store.bound import Rules, judge, live_bound, next_round
 from headrace.store.records import Outcome, Status
 
 BUDGET = 12

@@ -13,6 +13,7 @@ from headrace.errors import InputError, InputErrors
 from headrace.experiments import runner
 from headrace.experiments.runner import run
 from headrace.search.runner import search_subset
+from headrace.specs import checkpoints as specs_checkpoints
 from headrace.specs.search import SubsetSearch
 from headrace.store import checkpoints
 from headrace.store import experiments as store
@@ -42,12 +43,12 @@ def inline(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_number_is_spread_over_the_second_half() -> None:
-    assert checkpoints.shares(2) == (0.75, 1.0)
-    assert checkpoints.steps(2, [0, 10, 20, 30, 40]) == {30, 40}
+    assert specs_checkpoints.shares(2) == (0.75, 1.0)
+    assert specs_checkpoints.steps(2, [0, 10, 20, 30, 40]) == {30, 40}
 
 
 def test_the_first_evaluated_step_at_or_after_a_share() -> None:
-    assert checkpoints.steps((0.1, 0.25, 0.26, 1.0), [0, 10, 20, 31, 40]) == {10, 20, 40}
+    assert specs_checkpoints.steps((0.1, 0.25, 0.26, 1.0), [0, 10, 20, 31, 40]) == {10, 20, 40}
 
 
 def test_shares_must_rise(experiment) -> None:

@@ -11,9 +11,10 @@ import torch
 
 from headrace.cli.app import execute
 from headrace.errors import DamagedError
+from headrace.store.noise_course import read
 from headrace.training.evaluation import evaluation_mode
 from headrace.trials.bench import Worker
-from headrace.trials.noise_course import measure_course, read
+from headrace.trials.noise_course import measure_course
 from headrace.trials.running import RunningTrial
 
 pytestmark = pytest.mark.usefixtures("tiny")

@@ -24,7 +24,7 @@ from headrace.sampling.batches import shuffled_batches
 from headrace.sampling.sampler import ExampleSampler
 from headrace.specs.experiment import Experiment
 from headrace.specs.space import borders
-from headrace.store.records import StudyKey
+from headrace.specs.studies import StudyKey
 from headrace.training.data import TensorData
 from headrace.trials.bench import Worker
 from headrace.trials.feed import epochs_of

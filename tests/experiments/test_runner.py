@@ -16,12 +16,12 @@ from headrace.engines.processes import WorkerDied
 from headrace.errors import InputError
 from headrace.exchange.archive import steps_to_goal
 from headrace.experiments import runner
-from headrace.experiments.progress import State, progress_of
 from headrace.experiments.runner import run
 from headrace.specs.experiment import Experiment
 from headrace.store import experiments as store
 from headrace.store.bound import Judgement
 from headrace.store.experiments import StoredExperiment
+from headrace.store.progress import State, progress_of
 from headrace.store.records import Status
 
 from .inline_engine import InlineEngine

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from headrace.engines.messages import Task
 from headrace.experiments.race import Race, Schedule, rungs
+from headrace.specs.studies import Configuration, StudyKey
 from headrace.store.bound import Rules, judge
-from headrace.store.records import Configuration, Outcome, StudyKey
+from headrace.store.records import Outcome
 from headrace.training.budget import evaluation_steps
 
 BUDGET = 60

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from headrace.errors import DamagedError
-from headrace.trials.throughput import THROUGHPUT, Throughput, Timing, read, write
+from headrace.store.throughput import THROUGHPUT, Throughput, Timing, read, write
 
 MEASURED = Throughput(
     workload="digits",

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from headrace.search.plan import Cost, Facts
 from headrace.specs.search import SubsetSearch
 from headrace.store.chosen import Chosen, Taken
-from headrace.store.outcome import Measured, Outcome
+from headrace.store.outcome import Cost, Measured, Outcome
+from headrace.store.search_facts import Facts
 
 NOISE = (0.001, -0.002, 0.0005, 0.0015, -0.001)
 

@@ -13,7 +13,7 @@ from headrace.report import write_report
 from headrace.report.figures import Absent
 from headrace.report.recommended import recommended
 from headrace.store.experiments import load
-from headrace.trials.throughput import Exchange, Throughput, Timing, write
+from headrace.store.throughput import Exchange, Throughput, Timing, write
 
 SPREAD = (0.97, 0.98, 0.99, 1.0, 1.01, 1.02, 1.03)
 

@@ -18,9 +18,9 @@ from headrace.report.figures import Absent, Picture, portrait_figures
 from headrace.report.numbers import linear_ticks
 from headrace.report.pictures.portraits import shade, size
 from headrace.report.portraits import area_table, data_map, distribution, together
+from headrace.specs.studies import Configuration, StudyKey
 from headrace.store.portrait_records import Exhibit, Fed, Gallery, Portrait, Wall
 from headrace.store.portraits import StoredPortrait
-from headrace.store.records import Configuration, StudyKey
 
 from .made import Made, analysis
 from .test_report_page import SCRIPT, Page

@@ -10,10 +10,11 @@ import pytest
 
 from headrace.ensembles.acquisition import FUNCTIONS
 from headrace.errors import InputError, InputErrors
-from headrace.search.plan import Facts, plan
+from headrace.search.plan import plan
 from headrace.search.readiness import check_memory, check_ready
 from headrace.specs.search import SubsetSearch
 from headrace.specs.search_checks import ACQUISITIONS
+from headrace.store.search_facts import Facts
 
 FACTS = Facts(examples=240, checksum="inputs:0", num_classes=3, classes=("a", "b", "c"), metric="test/error")
 OWN = {"members": {"checkpoints": ["*.safetensors"]}, "training": None}

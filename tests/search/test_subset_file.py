@@ -10,8 +10,9 @@ import pytest
 import torch
 
 from headrace.errors import DamagedError, InputError
+from headrace.specs.subset_names import check_subset
 from headrace.subsets.file import Provenance, Subset
-from headrace.subsets.restrict import check_subset, subset_of
+from headrace.subsets.restrict import subset_of
 from headrace.subsets.view import Part, checksum
 from headrace.training.data import TensorData
 from headrace.workloads import Workload

@@ -23,7 +23,8 @@ from headrace.specs.search import SubsetSearch
 from headrace.store.outcome import Outcome
 from headrace.subsets.file import Subset
 from headrace.trials import scoring
-from headrace.trials.search_jobs import RunJob, Workshop, checkpoint_path
+from headrace.trials.jobs import RunJob, checkpoint_path
+from headrace.trials.search_jobs import Workshop
 
 Spec = Callable[..., SubsetSearch]
 HIDDEN = {"search.labels": "hidden", "search.oracle": "dataset", "search.acquisition": ["entropy"]}

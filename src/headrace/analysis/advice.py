@@ -22,7 +22,7 @@ from headrace.specs.experiment import WorkloadTable
 
 if TYPE_CHECKING:
     from headrace.store.experiments import StoredExperiment
-    from headrace.trials.throughput import Throughput
+    from headrace.store.throughput import Throughput
 
 DRAWS = 2000
 _Z = 1.96

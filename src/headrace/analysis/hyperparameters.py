@@ -15,7 +15,7 @@ import numpy as np
 
 from headrace.analysis.studies import Study
 from headrace.errors import InputError
-from headrace.store.records import Hyperparameters
+from headrace.specs.studies import Hyperparameters
 
 RULES = {"linear": 1.0, "square root": 0.5}
 """Rule -> the power of the batch size that the learning rate is proportional to."""

@@ -24,10 +24,10 @@ from headrace import random
 from headrace.analysis import words
 from headrace.analysis.recommendation import central
 from headrace.errors import InputError
-from headrace.store.records import Configuration, StudyKey
+from headrace.specs.studies import Configuration, StudyKey
 
 if TYPE_CHECKING:
-    from headrace.trials.noise_course import NoiseCourse, NoisePoint
+    from headrace.store.noise_course import NoiseCourse, NoisePoint
 
 Interval = tuple[float, float]
 DRAWS = 4000

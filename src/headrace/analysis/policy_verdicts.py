@@ -19,7 +19,7 @@ from headrace.analysis import words
 from headrace.analysis.curves import CurveFit
 from headrace.analysis.studies import Study
 from headrace.policies import POLICIES, make_policy
-from headrace.store.bound import interval_rank
+from headrace.specs.interval import interval_rank
 
 BASELINE = "shuffle"
 Verdict = Literal["fewer", "more", "no difference shown"]

@@ -20,7 +20,7 @@ import numpy as np
 from jaxtyping import Float
 
 from headrace.errors import InputError
-from headrace.store.bound import best_of, interval_rank
+from headrace.specs.interval import best_of, interval_rank
 
 if TYPE_CHECKING:
     import polars as pl

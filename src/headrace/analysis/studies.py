@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from headrace.analysis.steps_to_result import StepsToResult, summarise
 from headrace.specs.space import Border, borders
+from headrace.specs.studies import Hyperparameters, StudyKey
 from headrace.store.bound import Judged
-from headrace.store.records import Hyperparameters, Status, StudyKey
+from headrace.store.records import Status
 
 if TYPE_CHECKING:
     import polars as pl

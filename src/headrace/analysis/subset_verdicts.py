@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from headrace.analysis import words
 from headrace.analysis.curves import CurveFit
 from headrace.analysis.policy_verdicts import cells, parts, worth
+from headrace.specs.studies import FULL
 from headrace.specs.subset_names import is_random
-from headrace.store.records import FULL
 
 AS_LARGE = 0.1
 """Two subsets are as large as each other where their sizes differ by at most this share of the larger one."""

@@ -12,7 +12,7 @@ from headrace.analysis.results import rounded
 from headrace.analysis.step_time import StepTime, StepTimeModel, fit_model, median_interval
 
 if TYPE_CHECKING:
-    from headrace.trials.throughput import Throughput
+    from headrace.store.throughput import Throughput
 
 
 def step_times(measured: Throughput) -> tuple[StepTime, ...]:

@@ -7,8 +7,8 @@ import time
 from types import TracebackType
 from typing import Self
 
-from headrace.experiments.progress import State, time_left
 from headrace.printable import printable
+from headrace.store.progress import State, time_left
 
 LOG_SECONDS = 30.0
 """How often a plain line is written where standard error is no terminal."""

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterable
 
     from headrace.analysis.results import Analysis
-    from headrace.experiments.progress import State
     from headrace.specs.experiment import Experiment
+    from headrace.store.progress import State
     from headrace.store.records import TrialRecord
 
 
@@ -76,9 +76,9 @@ def status(directory: APath, *, json: Json = False) -> int:
     Args:
         directory: The folder of a run or of a search.
     """
-    from headrace.experiments.progress import progress_of
     from headrace.report import is_search
     from headrace.store.experiments import load
+    from headrace.store.progress import progress_of
 
     if is_search(directory):
         from headrace.cli.subsets import status_search

@@ -39,8 +39,9 @@ def noise(
     from headrace.report.noise_course import figure
     from headrace.report.write import draw_all
     from headrace.store.experiments import read_experiment, read_facts
+    from headrace.store.noise_course import NoiseCourses, write
     from headrace.trials.bench import Worker
-    from headrace.trials.noise_course import NoiseCourses, measure_course, write
+    from headrace.trials.noise_course import measure_course
 
     one_process("noise")
     check_number("--points", points, 2, 10_000)

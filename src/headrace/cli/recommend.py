@@ -37,7 +37,8 @@ def throughput(
     from headrace.analysis.throughput import throughput_summary
     from headrace.specs.experiment import Experiment
     from headrace.store.experiments import read_facts
-    from headrace.trials.throughput import count_points, machine_workers, measure, write
+    from headrace.store.throughput import write
+    from headrace.trials.throughput import count_points, machine_workers, measure
 
     one_process("throughput")
     check_number("--workers", workers, 1, MOST_WORKERS)
@@ -99,7 +100,7 @@ def recommend(
     """
     from headrace.analysis.advice import advise
     from headrace.store.experiments import load
-    from headrace.trials.throughput import read
+    from headrace.store.throughput import read
 
     check_number("--workers", workers, 1, MOST_WORKERS)
     advice = advise(load(directory), read(directory), workers=workers)

@@ -17,8 +17,7 @@ from headrace.printable import printable
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from headrace.search.plan import Cost
-    from headrace.store.outcome import Outcome
+    from headrace.store.outcome import Cost, Outcome
 
 
 def subset(

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from headrace.specs.studies import StudyKey
 from headrace.store.facts import WorkloadFacts
-from headrace.store.records import StudyKey, TrialRecord
+from headrace.store.records import TrialRecord
 
 Row = dict[str, Any]
 """One measurement: trial, step, and the metrics."""

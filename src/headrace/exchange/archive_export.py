@@ -22,8 +22,9 @@ from headrace.exchange.archive_layout import (
 from headrace.files import write_whole
 from headrace.folders import making
 from headrace.specs.space import AnyEntry, Choices, Range
+from headrace.specs.studies import StudyKey
 from headrace.store.experiments import StoredExperiment, study_directory
-from headrace.store.records import StudyKey, TrialRecord
+from headrace.store.records import TrialRecord
 
 if TYPE_CHECKING:
     import polars as pl

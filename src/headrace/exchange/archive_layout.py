@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from headrace.errors import DamagedError, InputError
-from headrace.store.records import Configuration, StudyKey
+from headrace.specs.studies import Configuration, StudyKey
 
 if TYPE_CHECKING:
     import polars as pl

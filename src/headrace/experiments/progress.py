@@ -4,89 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from headrace.experiments.race import Race
+from headrace.store.progress import State, study_state
 from headrace.store.records import Outcome
 
 if TYPE_CHECKING:
-    from headrace.store.experiments import StoredExperiment
-
-
-@dataclass(frozen=True, kw_only=True)
-class StudyState:
-    """How far one study is.
-
-    Attributes:
-        study: Its name.
-        trials: The trials of which something is known.
-        of: The trials asked for.
-        infeasible: Those known to have diverged.
-        failed: Those that raised an error.
-        best_steps: The fewest steps to result so far, or None.
-        finished: Whether the study is decided.
-    """
-
-    study: str
-    trials: int
-    of: int
-    infeasible: int
-    failed: int
-    best_steps: int | None
-    finished: bool
-
-
-@dataclass(frozen=True, kw_only=True)
-class State:
-    """How far an experiment is.
-
-    Attributes:
-        studies: Each study's state.
-        share: The share of the work that is done, a guess from 0 to 1.
-        seconds: How long the run has taken, 0 for a folder.
-        seconds_left: A guess of how long it will take, or None where nothing can be said.
-        process: The process that runs the experiment, or None.
-    """
-
-    studies: tuple[StudyState, ...]
-    share: float = 0.0
-    seconds: float = 0.0
-    seconds_left: float | None = None
-    process: str | None = None
-
-    @property
-    def finished_studies(self) -> int:
-        """How many studies are decided."""
-        return sum(study.finished for study in self.studies)
-
-    def summary(self) -> str:
-        """One line."""
-        trials = sum(study.trials for study in self.studies)
-        known = f"{self.finished_studies} of {len(self.studies)} studies finished, {trials} trials"
-        running = "" if self.process is None else f"; running (process {self.process})"
-        left = time_left(self)
-        return f"{known}{running}{', ' + left if left else ''}"
-
-    def rows(self) -> list[tuple[object, ...]]:
-        """A table: study, trials, of, infeasible, failed, best steps, finished."""
-        return [
-            (s.study, s.trials, s.of, s.infeasible, s.failed, s.best_steps, "yes" if s.finished else "no")
-            for s in self.studies
-        ]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain data, for JSON."""
-        return {
-            "finished": self.finished_studies == len(self.studies),
-            "running": self.process is not None,
-            "process": self.process,
-            "share": self.share,
-            "seconds": self.seconds,
-            "seconds_left": self.seconds_left,
-            "studies": [asdict(study) for study in self.studies],
-        }
+    pass
 
 
 class Progress(Protocol):
@@ -95,62 +20,6 @@ class Progress(Protocol):
     def __call__(self, state: State) -> None:
         """Show it."""
         ...
-
-
-def time_left(state: State) -> str:
-    """The estimate in words."""
-    seconds = state.seconds_left
-    if seconds is None or state.seconds < 5:
-        return ""
-    for unit, length in (("h", 3600), ("min", 60)):
-        if seconds >= 1.5 * length:
-            return f"about {seconds / length:.0f} {unit} left"
-    return f"about {seconds:.0f} s left"
-
-
-def progress_of(directory: str | Path) -> State:
-    """How far the experiment in a folder is, by what is stored, and by what a run under way says of itself.
-
-    Raises:
-        InputError: There is no experiment in the folder.
-        DamagedError: A part is truncated or was altered.
-    """
-    from headrace.store import live, lock
-    from headrace.store.experiments import load
-
-    stored = load(directory)
-    process = lock.holder(Path(directory))
-    running = None if process is None else live.read(Path(directory), process)
-    return running or replace(stored_state(stored), process=process)
-
-
-def stored_state(stored: StoredExperiment) -> State:
-    """How far an experiment is by its stored trials; a run stores a trial when it is settled, or long."""
-    states = [
-        study_state(
-            study.name,
-            {record.trial: record for record in stored.study_records(study.name)},
-            asked=stored.experiment.search.trials,
-            finished=stored.facts is not None and stored.judgement(study) is not None,
-        )
-        for study in stored.experiment.studies()
-    ]
-    share = sum(state.finished for state in states) / len(states)
-    return State(studies=tuple(states), share=share)
-
-
-def study_state(study: str, outcomes: dict[int, Outcome], *, asked: int, finished: bool) -> StudyState:
-    """The state of a study from what is known of its trials."""
-    known = outcomes.values()
-    return StudyState(
-        study=study,
-        trials=len(outcomes),
-        of=asked,
-        infeasible=sum(o.diverged is not None and o.reached is None for o in known),
-        failed=sum(o.failed for o in known),
-        best_steps=min((o.reached for o in known if o.reached is not None), default=None),
-        finished=finished,
-    )
 
 
 class Watch:

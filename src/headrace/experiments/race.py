@@ -6,8 +6,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from headrace.engines.messages import Task
+from headrace.specs.studies import StudyKey
 from headrace.store.bound import Rules, live_bound, next_round
-from headrace.store.records import Outcome, StudyKey
+from headrace.store.records import Outcome
 
 RUNG_RATIO = 1.5
 FIRST_RUNG = 8

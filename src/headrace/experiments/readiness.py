@@ -11,8 +11,8 @@ from headrace.policies import make_policy
 from headrace.sampling.split import check_dealing
 from headrace.specs.experiment import Experiment
 from headrace.specs.space import Choices, Entry, Range, split
+from headrace.specs.studies import FULL
 from headrace.store.facts import WorkloadFacts
-from headrace.store.records import FULL
 from headrace.subsets.restrict import checksum_of
 from headrace.training.recipe import Recipe
 from headrace.training.schedules import check_schedule

@@ -15,12 +15,12 @@ from headrace.experiments.progress import Progress, Watch
 from headrace.experiments.race import Race, Schedule, rungs
 from headrace.experiments.readiness import check_files, check_readiness
 from headrace.specs.experiment import Experiment
+from headrace.specs.studies import StudyKey
 from headrace.store import experiments as store
 from headrace.store import lock
 from headrace.store.changes import check_reason
 from headrace.store.experiments import StoredExperiment
 from headrace.store.portraits import missing, write_portrait
-from headrace.store.records import StudyKey
 
 PROCESSES_PER_GPU = 4
 """Default number of trials side by side on one GPU."""

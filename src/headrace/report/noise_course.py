@@ -15,7 +15,7 @@ from headrace.report.tables import Cell, Table
 from headrace.report.words import Words
 
 if TYPE_CHECKING:
-    from headrace.trials.noise_course import NoiseCourses
+    from headrace.store.noise_course import NoiseCourses
 
 TITLE = "The gradient noise scale over training"
 CAPTION = (
@@ -32,7 +32,7 @@ def noise_course(directory: Path, results: Mapping[str, Any]) -> Picture | None:
     Raises:
         DamagedError: The file of the measurement was altered.
     """
-    from headrace.trials.noise_course import read
+    from headrace.store.noise_course import read
 
     measured = read(directory)
     return None if measured is None else figure(measured, results)

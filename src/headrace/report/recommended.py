@@ -100,7 +100,7 @@ def recommended(directory: Path) -> Recommended | Absent | None:
     """The recommendation of a run, why there is none, or None where no step times were measured."""
     from headrace.analysis.advice import advise
     from headrace.store.experiments import load
-    from headrace.trials.throughput import THROUGHPUT, read
+    from headrace.store.throughput import THROUGHPUT, read
 
     if not (directory / THROUGHPUT).exists():
         return None

@@ -20,9 +20,10 @@ import torch.distributed as dist
 
 from headrace.errors import HeadraceError, InputError
 from headrace.files import guarded, guards
-from headrace.search.pool import Expected, Tell
+from headrace.search.pool import Tell
 from headrace.specs.search import SubsetSearch
 from headrace.training.parallel.joining import join, leave
+from headrace.trials.jobs import Expected
 from headrace.trials.search_jobs import Job, Workshop
 
 LONGEST = timedelta(days=30)

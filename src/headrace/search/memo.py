@@ -19,19 +19,20 @@ import numpy as np
 from headrace.ids import Ids
 from headrace.random import Name
 from headrace.sealed import damaged, sha256
-from headrace.search.plan import Facts, checkpoint_steps, largest_shard, run_steps
+from headrace.search.plan import checkpoint_steps, run_steps
 from headrace.search.pool import Doer, Tell
 from headrace.specs.methods import Select
 from headrace.specs.search import SubsetSearch, TrainingTable
 from headrace.store.members import Voter, Voters
 from headrace.store.runs import read_run
+from headrace.store.search_facts import Facts
 from headrace.store.tables import read_own
+from headrace.trials.jobs import largest_shard
 
 if TYPE_CHECKING:
     import polars as pl
 
-    from headrace.trials.picking import PickJob
-    from headrace.trials.search_jobs import RunJob
+    from headrace.trials.jobs import PickJob, RunJob
 
 RUN_KEYS = {"runs", "checkpoints", "device"}
 """Keys of `[training]` that do not change what a run comes to."""
@@ -128,7 +129,7 @@ class Works:
             budgeted: The examples that an epoch budget counts; those of the material by default.
             parent: The key of the run whose last weights it starts from.
         """
-        from headrace.trials.search_jobs import RunJob
+        from headrace.trials.jobs import RunJob
 
         training = self.training
         steps = run_steps(training, budgeted or len(material.indices))
@@ -178,7 +179,7 @@ class Works:
 
     def members(self, keys: Sequence[str]) -> Voters:
         """The checkpoints of these runs."""
-        from headrace.trials.search_jobs import checkpoint_path
+        from headrace.trials.jobs import checkpoint_path
 
         return tuple(
             Voter(
@@ -198,7 +199,7 @@ class Works:
 
     def score(self, ensembles: Sequence[Voters]) -> list[pl.DataFrame]:
         """The scores of all examples by each ensemble: a column for each function, and `predicted`."""
-        from headrace.trials.scoring import ScoreJob
+        from headrace.trials.jobs import ScoreJob
 
         shards = _shards(self.facts.examples)
         jobs: dict[Path, ScoreJob] = {}
@@ -212,7 +213,7 @@ class Works:
 
     def pick(self, picks: Sequence[Pick]) -> list[Picked]:
         """What those methods choose that look at models."""
-        from headrace.trials.picking import PickJob
+        from headrace.trials.jobs import PickJob
 
         jobs: dict[Path, PickJob] = {}
         keys = [self._pick_key(pick) for pick in picks]
@@ -290,7 +291,7 @@ class Works:
 
     def _stored(self, folder: Path, taken: Sequence[int]) -> dict[str, Any] | None:
         """What is recorded of a finished run, if all its checkpoints that are asked for are there."""
-        from headrace.trials.search_jobs import checkpoint_path
+        from headrace.trials.jobs import checkpoint_path
 
         there = all(checkpoint_path(folder, step).is_file() for step in taken)
         record = read_run(folder) if there else None

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from headrace.engines.processes import cores
 from headrace.errors import InputError
-from headrace.search.plan import Facts
 from headrace.search.pool import Doer, Pool
 from headrace.specs.search import SubsetSearch
 from headrace.store.origins import OWN
+from headrace.store.search_facts import Facts
 from headrace.workloads.fingerprint import Fingerprint
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class Opened:
 
     def _inspect(self) -> list[Facts]:
         """Of the search's workload, then of those that it is transferred to."""
-        from headrace.trials.search_jobs import InspectJob
+        from headrace.trials.jobs import InspectJob
 
         others = [InspectJob(transfer=number) for number in range(len(self._spec.transfer))]
         return self.pool.do([InspectJob(), *others])

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from headrace.search.answers import INDEX, LABEL_COLUMNS, MARK, Answer, answers_
 from headrace.search.lookup import Lookup, hard_to_find, plain
 from headrace.search.studio import CONTROL
 from headrace.store.labels import Book
+from headrace.store.outcome import Waiting
 
 __all__ = ["Book", "Show", "Waiting", "ask", "check_names", "mark_of", "take_answers"]
 
@@ -28,19 +28,6 @@ Show = Callable[[Any], Mapping[str, Any]]
 """An example's id -> what the annotator is shown, for example `{"image": "https://..."}`."""
 TAKEN = (INDEX, MARK, *LABEL_COLUMNS, "annotations", "data")
 """Keys that answers need for themselves."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Waiting:
-    """A search that goes on when people have answered.
-
-    Attributes:
-        missing: How many labels are missing.
-        tasks: The files with the questions: JSON tasks for Label Studio, and the same as CSV.
-    """
-
-    missing: int
-    tasks: tuple[Path, ...]
 
 
 def mark_of(book: Book) -> str:

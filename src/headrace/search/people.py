@@ -8,7 +8,8 @@ import numpy as np
 
 from headrace import files, ids
 from headrace.search.memo import Works
-from headrace.search.oracle import Book, Show, Waiting, ask, check_names, mark_of, take_answers
+from headrace.search.oracle import Book, Show, ask, check_names, mark_of, take_answers
+from headrace.store.outcome import Waiting
 
 
 class People:

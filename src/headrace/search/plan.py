@@ -2,86 +2,21 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
 from itertools import pairwise
 
-from headrace.specs.methods import Method, Select
+from headrace.specs.methods import Method, shortlisted
 from headrace.specs.search import SubsetSearch, TrainingTable
-from headrace.store.records import Record
+from headrace.store.outcome import Cost
+from headrace.store.search_facts import Facts
 from headrace.training import budget
-from headrace.workloads.fingerprint import Fingerprint
 
-SHARD = 8_192
-"""Examples in one scoring job, or more, so that there are at most `SHARDS` of them."""
-SHARDS = 64
 COMPARISON = "comparison"
 """The stage at which every subset and baseline is trained on."""
-
-
-class Facts(Record):
-    """What is known of the workload once it was loaded.
-
-    Attributes:
-        examples: The size of the training set.
-        checksum: Of the training set.
-        num_classes: Columns of a model's output.
-        classes: The classes' names; their numbers where they have none.
-        metric: What the comparison measures: `test/...`, or `validation/...` where there is no test split.
-        members: Paths of the user's own checkpoints, in order.
-        gpus: How many GPUs there are; 0 where runs are trained on the CPU.
-        features: Inputs of the model's last linear layer; None where no method asks for them.
-        multilabel: Whether every class is a yes or no of its own.
-        scoring_bytes: At most what a scoring holds beside the data.
-        fingerprint: What the workload is.
-        random_items: Whether the training examples differ from fetch to fetch.
-    """
-
-    examples: int
-    checksum: str
-    num_classes: int
-    classes: tuple[str, ...]
-    metric: str
-    members: tuple[str, ...] = ()
-    gpus: int = 0
-    features: int | None = None
-    multilabel: bool = False
-    scoring_bytes: int = 0
-    fingerprint: Fingerprint | None = None
-    random_items: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class Cost:
-    """The cost of one stage of one search.
-
-    Attributes:
-        seed: Which of the comparison's searches.
-        group: The method, or the baseline.
-        stage: "search", "comparison" or "transfer to NAME".
-        size: Examples in the subset that is trained on (duplicates counted).
-        examples_trained: By all runs together; work that was there already counts as well.
-        examples_scored: Members x examples, of the pool and of what a method looks at besides.
-        labels_bought: Hidden labels that were needed for it, and not before.
-    """
-
-    seed: int
-    group: str
-    stage: str
-    size: int
-    examples_trained: int
-    examples_scored: int = 0
-    labels_bought: int = 0
 
 
 def counts(spec: SubsetSearch, examples: int) -> tuple[int, ...]:
     """The sizes in examples."""
     return tuple(round(share * examples) for share in spec.search.sizes)
-
-
-def largest_shard(examples: int) -> int:
-    """Examples in a scoring job; the last one may have fewer."""
-    return max(SHARD, -(-examples // SHARDS))
 
 
 def process_bytes(spec: SubsetSearch, facts: Facts) -> int:
@@ -193,11 +128,6 @@ def scored(spec: SubsetSearch, facts: Facts, method: Method, place: int) -> int:
     if select.name == "batch_bald":
         return ensemble + members_of(spec, facts) * shortlisted(select, sizes[place] - before, left)
     return ensemble
-
-
-def shortlisted(select: Select, count: int, candidates: int) -> int:
-    """How many of the candidates `batch_bald` chooses `count` from."""
-    return min(math.ceil(select.settings["shortlist"] * count), candidates)
 
 
 def trained(spec: SubsetSearch, examples: int) -> int:

@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 from headrace.engines.processes import Lifeline, plainly, result_of, worker_environment
 from headrace.files import Identity, guarding, guards
 from headrace.specs.search import SubsetSearch
-from headrace.workloads.fingerprint import Fingerprint
+from headrace.trials.jobs import Expected
 
 if TYPE_CHECKING:
     from headrace.trials.search_jobs import Job, Workshop
 
-Expected = Mapping[int | None, Fingerprint]
 Tell = Callable[[int, int], None]
 """Called after each job with (jobs done, jobs there are)."""
 

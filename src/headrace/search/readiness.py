@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from headrace.errors import HeadraceError, InputError, InputErrors
-from headrace.search.plan import Facts, checkpoint_steps, counts, process_bytes, run_steps, shortlisted
+from headrace.search.plan import checkpoint_steps, counts, process_bytes, run_steps
+from headrace.specs.methods import shortlisted
 from headrace.specs.search import SubsetSearch, TrainingTable
 from headrace.specs.search_checks import MULTILABEL, ONE_CLASS
 from headrace.store.experiments import EXPERIMENT
+from headrace.store.search_facts import Facts
 
 SECONDS_PER_TERM = 1e-8
 """BatchBALD's time for one example, chosen example, class and configuration, roughly, on one core."""

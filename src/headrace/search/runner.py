@@ -18,26 +18,28 @@ from headrace import __version__, random
 from headrace.engines.processes import physical_bytes
 from headrace.errors import InputError
 from headrace.files import write_whole
+from headrace.search.chosen import look
 from headrace.search.growing import add, empty
 from headrace.search.memo import Material, Progress, Works
 from headrace.search.opening import Opened, join
-from headrace.search.oracle import Waiting
 from headrace.search.people import People
-from headrace.search.plan import COMPARISON, Cost, Facts, compared, counts, plan, process_bytes, transfer_to
+from headrace.search.plan import COMPARISON, compared, counts, plan, process_bytes, transfer_to
 from headrace.search.readiness import check_folder, check_memory, check_ready, check_transfer
 from headrace.search.rounds import Acquired, Chain, Round
 from headrace.specs.search import SubsetSearch
 from headrace.store import lock
 from headrace.store.changes import check_reason
-from headrace.store.chosen import Chosen, NamesJob, look
+from headrace.store.chosen import Chosen
 from headrace.store.labels import ACCEPT
 from headrace.store.members import Voters
 from headrace.store.origins import OWN, Origin, settle_origins
-from headrace.store.outcome import Measured, Outcome, Transferred
+from headrace.store.outcome import Cost, Measured, Outcome, Transferred, Waiting
+from headrace.store.search_facts import Facts
 from headrace.subsets.file import Provenance, Subset
+from headrace.trials.jobs import NamesJob
 
 if TYPE_CHECKING:
-    from headrace.trials.search_jobs import RunJob
+    from headrace.trials.jobs import RunJob
 
 _Stage = tuple[int, str, str, int]
 """Seed, group, stage, size."""
@@ -251,7 +253,7 @@ class _Search:
         return self._read_labels(np.arange(self.facts.examples))
 
     def _read_labels(self, indices: np.ndarray) -> np.ndarray:
-        from headrace.trials.search_jobs import LabelJob
+        from headrace.trials.jobs import LabelJob
 
         return self.works.pool.do([LabelJob(indices=indices)])[0]
 

@@ -8,15 +8,14 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from headrace.errors import InputError
+from headrace.specs.checkpoints import shares
 from headrace.specs.findings import did_you_mean
 from headrace.specs.limits import MOST_STUDIES
 from headrace.specs.policy_checks import policy_errors
 from headrace.specs.settings import settings_errors
 from headrace.specs.space import INTEGERS, Choices, Entry, Range
-from headrace.specs.subset_names import is_built_in, is_file
-from headrace.store.checkpoints import shares
-from headrace.store.records import LONGEST_NAME, folder_name
-from headrace.subsets.restrict import check_subset
+from headrace.specs.studies import LONGEST_NAME, folder_name
+from headrace.specs.subset_names import check_subset, is_built_in, is_file
 from headrace.training import recipe
 
 if TYPE_CHECKING:

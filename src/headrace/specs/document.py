@@ -9,9 +9,9 @@ from typing import Any, ClassVar, Self
 from pydantic import ConfigDict, ValidationError, model_validator
 
 from headrace.errors import InputError, InputErrors
+from headrace.records import Record
 from headrace.specs import toml
 from headrace.specs.findings import input_errors
-from headrace.store.records import Record
 
 
 class Table(Record):

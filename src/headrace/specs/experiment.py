@@ -12,14 +12,14 @@ from pydantic import Field, field_validator, model_validator
 
 from headrace.errors import InputError
 from headrace.policies import ACTIVE_BIAS, kinds_of
+from headrace.specs.checkpoints import Schedule
 from headrace.specs.checks import cross_checks
 from headrace.specs.document import Document, Table
+from headrace.specs.interval import interval_rank
 from headrace.specs.limits import FEW, Attempts, Count, Epochs, Name, Seed, Steps, Trials, Workers
 from headrace.specs.space import INTEGERS, POLICY, AnyEntry, Choices, Entry, Range, Setting, draw
+from headrace.specs.studies import FULL, Configuration, Hyperparameters, StudyKey
 from headrace.specs.subset_names import canonical, is_file
-from headrace.store.bound import interval_rank
-from headrace.store.checkpoints import Schedule
-from headrace.store.records import FULL, Configuration, Hyperparameters, StudyKey
 from headrace.training import budget, recipe
 
 BatchSizes = Annotated[tuple[Count, ...], Field(strict=False, min_length=1), FEW]

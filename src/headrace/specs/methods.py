@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -114,3 +115,8 @@ class Method(Table):
     def score(self) -> str | None:
         """The acquisition function whose scores it needs, if any."""
         return "mutual_information" if self.select.name == "batch_bald" else self.acquisition
+
+
+def shortlisted(select: Select, count: int, candidates: int) -> int:
+    """How many of the candidates `batch_bald` chooses `count` from."""
+    return min(math.ceil(select.settings["shortlist"] * count), candidates)

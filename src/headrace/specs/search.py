@@ -8,12 +8,12 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from headrace.errors import InputError
+from headrace.specs.checkpoints import Schedule, Shares, shares
 from headrace.specs.document import Document, Table
 from headrace.specs.experiment import Budget, Names, WorkloadTable
 from headrace.specs.limits import FEW, Attempts, Count, Name, Repeats, Runs, Seed
 from headrace.specs.methods import Label, Method, Select
 from headrace.specs.search_checks import cross_checks
-from headrace.store.checkpoints import Schedule, Shares, shares
 
 
 class SearchTable(Table):

@@ -18,8 +18,9 @@ from jaxtyping import Float
 from pydantic import ConfigDict, Discriminator, Field, Tag, model_validator
 
 from headrace import random
+from headrace.records import Record
 from headrace.specs.limits import FEW
-from headrace.store.records import Hyperparameters, Record
+from headrace.specs.studies import Hyperparameters
 from headrace.training import recipe
 
 Value = bool | float | int | str

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from headrace.store.records import FULL
+from typing import TYPE_CHECKING
+
+from headrace.errors import InputError
+from headrace.specs.studies import FULL
+
+if TYPE_CHECKING:
+    pass
+
 
 RANDOM = "random:"
 """What the name of a random subset begins with; its share of the training set follows."""
@@ -36,3 +43,19 @@ def canonical(name: str) -> str:
 def is_built_in(name: str) -> bool:
     """Whether the name is "full" or a random subset, right or wrong."""
     return name == FULL or is_random(name)
+
+
+def check_subset(spec: str) -> None:
+    """Check the form of `spec`; opens no file and imports no torch.
+
+    Raises:
+        InputError: It is not "full", "random:SHARE" with a share in 0..1, or the path of a Parquet file.
+    """
+    if spec == FULL or is_file(spec) or (is_random(spec) and share(spec) is not None):
+        return
+    raise InputError(
+        "unknown subset",
+        where="grid.subset",
+        got=spec,
+        fix="Use 'full', 'random:0.25', or the path of a subset file (.parquet).",
+    )

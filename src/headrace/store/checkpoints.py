@@ -1,56 +1,16 @@
-"""Checkpoints of trials: when they are taken, where they lie, and which of them are an ensemble's members."""
+"""Checkpoints of trials: where they lie, and which of them are an ensemble's members."""
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
-
-from pydantic import Field
 
 from headrace.errors import InputError
 from headrace.files import write_whole
-from headrace.specs.limits import FEW, Checkpoints
-from headrace.store.records import Status, folder_name
-
-if TYPE_CHECKING:
-    from torch import nn
-
-    from headrace.store.experiments import StoredExperiment
-    from headrace.store.records import StudyKey
-
-Share = Annotated[float, Field(gt=0, le=1)]
-Shares = Annotated[tuple[Share, ...], Field(strict=False, min_length=1), FEW]
-Schedule = Checkpoints | Shares
-"""So many, spread over the second half of a training, or the shares of it after which they are taken."""
+from headrace.specs.studies import StudyKey, folder_name
+from headrace.store.experiments import StoredExperiment
+from headrace.store.records import Status
 
 CHECKPOINTS = "checkpoints"
-
-
-def shares(schedule: Schedule) -> tuple[float, ...]:
-    """The shares of a training after which a checkpoint is taken; of a number, the last is the end."""
-    if isinstance(schedule, int):
-        return tuple(0.5 + 0.5 * (place + 1) / schedule for place in range(schedule))
-    return schedule
-
-
-def steps(schedule: Schedule, evaluated: Sequence[int]) -> frozenset[int]:
-    """When a trial's weights are kept: the first evaluated step at or after each share of the budget.
-
-    Args:
-        schedule: The schedule.
-        evaluated: The evaluated steps, rising; the last is the budget.
-    """
-    wanted = [share * evaluated[-1] for share in shares(schedule)]
-    return frozenset(evaluated[min(bisect_left(evaluated, least), len(evaluated) - 1)] for least in wanted)
-
-
-def packed(model: nn.Module) -> bytes:
-    """The model's weights as the content of a sealed safetensors file."""
-    from headrace import tensors
-
-    return tensors.checkpoint(model.state_dict())
 
 
 def folder(directory: str | Path, study: str, trial: int) -> Path:

@@ -17,13 +17,15 @@ from typing import TYPE_CHECKING
 
 from headrace.errors import DamagedError, InputError
 from headrace.files import write_whole
+from headrace.records import read_record, write_record
 from headrace.sealed import sealed_toml, unsealed_toml
 from headrace.specs.experiment import Experiment
+from headrace.specs.studies import StudyKey, folder_name
 from headrace.store.bound import Judgement, Rules, judge
 from headrace.store.changes import settle
 from headrace.store.facts import WorkloadFacts
 from headrace.store.parts import Part, finish_part, read_part, write_part
-from headrace.store.records import StudyKey, TrialRecord, folder_name, read_record, write_record
+from headrace.store.records import TrialRecord
 
 if TYPE_CHECKING:
     import polars as pl

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from headrace.store.records import Record
+from headrace.records import Record
 from headrace.workloads.fingerprint import Fingerprint
 
 

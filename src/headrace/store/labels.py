@@ -18,7 +18,7 @@ from headrace import ids as example_ids
 from headrace.errors import DamagedError, InputError
 from headrace.files import write_whole
 from headrace.ids import Id, Ids
-from headrace.store.records import Record
+from headrace.records import Record
 from headrace.store.strict_json import parsed
 
 ACCEPT = "--accept-labels"

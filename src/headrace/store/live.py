@@ -11,8 +11,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from headrace.experiments.progress import State, StudyState
 from headrace.files import StorageError, remove, write_whole
+from headrace.store.progress import State, StudyState
 
 NAME = "progress.json"
 INTERVAL_SECONDS = 5.0

@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from headrace.search.oracle import Waiting
-from headrace.search.plan import Cost, Facts
 from headrace.specs.search import SubsetSearch
 from headrace.store.chosen import Chosen
 from headrace.store.facts import Change
+from headrace.store.search_facts import Facts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,3 +85,39 @@ class Outcome:
     chosen: Chosen | None = None
     changes: tuple[Change, ...] = ()
     earlier: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cost:
+    """The cost of one stage of one search.
+
+    Attributes:
+        seed: Which of the comparison's searches.
+        group: The method, or the baseline.
+        stage: "search", "comparison" or "transfer to NAME".
+        size: Examples in the subset that is trained on (duplicates counted).
+        examples_trained: By all runs together; work that was there already counts as well.
+        examples_scored: Members x examples, of the pool and of what a method looks at besides.
+        labels_bought: Hidden labels that were needed for it, and not before.
+    """
+
+    seed: int
+    group: str
+    stage: str
+    size: int
+    examples_trained: int
+    examples_scored: int = 0
+    labels_bought: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Waiting:
+    """A search that goes on when people have answered.
+
+    Attributes:
+        missing: How many labels are missing.
+        tasks: The files with the questions: JSON tasks for Label Studio, and the same as CSV.
+    """
+
+    missing: int
+    tasks: tuple[Path, ...]

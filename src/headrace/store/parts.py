@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field, ValidationError
 
 from headrace.errors import DamagedError
+from headrace.records import Record
 from headrace.sealed import finish_pair, read_table_of, unsealed, write_pair
-from headrace.store.records import Record, TrialRecord
+from headrace.store.records import TrialRecord
 
 if TYPE_CHECKING:
     import polars as pl

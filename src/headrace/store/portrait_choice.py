@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from headrace.store.records import StudyKey
+from headrace.specs.studies import StudyKey
 
 if TYPE_CHECKING:
     from headrace.store.experiments import StoredExperiment

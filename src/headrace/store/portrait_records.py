@@ -6,7 +6,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from headrace.store.records import Hyperparameters, Record, StudyKey
+from headrace.records import Record
+from headrace.specs.studies import Hyperparameters, StudyKey
 
 
 class Fed(Record):

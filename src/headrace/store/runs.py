@@ -9,8 +9,8 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError
 
 from headrace.files import write_whole
+from headrace.records import Record
 from headrace.sealed import sealed, unsealed
-from headrace.store.records import Record
 
 RUN = "run.json"
 

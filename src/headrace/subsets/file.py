@@ -20,8 +20,8 @@ from pydantic import Field, ValidationError
 from headrace.errors import DamagedError, InputError
 from headrace.files import write_whole
 from headrace.ids import Ids
+from headrace.records import Record
 from headrace.sealed import digest, parquet, parquet_content
-from headrace.store.records import Record
 
 if TYPE_CHECKING:
     import torch

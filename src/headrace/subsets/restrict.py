@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from headrace import random
-from headrace.errors import HeadraceError, InputError
+from headrace.errors import HeadraceError
 from headrace.sealed import sha256
-from headrace.specs.subset_names import is_file, is_random, share
+from headrace.specs.studies import FULL
+from headrace.specs.subset_names import check_subset, is_random, share
 from headrace.store.facts import PartFacts
-from headrace.store.records import FULL
 from headrace.subsets.file import Subset
 
 if TYPE_CHECKING:
@@ -34,22 +34,6 @@ class Restricted:
     workload: Workload
     weights: Tensor | None
     sha256: str | None = None
-
-
-def check_subset(spec: str) -> None:
-    """Check the form of `spec`; opens no file and imports no torch.
-
-    Raises:
-        InputError: It is not "full", "random:SHARE" with a share in 0..1, or the path of a Parquet file.
-    """
-    if spec == FULL or is_file(spec) or (is_random(spec) and share(spec) is not None):
-        return
-    raise InputError(
-        "unknown subset",
-        where="grid.subset",
-        got=spec,
-        fix="Use 'full', 'random:0.25', or the path of a subset file (.parquet).",
-    )
 
 
 def subset_of(workload: Workload, spec: str, seed: int) -> Restricted:

@@ -13,9 +13,9 @@ from headrace.engines.messages import Inspection, Report, Task
 from headrace.engines.processes import physical_bytes, plainly
 from headrace.errors import HeadraceError, InputError
 from headrace.specs.experiment import Experiment
+from headrace.specs.studies import FULL
 from headrace.store.changes import check_loaded
 from headrace.store.facts import WorkloadFacts
-from headrace.store.records import FULL
 from headrace.subsets.restrict import parts
 
 if TYPE_CHECKING:

@@ -30,7 +30,7 @@ from headrace.training.gradients import Choose, Chosen, Record
 from headrace.trials.fed import FedLog, Overheard
 
 if TYPE_CHECKING:
-    from headrace.store.records import Hyperparameters, StudyKey
+    from headrace.specs.studies import Hyperparameters, StudyKey
     from headrace.trials.running import Setting
 
 BYTES_PER_EXAMPLE = 128

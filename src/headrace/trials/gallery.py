@@ -5,50 +5,15 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Bool, Float, Int64
 
 from headrace.ids import Id, Ids, name
 from headrace.store.portrait_records import Exhibit, Gallery, Wall
 
 if TYPE_CHECKING:
     from headrace.workloads.showing import Shown
-
-EXHIBITS = 12
-"""Examples on a wall."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Ranking:
-    """A wall: the examples at one end of a column.
-
-    Attributes:
-        name: The wall's name.
-        column: The column.
-        end: Which end hangs first.
-        above: Only examples whose number is greater than this; None for any.
-    """
-
-    name: str
-    column: str
-    end: Literal["highest", "lowest"]
-    above: float | None = None
-
-
-PREDICTIONS = (
-    Ranking(name="suspicious", column="aum", end="lowest"),
-    Ranking(name="hardest", column="mean_loss", end="highest"),
-    Ranking(name="forgotten", column="transitions", end="highest", above=0.0),
-)
-"""The walls of a history of predictions."""
-
-LOSSES = (
-    Ranking(name="hardest", column="mean_loss", end="highest"),
-    Ranking(name="unsteady", column="loss_variance", end="highest"),
-)
-"""The walls of a history of losses."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,28 +29,6 @@ class Labels:
     given: Callable[[int], str | None] = lambda _: None
     predicted: Callable[[int], str | None] = lambda _: None
     clean: Callable[[int], str | None] = lambda _: None
-
-
-def extremes(
-    values: Float[np.ndarray, " examples"],
-    count: int,
-    *,
-    end: Literal["highest", "lowest"],
-    among: Bool[np.ndarray, " examples"] | None = None,
-) -> Int64[np.ndarray, " found"]:
-    """The `count` examples at one end of `values`, the outermost first; of equals the lowest index."""
-    keys = -values if end == "highest" else values
-    places = np.arange(len(values)) if among is None else np.flatnonzero(among)
-    return places[np.argsort(keys[places], kind="stable")[:count]].astype(np.int64)
-
-
-def rank(ranking: Ranking, columns: Mapping[str, np.ndarray], count: int = EXHIBITS) -> np.ndarray:
-    """The examples of a wall: of those that were trained on at all."""
-    values = columns[ranking.column]
-    among = columns["count"] > 0
-    if ranking.above is not None:
-        among = among & (values > ranking.above)
-    return extremes(values, count, end=ranking.end, among=among)
 
 
 def hang(

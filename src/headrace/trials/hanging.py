@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Int64
 
-from headrace.store.chosen import HangJob, classes_of
 from headrace.store.portrait_records import Gallery
 from headrace.trials.gallery import Labels, hang
+from headrace.trials.jobs import HangJob, classes_of
 from headrace.workloads import Workload
 from headrace.workloads.showing import shower
 

@@ -4,61 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
-from pydantic import Field
 
 from headrace.errors import InputError
-from headrace.files import guarded
-from headrace.store.records import Record, StudyKey, read_record, write_record
+from headrace.specs.studies import StudyKey
+from headrace.store.noise_course import NoiseCourse, NoisePoint
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from headrace.trials.running import Setting
-
-NOISE = "noise_scale.json"
-
-
-class NoisePoint(Record):
-    """Unbiased estimates at one step, with the covariance of their errors.
-
-    Attributes:
-        step: Updates made.
-        signal: |G|^2 of the gradient over the training set.
-        noise: tr(Sigma) of the gradient of one example.
-        covariance: Of these two: the variance of the signal, the covariance, the variance of the noise.
-    """
-
-    step: int = Field(ge=0)
-    signal: float
-    noise: float
-    covariance: tuple[float, float, float]
-
-
-class NoiseCourse(Record):
-    """One trial's course, from its first to its last measured step.
-
-    Attributes:
-        study: Which study.
-        trial: The trial's index.
-        examples: From how many examples' gradients each point was estimated.
-        points: By step.
-    """
-
-    study: StudyKey
-    trial: int = Field(ge=0)
-    examples: int = Field(ge=3)
-    points: tuple[NoisePoint, ...] = Field(min_length=1)
-
-
-class NoiseCourses(Record):
-    """What was measured of an experiment's noise scale."""
-
-    format: Literal[1] = 1
-    courses: tuple[NoiseCourse, ...]
 
 
 def measure_course(
@@ -150,25 +107,3 @@ def chosen_steps(evaluated: Sequence[int], until: int, points: int) -> list[int]
     wanted = [within[-1] * (place / max(points - 1, 1)) ** 2 for place in range(points)]
     nearest = [min(within, key=lambda step, at=at: abs(step - at)) for at in wanted]
     return sorted({within[0], *nearest, within[-1]})
-
-
-def write(directory: str | Path, measured: NoiseCourses) -> Path:
-    """Write noise_scale.json whole or not at all.
-
-    Raises:
-        StorageError: The disk is full, or the file cannot be written.
-    """
-    path = Path(directory) / NOISE
-    with guarded(directory, make=True):
-        write_record(path, measured, indent=1)
-    return path
-
-
-def read(directory: str | Path) -> NoiseCourses | None:
-    """What was measured and lies in a folder; None where there is nothing.
-
-    Raises:
-        DamagedError: The file was altered.
-    """
-    fix = "Delete it, or run headrace noise again."
-    return read_record(Path(directory) / NOISE, NoiseCourses, fix=fix)

@@ -5,52 +5,24 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float64, Int64
+from jaxtyping import Int64
 from torch import nn
 
 from headrace import random, selection
 from headrace.arrays import on_host
 from headrace.ensembles import Member, predict_members
 from headrace.ensembles.features import embed
-from headrace.random import Name
 from headrace.sealed import write_table
-from headrace.search.plan import shortlisted
-from headrace.specs.methods import Select
-from headrace.store.members import Voters
+from headrace.specs.methods import shortlisted
 from headrace.store.tables import of
 from headrace.subsets.view import Part
 from headrace.training.data import ExampleData
+from headrace.trials.jobs import PickJob
 
 BATCH = 1_024
-
-
-@dataclass(frozen=True, kw_only=True)
-class PickJob:
-    """Choose the next examples of one search.
-
-    Attributes:
-        path: The Parquet file of what is chosen, in that order.
-        members: Name, checkpoint and checksum of each; strategies that look at one model take the last.
-        select: The strategy.
-        count: How many.
-        chosen: What was chosen before.
-        candidates: What may be chosen.
-        scores: Of every example, where the strategy takes them; for `batch_bald` the mutual information.
-        stream: Names the stream of what is drawn.
-    """
-
-    path: Path
-    members: Voters
-    select: Select
-    count: int
-    chosen: Int64[np.ndarray, " chosen"]
-    candidates: Int64[np.ndarray, " pool"]
-    scores: Float64[np.ndarray, " examples"] | None
-    stream: tuple[Name, ...]
 
 
 @dataclass(frozen=True, kw_only=True)

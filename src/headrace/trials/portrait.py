@@ -14,13 +14,14 @@ from torch import Tensor
 
 from headrace.arrays import on_host
 from headrace.histories.history import History, LossHistory
+from headrace.histories.rankings import LOSSES, PREDICTIONS, rank
 from headrace.histories.scores import SCORES
 from headrace.sampling.plan import Need
 from headrace.store.portrait_choice import Sitting
 from headrace.store.portrait_records import Gallery, Portrait
 from headrace.trials.fed import FedLog
 from headrace.trials.feed import Memory, feed, predicts_classes, targets_of, width
-from headrace.trials.gallery import LOSSES, PREDICTIONS, Labels, hang, rank
+from headrace.trials.gallery import Labels, hang
 from headrace.trials.running import Setting, begin
 from headrace.workloads.registry import describe
 from headrace.workloads.showing import shower

@@ -19,12 +19,13 @@ from typing import TYPE_CHECKING
 import torch
 import torch.distributed as dist
 
+from headrace.store.throughput import Timing
 from headrace.training.parallel import ProcessWorld
 from headrace.training.parallel.joining import end
-from headrace.trials.throughput import BLOCK_SECONDS, BLOCKS, WARM_UP, Timing, timing
+from headrace.trials.throughput import BLOCK_SECONDS, BLOCKS, WARM_UP, timing
 
 if TYPE_CHECKING:
-    from headrace.store.records import StudyKey
+    from headrace.specs.studies import StudyKey
     from headrace.trials.running import Setting
 
 BUCKET_BYTES = 25 * 2**20

@@ -14,11 +14,12 @@ from functools import cached_property
 import torch
 from torch import Tensor, nn
 
-from headrace import random
+from headrace import random, tensors
+from headrace.specs.checkpoints import steps as checkpoint_steps
 from headrace.specs.experiment import Experiment
 from headrace.specs.space import split
-from headrace.store import checkpoints
-from headrace.store.records import FULL, StudyKey, TrialRecord
+from headrace.specs.studies import FULL, StudyKey
+from headrace.store.records import TrialRecord
 from headrace.subsets.restrict import restrict
 from headrace.training.divergence import diverged
 from headrace.training.evaluation import Evaluator, evaluator
@@ -219,7 +220,7 @@ class RunningTrial:
         self._steps = experiment.evaluation_steps(self._budget)
         self._hyperparameters = experiment.hyperparameters(self.study, self.trial)
         schedule = experiment.training.checkpoints
-        self._kept = None if schedule is None else checkpoints.steps(schedule, self._steps)
+        self._kept = None if schedule is None else checkpoint_steps(schedule, self._steps)
         self._feed: Feed | None = None
         self._measurements: Iterator[Measurement] | None = None
         self._model: nn.Module | None = None
@@ -310,7 +311,7 @@ class RunningTrial:
                 row |= self.setting.evaluator("test")(self._model) if workload.test is not None else {}
         kept = self._kept is not None and (measurement.step in self._kept or self.settled)
         if kept and self._model is not None:
-            self.checkpoints.append((measurement.step, checkpoints.packed(self._model)))
+            self.checkpoints.append((measurement.step, tensors.checkpoint(self._model.state_dict())))
 
     def _taken(self, measurement: Measurement) -> Row:
         """The examples that it took up to a measurement, with those that prepared the policy."""

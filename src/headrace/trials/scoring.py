@@ -17,33 +17,16 @@ from headrace.ensembles.memory import make_plan
 from headrace.files import remove
 from headrace.sealed import write_table
 from headrace.specs.search_checks import MULTILABEL, NEEDS_LABELS
-from headrace.store.members import Voters
 from headrace.store.tables import of
 from headrace.subsets.view import Part
 from headrace.training.data import ExampleData
+from headrace.trials.jobs import ScoreJob
 
 MEMBERS_AT_ONCE = 16
 """Members between two saves of a shard's statistics; part of what makes a resumed sum the same to the bit."""
 SCORE_BATCH = 1_024
 MEMORY_BYTES = 1 << 30
 """For members and activations: fixed, so that no free memory changes how predictions are grouped."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class ScoreJob:
-    """Score the examples start..stop-1 with every member.
-
-    Attributes:
-        path: The Parquet file of the scores.
-        members: Name, checkpoint and checksum of each.
-        start: The first example.
-        stop: The example after the last.
-    """
-
-    path: Path
-    members: Voters
-    start: int
-    stop: int
 
 
 def scoring_bytes(model: nn.Module, example: Tensor, *, members: int, shard: int, classes: int) -> int:

@@ -10,29 +10,25 @@ import hashlib
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Int64
 from torch import Tensor, nn
 
-from headrace import random
+from headrace import random, tensors
 from headrace.ensembles.features import last_layer
 from headrace.errors import HeadraceError, InputError
 from headrace.files import write_whole
-from headrace.random import Name
 from headrace.sampling.batches import Batch, shuffled_batches
-from headrace.search.plan import Facts, largest_shard
-from headrace.search.pool import Expected
 from headrace.specs.search import SubsetSearch
-from headrace.store import checkpoints
-from headrace.store.chosen import HangJob, NamesJob
 from headrace.store.members import given
 from headrace.store.runs import RunRecord, write_run
+from headrace.store.search_facts import Facts
 from headrace.subsets.view import Part, checksum, mean_one, weighted
 from headrace.tensors import read_checkpoint
 from headrace.training.loop import Measurement, train
@@ -40,72 +36,23 @@ from headrace.training.recipe import Recipe
 from headrace.training.stream import TorchStream
 from headrace.trials.bench import pick_device
 from headrace.trials.hanging import clean_targets, galleries
-from headrace.trials.loading import Loaded, load
-from headrace.trials.picking import Picker, PickJob
-from headrace.trials.scoring import (
-    MEMBERS_AT_ONCE,
-    MEMORY_BYTES,
-    SCORE_BATCH,
+from headrace.trials.jobs import (
+    Expected,
+    HangJob,
+    InspectJob,
+    LabelJob,
+    NamesJob,
+    PickJob,
+    RunJob,
     ScoreJob,
-    Scorer,
-    scoring_bytes,
+    checkpoint_path,
+    largest_shard,
 )
+from headrace.trials.loading import Loaded, load
+from headrace.trials.picking import Picker
+from headrace.trials.scoring import MEMBERS_AT_ONCE, MEMORY_BYTES, SCORE_BATCH, Scorer, scoring_bytes
 from headrace.workloads import Workload
 from headrace.workloads.registry import describe, find_function
-
-
-@dataclass(frozen=True)
-class InspectJob:
-    """Look at the workload before anything is done.
-
-    Attributes:
-        transfer: Which of the search's other workloads; None for its own.
-    """
-
-    transfer: int | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class LabelJob:
-    """Read the labels of these examples from the data set.
-
-    Attributes:
-        indices: The examples.
-        right: Whether the right labels are asked for: None comes where they are not known.
-    """
-
-    indices: Int64[np.ndarray, " asked"]
-    right: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunJob:
-    """Train a model on some examples, and keep checkpoints of it.
-
-    Attributes:
-        folder: Where `run.json` and the checkpoints are left.
-        stream: Names the streams of initialisation, order and dropout.
-        indices: The examples.
-        weights: How often each was chosen.
-        labels: Their labels, where the data set's must not be read.
-        steps: The budget.
-        checkpoints: Steps after which the weights are kept.
-        start: Weights to start from, or None for fresh ones.
-        start_sha256: Of their file, where it is known.
-        transfer: Which of the search's other workloads is trained; None for its own.
-    """
-
-    folder: Path
-    stream: tuple[Name, ...]
-    indices: Int64[np.ndarray, " part"]
-    weights: Float[np.ndarray, " part"]
-    labels: Int64[np.ndarray, " part"] | None
-    steps: int
-    checkpoints: tuple[int, ...]
-    start: Path | None = None
-    start_sha256: str | None = None
-    transfer: int | None = None
-
 
 Job = InspectJob | LabelJob | NamesJob | RunJob | ScoreJob | PickJob | HangJob
 _DOING: dict[type, str] = {
@@ -117,11 +64,6 @@ _DOING: dict[type, str] = {
     PickJob: "choosing",
     HangJob: "showing examples",
 }
-
-
-def checkpoint_path(folder: Path, step: int) -> Path:
-    """Where a run keeps its weights after `step` updates."""
-    return folder / f"step-{step}.safetensors"
 
 
 class Workshop:
@@ -386,7 +328,7 @@ class Workshop:
 
 def _save(model: nn.Module, path: Path) -> str:
     """Keep the weights; the SHA-256 of the file."""
-    content = checkpoints.packed(model)
+    content = tensors.checkpoint(model.state_dict())
     write_whole(path, content)
     return hashlib.sha256(content).hexdigest()
 

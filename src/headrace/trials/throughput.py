@@ -12,16 +12,13 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
-
-from pydantic import Field
+from typing import TYPE_CHECKING
 
 from headrace.errors import InputError
-from headrace.files import guarded
 from headrace.specs.experiment import Experiment
+from headrace.specs.studies import FULL, StudyKey
 from headrace.store.facts import WorkloadFacts
-from headrace.store.records import FULL, Record, StudyKey, read_record, write_record
-from headrace.workloads.fingerprint import Fingerprint
+from headrace.store.throughput import Exchange, Throughput, Timing
 
 if TYPE_CHECKING:
     from torch import nn
@@ -29,7 +26,6 @@ if TYPE_CHECKING:
     from headrace.training.parallel import World
     from headrace.trials.running import Setting
 
-THROUGHPUT = "throughput.json"
 WARM_UP = 3
 """Steps before anything is timed: memory is allocated, kernels are chosen."""
 BLOCK_SECONDS = 0.02
@@ -38,54 +34,6 @@ MEETING_SECONDS = 0.1
 """The same for several workers, who tell each other at a block's end that they are there."""
 BLOCKS = (7, 100)
 """The fewest and the most blocks: seven bound the median at 95 %."""
-
-Seconds = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
-
-
-class Timing(Record):
-    """Step times of one optimiser, batch size and number of workers.
-
-    Attributes:
-        optimizer: The optimiser.
-        batch_size: Examples per step, over all workers.
-        workers: How many workers share the batch.
-        steps_per_block: Steps between two readings of the clock.
-        seconds_per_step: One number for each block.
-        peak_bytes: Most memory in use: of the process on the CPU, of the tensors on a GPU; None: not known.
-    """
-
-    optimizer: str
-    batch_size: int = Field(ge=1)
-    workers: int = Field(default=1, ge=1)
-    steps_per_block: int = Field(ge=1)
-    seconds_per_step: tuple[Seconds, ...] = Field(min_length=1)
-    peak_bytes: int | None = Field(default=None, ge=0)
-
-
-class Exchange(Record):
-    """Seconds of averaging the gradients over workers and nothing else, one number a repetition."""
-
-    workers: int = Field(ge=2)
-    seconds: tuple[Seconds, ...] = Field(min_length=1)
-
-
-class Throughput(Record):
-    """What was measured of an experiment's step times, and where.
-
-    Attributes:
-        settings: Of the workload; None in files that do not tell.
-        fingerprint: Of the workload; None in files of older versions.
-    """
-
-    format: Literal[1] = 1
-    workload: str
-    settings: dict[str, Any] | None = None
-    device: str
-    machine: str
-    parameters: int = Field(ge=0)
-    fingerprint: Fingerprint | None = None
-    timings: tuple[Timing, ...]
-    exchanges: tuple[Exchange, ...] = ()
 
 
 def machine_workers(device: str) -> tuple[int, ...]:
@@ -330,25 +278,3 @@ def peak(setting: Setting) -> int | None:
         return None
     found = [line.split()[1] for line in lines if line.startswith("VmHWM:")]
     return int(found[0]) * 1024 if found else None
-
-
-def write(directory: str | Path, measured: Throughput) -> Path:
-    """Write throughput.json whole or not at all.
-
-    Raises:
-        StorageError: The disk is full, or the file cannot be written.
-    """
-    path = Path(directory) / THROUGHPUT
-    with guarded(directory, make=True):
-        write_record(path, measured, indent=2)
-    return path
-
-
-def read(directory: str | Path) -> Throughput | None:
-    """What was measured and lies in a folder; None where there is nothing.
-
-    Raises:
-        DamagedError: The file was altered.
-    """
-    fix = "Delete it, or run headrace throughput again."
-    return read_record(Path(directory) / THROUGHPUT, Throughput, fix=fix)

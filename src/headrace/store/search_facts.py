@@ -1,0 +1,38 @@
+"""What is known of the workload of a search once it was loaded."""
+
+from __future__ import annotations
+
+from headrace.records import Record
+from headrace.workloads.fingerprint import Fingerprint
+
+
+class Facts(Record):
+    """What is known of the workload once it was loaded.
+
+    Attributes:
+        examples: The size of the training set.
+        checksum: Of the training set.
+        num_classes: Columns of a model's output.
+        classes: The classes' names; their numbers where they have none.
+        metric: What the comparison measures: `test/...`, or `validation/...` where there is no test split.
+        members: Paths of the user's own checkpoints, in order.
+        gpus: How many GPUs there are; 0 where runs are trained on the CPU.
+        features: Inputs of the model's last linear layer; None where no method asks for them.
+        multilabel: Whether every class is a yes or no of its own.
+        scoring_bytes: At most what a scoring holds beside the data.
+        fingerprint: What the workload is.
+        random_items: Whether the training examples differ from fetch to fetch.
+    """
+
+    examples: int
+    checksum: str
+    num_classes: int
+    classes: tuple[str, ...]
+    metric: str
+    members: tuple[str, ...] = ()
+    gpus: int = 0
+    features: int | None = None
+    multilabel: bool = False
+    scoring_bytes: int = 0
+    fingerprint: Fingerprint | None = None
+    random_items: bool = False
