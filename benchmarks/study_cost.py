@@ -94,7 +94,8 @@ def _optuna_study(changes: dict[str, dict[str, Any]], number: int) -> tuple[str,
     import optuna
     import torch
 
-    from headrace.trials.running import RunningTrial, Setting
+    from headrace.trials.running import RunningTrial
+    from headrace.trials.setting import Setting
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     experiment = demo(**changes)

@@ -35,7 +35,7 @@ from headrace.store.throughput import read
 from headrace.trials import rank_timing
 
 if TYPE_CHECKING:
-    from headrace.trials.running import Setting
+    from headrace.trials.setting import Setting
 
 COLUMNS = (
     "batch_size",

@@ -42,9 +42,10 @@ from typing import Any
 from rich.progress import track
 
 from headrace import random
-from headrace.specs.experiment import Experiment, WorkloadTable
+from headrace.specs.experiment import Experiment
 from headrace.specs.space import borders, split
 from headrace.specs.studies import StudyKey
+from headrace.specs.tables import WorkloadTable
 
 Job = tuple[str, str, str, int]
 """What is trained: the experiment as JSON, the policy, what to call the run, and the trial."""
@@ -177,7 +178,7 @@ def setting_of(text: str) -> Any:
     """What trials of one experiment share, kept for the next of them in this worker process."""
     import torch
 
-    from headrace.trials.running import Setting
+    from headrace.trials.setting import Setting
 
     torch.set_num_threads(1)
     experiment = Experiment.model_validate_json(text)

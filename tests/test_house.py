@@ -1,42 +1,25 @@
-"""The house: what an import costs, and what the public names are."""
+"""The house: no two modules need each other, whether at once, lazily, or for their types only."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
+from graphlib import CycleError, TopologicalSorter
 
-import pytest
-
-
-def modules_after(code: str) -> set[str]:
-    """The modules that a fresh process has imported after `code`."""
-    program = f"import sys\n{code}\nprint('MODULES', *sys.modules)"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    return set(done.stdout.rsplit("MODULES", 1)[1].split())
+import grimp
 
 
-HEAVY = {"torch", "polars", "scipy", "matplotlib", "sklearn", "numpy"}
+def test_no_imports_run_in_a_circle() -> None:
+    graph = grimp.build_graph("headrace", cache_dir=None, exclude_type_checking_imports=False)
+    imported = {module: graph.find_modules_directly_imported_by(module) for module in graph.modules}
+    assert len(imported) > 200
+    assert sum(map(len, imported.values())) > 1000
+    try:
+        TopologicalSorter(imported).prepare()
+    except CycleError as circle:
+        raise AssertionError("imports run in a circle: " + " <- ".join(circle.args[1])) from None
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["fit", "--help"]])
-def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
-    assert not modules_after(f"from headrace.cli.app import execute; execute({arguments!r})") & HEAVY
-
-
-@pytest.mark.parametrize(
-    "module",
-    [
-        "headrace",
-        "headrace.specs.experiment",
-        "headrace.store.experiments",
-        "headrace.experiments.runner",
-        "headrace.analysis.results",
-        "headrace.report",
-        "headrace.report.figures",
-        "headrace.report.search_report",
-        "headrace.store.portraits",
-        "headrace.workloads.registry",
-    ],
-)
-def test_status_and_report_import_no_torch(module: str) -> None:
-    assert "torch" not in modules_after(f"import {module}")
+def test_imports_within_functions_and_for_types_are_counted() -> None:
+    graph = grimp.build_graph("headrace", cache_dir=None, exclude_type_checking_imports=False)
+    lazy = "headrace.store.experiments"
+    assert lazy in graph.find_modules_directly_imported_by("headrace.cli.experiments")
+    assert "headrace.workloads" in graph.find_modules_directly_imported_by("headrace.subsets.restrict")

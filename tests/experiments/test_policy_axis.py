@@ -29,7 +29,8 @@ from headrace.training.data import TensorData
 from headrace.trials.bench import Worker
 from headrace.trials.feed import epochs_of
 from headrace.trials.holdout import EPOCHS, holdout_losses
-from headrace.trials.running import RunningTrial, Setting
+from headrace.trials.running import RunningTrial
+from headrace.trials.setting import Setting
 from headrace.workloads.registry import load_workload
 
 from .inline_engine import InlineEngine

@@ -21,7 +21,8 @@ from headrace.specs.experiment import Experiment
 from headrace.store import experiments as store
 from headrace.store.bound import Judgement
 from headrace.store.experiments import StoredExperiment
-from headrace.store.progress import State, progress_of
+from headrace.store.live import progress_of
+from headrace.store.progress import State
 from headrace.store.records import Status
 
 from .inline_engine import InlineEngine

@@ -24,7 +24,8 @@ from headrace.subsets.file import Provenance, Subset
 from headrace.subsets.view import checksum, mean_one, weighted
 from headrace.training.data import TensorData
 from headrace.trials.feed import feed
-from headrace.trials.running import RunningTrial, Setting
+from headrace.trials.running import RunningTrial
+from headrace.trials.setting import Setting
 from headrace.workloads.registry import load_workload
 
 from .inline_engine import InlineEngine

@@ -14,7 +14,8 @@ from headrace.engines.local import LocalEngine
 from headrace.engines.processes import cores
 from headrace.errors import InputError
 from headrace.trials import rank_timing
-from headrace.trials.throughput import BLOCKS, count_points, measure
+from headrace.trials.step_timing import BLOCKS
+from headrace.trials.throughput import count_points, measure
 
 pytestmark = pytest.mark.usefixtures("tiny")
 

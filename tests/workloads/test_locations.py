@@ -11,7 +11,8 @@ import pytest
 
 from headrace.errors import InputError
 from headrace.workloads import locations
-from headrace.workloads.locations import DATA_SETS, IDX_FILES, find, places, require, survey
+from headrace.workloads.locations import DATA_SETS, IDX_FILES, find, places, require
+from headrace.workloads.survey import survey
 
 from .made import write_mnist
 

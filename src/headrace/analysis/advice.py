@@ -18,7 +18,7 @@ from headrace.analysis.steps_to_result import draws
 from headrace.analysis.studies import FORWARD, Study, read_studies
 from headrace.analysis.throughput import exchanges, step_times
 from headrace.errors import InputError
-from headrace.specs.experiment import WorkloadTable
+from headrace.specs.tables import WorkloadTable
 
 if TYPE_CHECKING:
     from headrace.store.experiments import StoredExperiment

@@ -30,7 +30,7 @@ def check(*, json: Json = False) -> int:
 
 
 def _show(*, check: bool, json: bool) -> int:
-    from headrace.workloads.locations import survey
+    from headrace.workloads.survey import survey
 
     found = survey(check=check)
     if json:

@@ -78,7 +78,7 @@ def status(directory: APath, *, json: Json = False) -> int:
     """
     from headrace.report import is_search
     from headrace.store.experiments import load
-    from headrace.store.progress import progress_of
+    from headrace.store.live import progress_of
 
     if is_search(directory):
         from headrace.cli.subsets import status_search

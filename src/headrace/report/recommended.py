@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from headrace.analysis import words
 from headrace.errors import DamagedError, InputError
+from headrace.report.choices import Choice
 from headrace.report.figures import Absent, Picture
 from headrace.report.numbers import plain, short, whole
 from headrace.report.pictures import recommended as picture
@@ -35,35 +36,6 @@ WORDS = Words(
         "headrace throughput was run, with shuffled batches and without evaluations.",
     ),
 )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Choice:
-    """One option: a batch size on some workers.
-
-    Attributes:
-        curve: The optimiser, and what else is not the default, with the number of workers.
-        batch_size: Examples per step, over all workers.
-        workers: How many.
-        steps: Steps to the goal.
-        seconds: Time to the goal.
-        interval: Its interval; infinite where it may not be reached.
-        seconds_per_step: The step time.
-        measured: Whether that was measured.
-        frontier: Whether no other option is as good in time and in cost and better in one.
-        best_as: The aims for which it is the best.
-    """
-
-    curve: str
-    batch_size: int
-    workers: int
-    steps: float
-    seconds: float
-    interval: tuple[float, float]
-    seconds_per_step: float
-    measured: bool
-    frontier: bool
-    best_as: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)

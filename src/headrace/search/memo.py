@@ -22,7 +22,8 @@ from headrace.sealed import damaged, sha256
 from headrace.search.plan import checkpoint_steps, run_steps
 from headrace.search.pool import Doer, Tell
 from headrace.specs.methods import Select
-from headrace.specs.search import SubsetSearch, TrainingTable
+from headrace.specs.search import SubsetSearch
+from headrace.specs.search_tables import TrainingTable
 from headrace.store.members import Voter, Voters
 from headrace.store.runs import read_run
 from headrace.store.search_facts import Facts

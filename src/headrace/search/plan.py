@@ -5,7 +5,8 @@ from __future__ import annotations
 from itertools import pairwise
 
 from headrace.specs.methods import Method, shortlisted
-from headrace.specs.search import SubsetSearch, TrainingTable
+from headrace.specs.search import SubsetSearch
+from headrace.specs.search_tables import TrainingTable
 from headrace.store.outcome import Cost
 from headrace.store.search_facts import Facts
 from headrace.training import budget

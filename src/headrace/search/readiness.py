@@ -8,8 +8,9 @@ from pathlib import Path
 from headrace.errors import HeadraceError, InputError, InputErrors
 from headrace.search.plan import checkpoint_steps, counts, process_bytes, run_steps
 from headrace.specs.methods import shortlisted
-from headrace.specs.search import SubsetSearch, TrainingTable
+from headrace.specs.search import SubsetSearch
 from headrace.specs.search_checks import MULTILABEL, ONE_CLASS
+from headrace.specs.search_tables import TrainingTable
 from headrace.store.experiments import EXPERIMENT
 from headrace.store.search_facts import Facts
 

@@ -19,10 +19,10 @@ from headrace.specs.subset_names import check_subset, is_built_in, is_file
 from headrace.training import recipe
 
 if TYPE_CHECKING:
-    from headrace.specs.experiment import Experiment
+    from headrace.specs.tables import Tables
 
 
-def cross_checks(experiment: Experiment) -> list[InputError]:
+def cross_checks(experiment: Tables) -> list[InputError]:
     """What is wrong with tables that are each right by themselves; nothing that has no effect is accepted."""
     return [
         *settings_errors(experiment.workload.settings, "workload.settings"),
@@ -35,7 +35,7 @@ def cross_checks(experiment: Experiment) -> list[InputError]:
     ]
 
 
-def _grid_errors(experiment: Experiment) -> Iterator[InputError]:
+def _grid_errors(experiment: Tables) -> Iterator[InputError]:
     grid = experiment.grid
     for optimizer in grid.optimizer:
         if optimizer not in recipe.OPTIMIZERS:
@@ -65,7 +65,7 @@ def _grid_errors(experiment: Experiment) -> Iterator[InputError]:
         )
 
 
-def _worker_errors(experiment: Experiment) -> Iterator[InputError]:
+def _worker_errors(experiment: Tables) -> Iterator[InputError]:
     grid = experiment.grid
     for workers in grid.workers:
         too_small = [size for size in sorted(grid.batch_size) if size < workers]
@@ -78,7 +78,7 @@ def _worker_errors(experiment: Experiment) -> Iterator[InputError]:
             )
 
 
-def _subset_errors(experiment: Experiment) -> Iterator[InputError]:
+def _subset_errors(experiment: Tables) -> Iterator[InputError]:
     grid, files = experiment.grid.subset, experiment.subsets
     for name in grid:
         if name not in files:
@@ -97,7 +97,7 @@ def _subset_errors(experiment: Experiment) -> Iterator[InputError]:
             yield InputError("must be the path of a subset file (.parquet)", where=where, got=path)
 
 
-def _space_errors(experiment: Experiment) -> Iterator[InputError]:
+def _space_errors(experiment: Tables) -> Iterator[InputError]:
     space, schedule = experiment.search.space, experiment.training.schedule
     optimizers = [name for name in experiment.grid.optimizer if name in recipe.OPTIMIZERS]
     used = frozenset[str]().union(*(recipe.hyperparameters(name, schedule) for name in optimizers))
@@ -129,7 +129,7 @@ def _domain_errors(where: str, name: str, entry: Entry) -> Iterator[InputError]:
             yield InputError(f"{name} must be {recipe.RANGES[name]}", where=key, got=value)
 
 
-def _training_errors(experiment: Experiment) -> Iterator[InputError]:
+def _training_errors(experiment: Tables) -> Iterator[InputError]:
     search, training = experiment.search, experiment.training
     if training.checkpoints is not None and any(a >= b for a, b in pairwise(shares(training.checkpoints))):
         yield InputError("must rise", where="training.checkpoints", got=list(shares(training.checkpoints)))

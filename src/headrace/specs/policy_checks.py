@@ -13,13 +13,13 @@ from headrace.specs.space import AnyEntry, Choices, Range
 from headrace.training.recipe import is_number
 
 if TYPE_CHECKING:
-    from headrace.specs.experiment import Experiment
+    from headrace.specs.tables import Tables
 
 KINDS: Mapping[type, str] = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
 """What a setting's value is, in words."""
 
 
-def policy_errors(experiment: Experiment) -> Iterator[InputError]:
+def policy_errors(experiment: Tables) -> Iterator[InputError]:
     """Unknown policies, settings of policies that are not in the grid, and settings that a policy refuses."""
     grid = experiment.grid.policy
     for name in grid:

@@ -15,7 +15,7 @@ from headrace.workloads.registry import check_spec
 
 if TYPE_CHECKING:
     from headrace.specs.methods import Method
-    from headrace.specs.search import SubsetSearch, TrainingTable
+    from headrace.specs.search_tables import SearchTables, TrainingTable
 
 ACQUISITIONS = (
     "entropy",
@@ -37,7 +37,7 @@ BASELINES = ("random", "full", "rs2")
 _OUT = "Leave it out."
 
 
-def cross_checks(spec: SubsetSearch) -> list[InputError]:
+def cross_checks(spec: SearchTables) -> list[InputError]:
     """Every error; nothing that has no effect is accepted."""
     return [
         *_workload_errors(spec),
@@ -51,7 +51,7 @@ def cross_checks(spec: SubsetSearch) -> list[InputError]:
     ]
 
 
-def _workload_errors(spec: SubsetSearch) -> Iterator[InputError]:
+def _workload_errors(spec: SearchTables) -> Iterator[InputError]:
     tables = {"workload": spec.workload}
     tables |= {f"transfer[{number}].workload": table.workload for number, table in enumerate(spec.transfer)}
     for where, table in tables.items():
@@ -62,7 +62,7 @@ def _workload_errors(spec: SubsetSearch) -> Iterator[InputError]:
         yield from settings_errors(table.settings, f"{where}.settings")
 
 
-def _size_errors(spec: SubsetSearch) -> Iterator[InputError]:
+def _size_errors(spec: SearchTables) -> Iterator[InputError]:
     sizes = spec.search.sizes
     if any(a >= b for a, b in pairwise(sizes)):
         yield InputError(
@@ -80,7 +80,7 @@ def _size_errors(spec: SubsetSearch) -> Iterator[InputError]:
         )
 
 
-def _method_errors(spec: SubsetSearch) -> Iterator[InputError]:
+def _method_errors(spec: SearchTables) -> Iterator[InputError]:
     search = spec.search
     if search.methods is not None:
         for key in ("acquisition", "select"):
@@ -103,7 +103,7 @@ def _method_errors(spec: SubsetSearch) -> Iterator[InputError]:
             yield from _select_errors(spec, method, f"{root}select")
 
 
-def _acquisition_errors(spec: SubsetSearch, method: Method, where: str) -> Iterator[InputError]:
+def _acquisition_errors(spec: SearchTables, method: Method, where: str) -> Iterator[InputError]:
     name = method.acquisition
     if name is None:
         if method.select.takes_scores:
@@ -133,13 +133,13 @@ def _acquisition_errors(spec: SubsetSearch, method: Method, where: str) -> Itera
         )
 
 
-def _members(spec: SubsetSearch) -> int | None:
+def _members(spec: SearchTables) -> int | None:
     if spec.members or spec.training is None:
         return None
     return spec.training.runs * len(spec.training.checkpoint_shares)
 
 
-def _select_errors(spec: SubsetSearch, method: Method, where: str) -> Iterator[InputError]:
+def _select_errors(spec: SearchTables, method: Method, where: str) -> Iterator[InputError]:
     select = method.select
     for key in select.model_dump(exclude_none=True, exclude={"name"}):
         if key not in select.settings:
@@ -157,7 +157,7 @@ def _select_errors(spec: SubsetSearch, method: Method, where: str) -> Iterator[I
         )
 
 
-def _label_errors(spec: SubsetSearch) -> Iterator[InputError]:
+def _label_errors(spec: SearchTables) -> Iterator[InputError]:
     search = spec.search
     if search.labels == "hidden" and search.oracle is None:
         yield InputError(
@@ -189,7 +189,7 @@ def _label_errors(spec: SubsetSearch) -> Iterator[InputError]:
             )
 
 
-def _member_errors(spec: SubsetSearch) -> Iterator[InputError]:
+def _member_errors(spec: SearchTables) -> Iterator[InputError]:
     if spec.members is None:
         if spec.training is None:
             yield InputError("is missing", where="training", fix="Add it, or [members] with checkpoints.")
@@ -213,7 +213,7 @@ def _member_errors(spec: SubsetSearch) -> Iterator[InputError]:
         yield InputError("has no effect where members are given", where="search.choose_from", got="pool")
 
 
-def _baseline_errors(spec: SubsetSearch) -> Iterator[InputError]:
+def _baseline_errors(spec: SearchTables) -> Iterator[InputError]:
     for name in spec.baselines:
         if name not in BASELINES:
             yield InputError(
@@ -230,7 +230,7 @@ def _baseline_errors(spec: SubsetSearch) -> Iterator[InputError]:
         )
 
 
-def _transfer_errors(spec: SubsetSearch) -> Iterator[InputError]:
+def _transfer_errors(spec: SearchTables) -> Iterator[InputError]:
     if spec.transfer and (spec.comparison is None or spec.training is None):
         yield InputError("has no effect without [comparison] and [training]", where="transfer", fix=_OUT)
         return

@@ -12,7 +12,9 @@ from types import TracebackType
 from typing import Self
 
 from headrace.files import StorageError, remove, write_whole
-from headrace.store.progress import State, StudyState
+from headrace.store import lock
+from headrace.store.experiments import StoredExperiment, load
+from headrace.store.progress import State, StudyState, study_state
 
 NAME = "progress.json"
 INTERVAL_SECONDS = 5.0
@@ -75,3 +77,31 @@ def read(directory: Path, process: str) -> State | None:
         )
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def progress_of(directory: str | Path) -> State:
+    """How far the experiment in a folder is, by what is stored, and by what a run under way says of itself.
+
+    Raises:
+        InputError: There is no experiment in the folder.
+        DamagedError: A part is truncated or was altered.
+    """
+    stored = load(directory)
+    process = lock.holder(Path(directory))
+    running = None if process is None else read(Path(directory), process)
+    return running or replace(stored_state(stored), process=process)
+
+
+def stored_state(stored: StoredExperiment) -> State:
+    """How far an experiment is by its stored trials; a run stores a trial when it is settled, or long."""
+    states = [
+        study_state(
+            study.name,
+            {record.trial: record for record in stored.study_records(study.name)},
+            asked=stored.experiment.search.trials,
+            finished=stored.facts is not None and stored.judgement(study) is not None,
+        )
+        for study in stored.experiment.studies()
+    ]
+    share = sum(state.finished for state in states) / len(states)
+    return State(studies=tuple(states), share=share)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from headrace.errors import InputError
-from headrace.specs.search import MembersTable
+from headrace.specs.search_tables import MembersTable
 from headrace.store import checkpoints
 from headrace.store import experiments as store
 

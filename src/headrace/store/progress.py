@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from headrace.store.records import Outcome
 
 if TYPE_CHECKING:
-    from headrace.store.experiments import StoredExperiment
+    pass
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,37 +94,6 @@ def time_left(state: State) -> str:
         if seconds >= 1.5 * length:
             return f"about {seconds / length:.0f} {unit} left"
     return f"about {seconds:.0f} s left"
-
-
-def progress_of(directory: str | Path) -> State:
-    """How far the experiment in a folder is, by what is stored, and by what a run under way says of itself.
-
-    Raises:
-        InputError: There is no experiment in the folder.
-        DamagedError: A part is truncated or was altered.
-    """
-    from headrace.store import live, lock
-    from headrace.store.experiments import load
-
-    stored = load(directory)
-    process = lock.holder(Path(directory))
-    running = None if process is None else live.read(Path(directory), process)
-    return running or replace(stored_state(stored), process=process)
-
-
-def stored_state(stored: StoredExperiment) -> State:
-    """How far an experiment is by its stored trials; a run stores a trial when it is settled, or long."""
-    states = [
-        study_state(
-            study.name,
-            {record.trial: record for record in stored.study_records(study.name)},
-            asked=stored.experiment.search.trials,
-            finished=stored.facts is not None and stored.judgement(study) is not None,
-        )
-        for study in stored.experiment.studies()
-    ]
-    share = sum(state.finished for state in states) / len(states)
-    return State(studies=tuple(states), share=share)
 
 
 def study_state(study: str, outcomes: dict[int, Outcome], *, asked: int, finished: bool) -> StudyState:

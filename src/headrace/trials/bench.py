@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
     from headrace.store.portrait_choice import Sitting
     from headrace.store.portrait_records import Portrait
-    from headrace.trials.running import RunningTrial, Setting
+    from headrace.trials.running import RunningTrial
+    from headrace.trials.setting import Setting
     from headrace.workloads.fingerprint import Fingerprint
     from headrace.workloads.identity import Identity
 
@@ -198,7 +199,7 @@ class Worker:
         import torch
 
         from headrace.trials.feed import BYTES_PER_EXAMPLE
-        from headrace.trials.running import Setting
+        from headrace.trials.setting import Setting
         from headrace.workloads.identity import identify
         from headrace.workloads.inspection import inspected
         from headrace.workloads.registry import load_workload

@@ -31,7 +31,7 @@ from headrace.trials.fed import FedLog, Overheard
 
 if TYPE_CHECKING:
     from headrace.specs.studies import Hyperparameters, StudyKey
-    from headrace.trials.running import Setting
+    from headrace.trials.setting import Setting
 
 BYTES_PER_EXAMPLE = 128
 """At most what a suspended trial's policy keeps of an example: history, values, order and weights."""

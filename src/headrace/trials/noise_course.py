@@ -15,7 +15,7 @@ from headrace.store.noise_course import NoiseCourse, NoisePoint
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from headrace.trials.running import Setting
+    from headrace.trials.setting import Setting
 
 
 def measure_course(

@@ -22,7 +22,8 @@ from headrace.store.portrait_records import Gallery, Portrait
 from headrace.trials.fed import FedLog
 from headrace.trials.feed import Memory, feed, predicts_classes, targets_of, width
 from headrace.trials.gallery import Labels, hang
-from headrace.trials.running import Setting, begin
+from headrace.trials.running import begin
+from headrace.trials.setting import Setting
 from headrace.workloads.registry import describe
 from headrace.workloads.showing import shower
 

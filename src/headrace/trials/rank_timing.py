@@ -22,11 +22,11 @@ import torch.distributed as dist
 from headrace.store.throughput import Timing
 from headrace.training.parallel import ProcessWorld
 from headrace.training.parallel.joining import end
-from headrace.trials.throughput import BLOCK_SECONDS, BLOCKS, WARM_UP, timing
+from headrace.trials.step_timing import BLOCK_SECONDS, BLOCKS, WARM_UP, timing
 
 if TYPE_CHECKING:
     from headrace.specs.studies import StudyKey
-    from headrace.trials.running import Setting
+    from headrace.trials.setting import Setting
 
 BUCKET_BYTES = 25 * 2**20
 """What is sent at a time: DistributedDataParallel's own default."""

@@ -8,137 +8,29 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from functools import cached_property
+from dataclasses import dataclass, field
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
-from headrace import random, tensors
+from headrace import tensors
 from headrace.specs.checkpoints import steps as checkpoint_steps
-from headrace.specs.experiment import Experiment
 from headrace.specs.space import split
-from headrace.specs.studies import FULL, StudyKey
+from headrace.specs.studies import StudyKey
 from headrace.store.records import TrialRecord
-from headrace.subsets.restrict import restrict
 from headrace.training.divergence import diverged
-from headrace.training.evaluation import Evaluator, evaluator
+from headrace.training.evaluation import Evaluator
 from headrace.training.gradients import Record
 from headrace.training.loop import Measurement, train
-from headrace.training.parallel import ProcessWorld, VirtualWorld, World, worker_stream
 from headrace.training.recipe import Recipe
-from headrace.training.stream import TorchStream
 from headrace.trials.feed import Feed, feed
-from headrace.trials.holdout import Holdout, holdout_losses
-from headrace.workloads import Workload
-from headrace.workloads.inspection import inspected
+from headrace.trials.setting import Setting
 from headrace.workloads.registry import describe
-
-EVALUATION_BATCH = 1024
-"""Examples per forward pass of an evaluation; speed and memory only."""
 
 FORWARDED, BACKPROPAGATED = "examples_forwarded", "examples_backpropagated"
 """The columns of a measurement that tell what it took, from the trial's start."""
 
 Row = dict[str, float | int]
 """One measurement: trial, step, the examples that it took, and the metrics."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Setting:
-    """What all trials of a worker share.
-
-    Attributes:
-        experiment: What was asked.
-        workload: The workload, its data on `device`. On a subset its training set is that part alone, counted
-            from 0, and so is all that is kept of its examples.
-        goal: The validation metric to get strictly below.
-        device: Where models are trained.
-        draws: Whether the workload draws from NumPy's or Python's global generators while it trains.
-        weights: What a subset's examples' losses are multiplied by, mean 1, on `device` [part]; None: all 1.
-        file: The checksum of the subset's file as it was read, or None if there is none.
-        together: Whether the workers are the processes of `torch.distributed`, and not played by this one.
-    """
-
-    experiment: Experiment
-    workload: Workload
-    goal: float
-    device: torch.device
-    draws: bool = False
-    weights: Tensor | None = None
-    file: str | None = None
-    together: bool = False
-    _parts: dict[str, Setting] = field(default_factory=dict, repr=False, compare=False)
-
-    def __post_init__(self) -> None:
-        if self.workload.targets is None:  # Not loaded by a worker, which inspects it.
-            with random.torch_stream(self.experiment.seed, "inspection"):
-                model = self.workload.build_model().to(self.device)
-            object.__setattr__(self, "workload", inspected(self.workload, model))
-
-    def on(self, subset: str) -> Setting:
-        """The same on a subset of the grid, which is loaded at its first use.
-
-        Raises:
-            InputError: There is no such file, or it belongs to another data set.
-        """
-        if subset == FULL:
-            return self
-        if subset not in self._parts:
-            found = restrict(self.workload, self.experiment, subset)
-            workload = replace(found.workload, train=found.workload.train.to(self.device))
-            weights = None if found.weights is None else found.weights.to(self.device)
-            self._parts[subset] = replace(
-                self, workload=workload, weights=weights, file=found.sha256, _parts={}
-            )
-        return self._parts[subset]
-
-    @property
-    def stops_at_goal(self) -> bool:
-        """Whether a trial has done its part when it has reached the goal."""
-        return self.experiment.training.stop == "bound"
-
-    def new_model(self, study: StudyKey, trial: int) -> nn.Module:
-        """A trial's model, freshly initialised on the trial's stream."""
-        with random.torch_stream(self.experiment.seed, study.stream, trial, "initialisation"):
-            return self.workload.build_model().to(self.device)
-
-    def streams(self, study: StudyKey, trial: int) -> list[TorchStream]:
-        """The random stream of each worker of a trial while it trains."""
-        seed, workers, path = self.experiment.seed, study.configuration.workers, (study.stream, trial)
-        return [
-            worker_stream(
-                seed, *path, "training", worker=worker, workers=workers, device=self.device, host=self.draws
-            )
-            for worker in range(workers)
-        ]
-
-    def world(self, streams: list[TorchStream]) -> World | None:
-        """The workers of these streams, or None for one."""
-        if len(streams) == 1:
-            return None
-        if not self.together:
-            return VirtualWorld(len(streams), streams)
-        import torch.distributed as dist
-
-        return ProcessWorld(streams[dist.get_rank()])
-
-    @cached_property
-    def holdout(self) -> Holdout:
-        """The irreducible losses, for policies that need them; the same in every worker."""
-        return holdout_losses(self.workload, seed=self.experiment.seed, device=self.device)
-
-    def evaluator(self, *splits: str) -> Evaluator:
-        """Measures a model on those of `splits` that the workload has."""
-        there = [split for split in splits if getattr(self.workload, split) is not None]
-        return evaluator(
-            {split: self.workload.evaluation_data(split) for split in there},
-            self.workload.loss,
-            self.workload.metric,
-            metric_name=self.workload.metric_name,
-            weigh=self.workload.weigh,
-            batch_size=EVALUATION_BATCH,
-        )
 
 
 def begin(

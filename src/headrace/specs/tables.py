@@ -1,0 +1,201 @@
+"""The tables of an experiment file."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from headrace.policies import ACTIVE_BIAS
+from headrace.specs.checkpoints import Schedule
+from headrace.specs.document import Document, Table
+from headrace.specs.limits import FEW, Attempts, Count, Epochs, Name, Seed, Steps, Trials, Workers
+from headrace.specs.space import Entry, Setting
+from headrace.specs.studies import FULL, Configuration, StudyKey
+from headrace.specs.subset_names import canonical
+from headrace.training import budget
+
+BatchSizes = Annotated[tuple[Count, ...], Field(strict=False, min_length=1), FEW]
+Numbers = Annotated[tuple[Workers, ...], Field(strict=False, min_length=1), FEW]
+Names = Annotated[tuple[Name, ...], Field(strict=False, min_length=1), FEW]
+
+
+class WorkloadTable(Table):
+    """`[workload]`: what is trained.
+
+    Attributes:
+        name: A built-in workload, or `module:function` of the user's own.
+        settings: Passed to the function that makes the workload.
+        goal: The validation metric to get strictly below; None for the workload's own.
+    """
+
+    name: Name = Field(min_length=1)
+    settings: dict[str, Any] = Field(default_factory=dict)
+    goal: float | None = Field(default=None, allow_inf_nan=False)
+
+    @property
+    def described(self) -> str:
+        """Its name, with its settings where it has any, for messages."""
+        return f"{self.name} {self.settings}" if self.settings else self.name
+
+    def same_data(self, other: WorkloadTable) -> bool:
+        """Whether it is the same workload, whatever the goal."""
+        return (self.name, self.settings) == (other.name, other.settings)
+
+
+class Grid(Table):
+    """`[grid]`: the dataset configurations and optimisers; every combination is one study.
+
+    A policy may be given by its name in the paper (`SD`); it is stored by ours (`sample-difficulty`).
+    A subset is "full", "random:SHARE", the path of a subset file, or a name of `[subsets]`.
+    """
+
+    batch_size: BatchSizes
+    optimizer: Names = ("sgd",)
+    policy: Names = ("shuffle",)
+    subset: Names = (FULL,)
+    workers: Numbers = (1,)
+
+    @field_validator("policy")
+    @classmethod
+    def _by_our_names(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(ACTIVE_BIAS.get(name, name) for name in names)
+
+    @field_validator("subset")
+    @classmethod
+    def _canonical(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(map(canonical, names))
+
+    @field_validator("*")
+    @classmethod
+    def _distinct(cls, values: tuple[object, ...]) -> tuple[object, ...]:
+        if len(set(values)) < len(values):
+            raise ValueError("the values must differ from each other")
+        return values
+
+
+class Search(Table):
+    """`[search]`: how many trials a study has, and where they are drawn from.
+
+    Attributes:
+        trials: The number of trials that must count, N.
+        max_trials: The upper limit, those that do not count included; None for four times `trials`.
+        space: Hyperparameter -> range, choices, or a constant.
+        policy: Policy of the grid -> its settings, each a range, choices, or a constant.
+    """
+
+    trials: Trials = 16
+    max_trials: Attempts | None = None
+    space: Annotated[dict[str, Entry], Field(min_length=1), FEW]
+    policy: Annotated[dict[str, Annotated[dict[str, Setting], FEW]], FEW] = Field(default_factory=dict)
+
+    @field_validator("policy")
+    @classmethod
+    def _by_our_names(cls, tables: dict[str, dict[str, Setting]]) -> dict[str, dict[str, Setting]]:
+        named = {ACTIVE_BIAS.get(name, name): settings for name, settings in tables.items()}
+        if len(named) < len(tables):
+            raise ValueError("the same policy is given twice, by two names")
+        return named
+
+    @property
+    def limit(self) -> int:
+        """The upper limit of trials in one study."""
+        return self.max_trials or 4 * self.trials
+
+
+class Budget(Table):
+    """How long a trial is trained at most: in steps, or in epochs (B * step <= epochs * examples)."""
+
+    steps: Steps | None = None
+    epochs: Epochs | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if (self.steps is None) == (self.epochs is None):
+            raise ValueError("give either steps or epochs")
+        return self
+
+
+class Evaluation(Table):
+    """When a trial is evaluated: each step `ratio` times the last one, or every so many steps."""
+
+    ratio: float | None = Field(default=None, gt=1, allow_inf_nan=False)
+    every: Steps | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if (self.ratio is None) == (self.every is None):
+            raise ValueError("give either ratio or every")
+        return self
+
+
+class Training(Table):
+    """`[training]`: how every trial is trained.
+
+    Attributes:
+        schedule: The learning-rate schedule.
+        budget: How long a trial is trained at most.
+        evaluation: When it is evaluated.
+        microbatch: The most examples in one forward pass; larger batches are accumulated. None: no limit.
+        stop: "bound" stops a trial that can no longer change the result, "budget" trains on.
+        device: "auto", "cpu", "cuda" or "mps".
+        checkpoints: When a trial's weights are kept: so many times, spread over the second half of the
+            budget, or after these shares of it; and where it ends at the goal. None: never.
+    """
+
+    schedule: Literal["constant", "linear", "cosine"] = "constant"
+    budget: Budget
+    evaluation: Evaluation = Evaluation(ratio=1.05)
+    microbatch: Count | None = None
+    stop: Literal["bound", "budget"] = "bound"
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    checkpoints: Schedule | None = None
+
+
+class ReportTable(Table):
+    """`[report]`: what is made for the report when the studies are decided; changes no result.
+
+    Attributes:
+        portrait_epochs: The least number of passes over the training set for which the best trial of each
+            policy is trained again, so that every example's history is known; the budget allowing. 0: not.
+    """
+
+    portrait_epochs: float = Field(default=5.0, ge=0, le=10**9, allow_inf_nan=False)
+
+
+class Tables(Document):
+    """All tables of an experiment file."""
+
+    kind: ClassVar[str] = "experiment"
+    seed: Seed = 0
+    workload: WorkloadTable
+    grid: Grid
+    search: Search
+    training: Training
+    subsets: Annotated[dict[Name, str], FEW] = Field(default_factory=dict)
+    report: ReportTable = ReportTable()
+
+    def studies(self) -> list[StudyKey]:
+        """Every study of the grid: optimisers outermost, batch sizes innermost and ascending."""
+        grid = self.grid
+        return [
+            StudyKey(
+                optimizer=optimizer,
+                configuration=Configuration(
+                    subset=subset, policy=policy, batch_size=batch_size, workers=workers
+                ),
+            )
+            for optimizer in grid.optimizer
+            for subset in grid.subset
+            for policy in grid.policy
+            for workers in grid.workers
+            for batch_size in sorted(grid.batch_size)
+        ]
+
+    def evaluation_steps(self, budget_steps: int) -> list[int]:
+        """The steps at which a trial is evaluated, from 0 to its budget."""
+        asked = self.training.evaluation
+        if asked.every is not None:
+            return budget.evaluation_steps(budget_steps, every=asked.every)
+        assert asked.ratio is not None
+        return budget.evaluation_steps(budget_steps, ratio=asked.ratio)
