@@ -17,6 +17,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
@@ -169,21 +170,34 @@ def killed(src: Path, arguments: Sequence[str], enough: Callable[[], bool]) -> N
     Raises:
         RuntimeError: It ended before.
     """
-    process = subprocess.Popen(
-        [sys.executable, "-m", "headrace", *arguments],
-        env=environment(src),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    while not enough():
-        if process.poll() is not None:
-            raise RuntimeError(f"headrace {' '.join(arguments)} ended before it could be killed")
-        time.sleep(0.005)
+    with tempfile.TemporaryFile("w+") as told:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "headrace", *arguments],
+            env=environment(src),
+            stdout=subprocess.DEVNULL,
+            stderr=told,
+            start_new_session=True,
+        )
+        while not enough():
+            if process.poll() is not None:
+                told.seek(0)
+                shown = f"headrace {' '.join(arguments)} ended before it could be killed"
+                raise RuntimeError(f"{shown}, with {process.returncode}:\n{told.read()}")
+            time.sleep(0.005)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    # Workers end with the process that started them; until then they may still hold the folder.
-    time.sleep(1.0)
+    _gone(process.pid)
+
+
+def _gone(group: int) -> None:
+    """Wait for a killed command's workers: until they have ended, they may still hold the folder."""
+    end = time.monotonic() + 20
+    while time.monotonic() < end:
+        try:
+            os.killpg(group, 0)
+        except ProcessLookupError:
+            break
+        time.sleep(0.02)
 
 
 def done_jobs(name: str, folder: Path) -> int:
