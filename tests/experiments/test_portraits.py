@@ -15,7 +15,6 @@ from headrace.analysis.results import analyse
 from headrace.errors import DamagedError
 from headrace.experiments import runner
 from headrace.experiments.runner import run
-from headrace.histories.rankings import Ranking, extremes, rank
 from headrace.policies import make_policy
 from headrace.sampling.plan import Plan
 from headrace.sampling.sampler import ExampleSampler
@@ -23,6 +22,7 @@ from headrace.specs.studies import Configuration, StudyKey
 from headrace.store.portrait_choice import Sitting, representatives, sittings
 from headrace.store.portrait_records import Portrait
 from headrace.store.portraits import missing, portrait_directory, portraits
+from headrace.store.rankings import Ranking, extremes, rank
 from headrace.trials import portrait as sittings_room
 from headrace.trials.bench import Worker
 from headrace.trials.fed import FedLog, effective_share, emphasis

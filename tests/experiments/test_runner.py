@@ -225,7 +225,7 @@ def test_a_worker_that_dies_or_cannot_load_the_workload_is_told(experiment, tmp_
 def test_headrace_status_needs_no_torch(experiment, tmp_path: Path) -> None:
     store.create(tmp_path, experiment())
     code = (
-        "import sys; from headrace.experiments.progress import progress_of\n"
+        "import sys; from headrace.store.live import progress_of\n"
         "import headrace.experiments.runner\n"
         "print(progress_of(sys.argv[1]).summary(), 'torch' in sys.modules, 'scipy' in sys.modules)"
     )

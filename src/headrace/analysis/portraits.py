@@ -10,8 +10,8 @@ import numpy as np
 
 from headrace.analysis import words
 from headrace.analysis.roc import Area, area_under_roc
-from headrace.histories.rankings import extremes
 from headrace.store.portrait_records import Fed, Portrait
+from headrace.store.rankings import extremes
 
 if TYPE_CHECKING:
     import polars as pl

@@ -13,10 +13,10 @@ from jaxtyping import Int64
 
 from headrace import random
 from headrace.files import write_whole
-from headrace.histories.rankings import EXHIBITS, extremes
 from headrace.sealed import sealed
 from headrace.store.chosen import CHOSEN, RECORD, Chosen, Taken, read_chosen
 from headrace.store.portrait_records import Gallery
+from headrace.store.rankings import EXHIBITS, extremes
 from headrace.trials.jobs import HangJob, classes_of
 
 if TYPE_CHECKING:

@@ -14,11 +14,11 @@ from torch import Tensor
 
 from headrace.arrays import on_host
 from headrace.histories.history import History, LossHistory
-from headrace.histories.rankings import LOSSES, PREDICTIONS, rank
 from headrace.histories.scores import SCORES
 from headrace.sampling.plan import Need
 from headrace.store.portrait_choice import Sitting
 from headrace.store.portrait_records import Gallery, Portrait
+from headrace.store.rankings import LOSSES, PREDICTIONS, rank
 from headrace.trials.fed import FedLog
 from headrace.trials.feed import Memory, feed, predicts_classes, targets_of, width
 from headrace.trials.gallery import Labels, hang
