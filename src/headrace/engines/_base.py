@@ -8,7 +8,7 @@ what the bench keeps between jobs. It writes no file: results are plain data and
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, Self
@@ -129,19 +129,19 @@ Tell = Callable[[int, int], None]
 """Called after each job with (jobs done, jobs there are)."""
 
 
-def do_all(engine: Engine, jobs: Sequence[Job], tell: Tell | None = None) -> list[Any]:
-    """Do all jobs, on whichever worker is idle; what they came to, in the order of the jobs.
+def each_done(engine: Engine, jobs: Sequence[Job]) -> Generator[tuple[int, Any]]:
+    """Do all jobs, on whichever worker is idle: (which job, what it came to), each as soon as it is done.
+
+    The worker has its next job before a result is handed over, so whoever stores it keeps nobody waiting.
 
     Args:
         engine: Open, with no job.
         jobs: The jobs.
-        tell: Called after each.
 
     Raises:
         HeadraceError: As a job raised it.
         WorkerDied: A worker ended.
     """
-    results: dict[int, Any] = {}
     doing: dict[int, int] = {}
     waiting = iter(enumerate(jobs))
 
@@ -155,10 +155,28 @@ def do_all(engine: Engine, jobs: Sequence[Job], tell: Tell | None = None) -> lis
         give(worker)
     while doing:
         for worker, result in engine.finished():
-            results[doing.pop(worker)] = result
+            number = doing.pop(worker)
             give(worker)
-            if tell:
-                tell(len(results), len(jobs))
+            yield number, result
+
+
+def do_all(engine: Engine, jobs: Sequence[Job], tell: Tell | None = None) -> list[Any]:
+    """Do all jobs, on whichever worker is idle; what they came to, in the order of the jobs.
+
+    Args:
+        engine: Open, with no job.
+        jobs: The jobs.
+        tell: Called after each.
+
+    Raises:
+        HeadraceError: As a job raised it.
+        WorkerDied: A worker ended.
+    """
+    results: dict[int, Any] = {}
+    for number, result in each_done(engine, jobs):
+        results[number] = result
+        if tell:
+            tell(len(results), len(jobs))
     return [results[number] for number in range(len(jobs))]
 
 
