@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
-from headrace.analysis.portraits import LOW_IS_HARD, SCORES
 from headrace.analysis.roc import area_under_roc
 from headrace.errors import InputError
 from headrace.random import generator
@@ -61,13 +60,6 @@ def test_what_is_no_score_is_refused() -> None:
     with pytest.raises(InputError, match="one score for each example"):
         area_under_roc([1.0], [True, False])
     assert area_under_roc([1.0, 0.0, 0.0], [True, False, False]).interval is None
-
-
-def test_the_directions_are_those_of_the_scores_themselves() -> None:
-    from headrace.histories import scores
-
-    assert set(SCORES) == set(scores.SCORES)
-    assert {name for name, score in scores.SCORES.items() if score.hard == "low"} == LOW_IS_HARD
 
 
 @pytest.mark.parametrize(

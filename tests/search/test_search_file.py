@@ -8,21 +8,15 @@ from typing import Any
 
 import pytest
 
-from headrace.ensembles.acquisition import FUNCTIONS
 from headrace.errors import InputError, InputErrors
 from headrace.search.plan import plan
 from headrace.search.readiness import check_memory, check_ready
 from headrace.specs.search import SubsetSearch
-from headrace.specs.search_checks import ACQUISITIONS
 from headrace.store.search_facts import Facts
 
 FACTS = Facts(examples=240, checksum="inputs:0", num_classes=3, classes=("a", "b", "c"), metric="test/error")
 OWN = {"members": {"checkpoints": ["*.safetensors"]}, "training": None}
 PEOPLE = {"search.labels": "hidden", "search.oracle": "people"}
-
-
-def test_the_names_of_the_acquisition_functions_are_those_that_there_are() -> None:
-    assert set(ACQUISITIONS) == set(FUNCTIONS)
 
 
 @pytest.mark.parametrize(

@@ -16,11 +16,12 @@ import numpy as np
 from headrace.analysis.studies import Study
 from headrace.errors import InputError
 from headrace.specs.studies import Hyperparameters
+from headrace.training.registry import OPTIMIZERS
 
 RULES = {"linear": 1.0, "square root": 0.5}
 """Rule -> the power of the batch size that the learning rate is proportional to."""
 
-_WITH_MOMENTUM = frozenset({"momentum", "nesterov"})
+_WITH_MOMENTUM = frozenset(name for name, entry in OPTIMIZERS.items() if "momentum" in entry.uses)
 
 
 @dataclass(frozen=True, kw_only=True)

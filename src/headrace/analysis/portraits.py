@@ -10,22 +10,15 @@ import numpy as np
 
 from headrace.analysis import words
 from headrace.analysis.roc import Area, area_under_roc
+from headrace.histories.registry import SCORES
 from headrace.store.portrait_records import Fed, Portrait
 from headrace.store.rankings import extremes
+from headrace.training.registry import in_words
 
 if TYPE_CHECKING:
     import polars as pl
 
     from headrace.store.portraits import StoredPortrait
-
-LOW_IS_HARD = frozenset({"easiness", "confidence", "correctness", "aum"})
-"""The scores whose low values mean hard examples; the same is said of them in `headrace.histories.scores`."""
-
-SCORES = (
-    "difficulty", "easiness", "prediction_variance", "threshold_closeness", "mean_loss", "loss_variance",
-    "confidence", "variability", "correctness", "forgetting", "el2n", "aum",
-)  # fmt: skip
-"""All scores; a table may hold some of them."""
 
 SUSPECTS = 50
 
@@ -106,8 +99,8 @@ def _areas(columns: Mapping[str, np.ndarray], there: np.ndarray, wrong: np.ndarr
     if wrong is None or wrong[there].all() or not wrong[there].any():
         return {}
     return {
-        name: area_under_roc((-1 if name in LOW_IS_HARD else 1) * columns[name][there], wrong[there])
-        for name in SCORES
+        name: area_under_roc((-1 if score.hard == "low" else 1) * columns[name][there], wrong[there])
+        for name, score in SCORES.items()
         if name in columns
     }
 
@@ -212,7 +205,7 @@ def _fed(fed: Sequence[Fed]) -> Iterator[str]:
 def _caution(readings: Sequence[Reading]) -> str:
     key = readings[0].portrait.study
     whose = "Each portrait is" if len(readings) > 1 else "The portrait is"
-    optimizer = words.OPTIMIZERS.get(key.optimizer, key.optimizer)
+    optimizer = in_words(key.optimizer)
     return (
         f"{whose} of one training run: the best trial at batch size "
         f"{words.number(key.configuration.batch_size)} with {optimizer}, trained again beside the studies. "

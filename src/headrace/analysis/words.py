@@ -6,13 +6,7 @@ import math
 from collections.abc import Sequence
 
 from headrace.analysis.studies import Curve
-
-OPTIMIZERS = {
-    "sgd": "SGD",
-    "momentum": "heavy-ball momentum",
-    "nesterov": "Nesterov momentum",
-    "adamw": "AdamW",
-}
+from headrace.training.registry import in_words
 
 
 def number(value: float) -> str:
@@ -44,7 +38,7 @@ def beside(ends: tuple[float, float]) -> str:
 def curve(name: Curve) -> str:
     """What a curve is called: its optimiser, and whatever is not the default."""
     optimizer, subset, policy, workers = name
-    parts = [OPTIMIZERS.get(optimizer, optimizer)]
+    parts = [in_words(optimizer)]
     parts += [f"policy {policy}"] if policy != "shuffle" else []
     parts += [f"subset {subset}"] if subset != "full" else []
     parts += [f"{workers} workers"] if workers != 1 else []

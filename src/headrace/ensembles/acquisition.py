@@ -7,7 +7,7 @@ confidence as in Settles 2009, both of pbar). Logarithms are natural: entropies 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import torch
@@ -15,8 +15,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from headrace.ensembles._probabilities import bernoulli_entropies, entropies, row_blocks
+from headrace.ensembles.registry import ACQUISITIONS
 from headrace.ensembles.statistics import EnsembleStatistics
 from headrace.errors import InputError
+from headrace.homes import Found
 
 Scores = Float[np.ndarray, " examples"]
 Acquisition = Callable[[EnsembleStatistics], Scores]
@@ -143,15 +145,14 @@ def least_confidence(statistics: EnsembleStatistics) -> Scores:
     return _of_mean(statistics, lambda mean: 1.0 - mean.amax(1))
 
 
-FUNCTIONS: dict[str, Acquisition] = {
-    "entropy": entropy,
-    "mutual_information": mutual_information,
-    "variation_ratio": variation_ratio,
-    "error_count": error_count,
-    "margin": margin,
-    "least_confidence": least_confidence,
-}
-"""Name, as an experiment file says it -> function."""
+FUNCTIONS: Mapping[str, Acquisition] = Found(ACQUISITIONS)
+"""Name, as a search file says it -> function, those of other files as well."""
+
+
+def __getattr__(name: str) -> Acquisition:
+    if name not in FUNCTIONS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return FUNCTIONS[name]
 
 
 def _of_mean(statistics: EnsembleStatistics, function: Callable[[Tensor], Tensor]) -> Scores:

@@ -9,23 +9,15 @@ from jaxtyping import Float
 
 from headrace.arrays import on_host
 from headrace.errors import InputError
+from headrace.histories import registry
 from headrace.sampling.plan import Epoch
 
 SCORES = (
-    "difficulty",
-    "easiness",
-    "prediction-variance",
-    "threshold-closeness",
-    "mean-loss",
-    "loss-variance",
+    *(name.replace("_", "-") for name, score in registry.SCORES.items() if not score.negative),
     "last-loss",
-    "confidence",
-    "variability",
-    "correctness",
-    "forgetting",
-    "el2n",
 )
 """The scores that are never negative, so that a policy can draw or weigh by them."""
+_SIGNED = tuple(name.replace("_", "-") for name, score in registry.SCORES.items() if score.negative)
 
 
 def store(policy: object, **checked: Any) -> None:
@@ -45,7 +37,7 @@ def check_score(name: object, where: str) -> None:
 
 def check_partition_score(name: object, where: str) -> None:
     """`InputError` where examples cannot be sorted by the score `name`."""
-    known = (*SCORES, "aum")
+    known = (*SCORES, *_SIGNED)
     if not isinstance(name, str) or name.replace("_", "-") not in known:
         raise InputError("no such score", where=where, got=name, fix=f"One of {', '.join(known)}.")
 

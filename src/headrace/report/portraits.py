@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float
 
+from headrace.histories.registry import SCORES as ALL_SCORES
 from headrace.report.tables import Table
 
 if TYPE_CHECKING:
@@ -197,11 +198,15 @@ def together(readings: Sequence[Reading]) -> list[list[Reading]]:
     return [[first, *others[i : i + TOGETHER - 1]] for i in range(0, len(others), TOGETHER - 1)]
 
 
-AREA_SCORES = (
+_AREAS_FIRST = (
     "aum", "mean_loss", "el2n", "difficulty", "correctness", "forgetting", "threshold_closeness",
     "loss_variance", "variability", "prediction_variance",
 )  # fmt: skip
-"""The scores of the table of areas; confidence and easiness order the examples as difficulty does."""
+AREA_SCORES = (
+    *_AREAS_FIRST,
+    *(name for name, score in ALL_SCORES.items() if name not in _AREAS_FIRST and score.order_of is None),
+)
+"""The scores of the table of areas, each order of the examples once."""
 
 
 def area_table(readings: Sequence[Reading]) -> Table | None:

@@ -13,6 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from headrace.report.tables import Table
+from headrace.training.registry import in_words
 
 if TYPE_CHECKING:
     from headrace.analysis.results import Analysis
@@ -21,9 +22,6 @@ Row = Mapping[str, Any]
 
 KEY = ("optimizer", "subset", "policy", "workers")
 """What tells one curve from another."""
-
-NAMES = {"sgd": "SGD", "momentum": "Heavy-ball momentum", "nesterov": "Nesterov momentum", "adamw": "AdamW"}
-"""Optimiser -> how it is written for a reader; an unknown one is written as it is."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,7 +149,7 @@ def label(key: tuple[Any, ...], varying: frozenset[str]) -> str:
     """A curve's name from the parts that differ: `SGD`, `SGD, 4 workers`."""
     optimizer, subset, policy, workers = key
     words = {
-        "optimizer": NAMES.get(optimizer, str(optimizer)),
+        "optimizer": in_words(str(optimizer), first=True),
         "subset": f"subset {subset}",
         "policy": f"policy {policy}",
         "workers": f"{workers} worker" + ("" if workers == 1 else "s"),

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float, Float64, Int32, Int64
 
-from headrace import selection
+from headrace.selection.registry import Input
 from headrace.specs.methods import Select
 
 
@@ -93,25 +93,8 @@ def choose(
         InputError: There are fewer to choose from.
     """
     candidates = candidates_of(growing, choose_from)
-    match select.name:
-        case "top_k":
-            return selection.top_k(scores, count, candidates=candidates)
-        case "class_balanced":
-            return selection.class_balanced(scores, classes, count, candidates=candidates)
-        case "power":
-            exponent = float(select.settings["exponent"])
-            return selection.power(scores, count, rng, exponent=exponent, candidates=candidates)
-        case "stratified":
-            return selection.stratified(
-                scores,
-                count,
-                rng,
-                drop_hardest=float(select.settings["drop_hardest"]),
-                strata=int(select.settings["strata"]),
-                candidates=candidates,
-            )
-        case _:
-            raise AssertionError(f"{select.name} is done where the models are")
+    inputs: dict[Input, Any] = {"scores": scores, "classes": classes}
+    return select.strategy.choose(inputs, count, rng, candidates=candidates, settings=select.settings)
 
 
 def candidates_of(

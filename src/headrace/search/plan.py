@@ -29,7 +29,7 @@ def process_bytes(spec: SubsetSearch, facts: Facts) -> int:
         if select.takes_features:
             # float32 features, their centred copy, and float64 probabilities with their errors.
             chosen.append(facts.examples * (8 * (facts.features or 0) + 16 * facts.num_classes))
-        elif select.name == "batch_bald":
+        elif select.takes_members:
             rows = shortlisted(select, most, facts.examples) * members_of(spec, facts)
             chosen.append(rows * facts.num_classes * (8 + 4))
     return max(facts.scoring_bytes, *chosen)
@@ -126,7 +126,7 @@ def scored(spec: SubsetSearch, facts: Facts, method: Method, place: int) -> int:
     select = method.select
     if select.takes_features:
         return ensemble + facts.examples
-    if select.name == "batch_bald":
+    if select.takes_members:
         return ensemble + members_of(spec, facts) * shortlisted(select, sizes[place] - before, left)
     return ensemble
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from headrace.ensembles.registry import ACQUISITIONS
 from headrace.errors import HeadraceError, InputError, InputErrors
 from headrace.search.plan import checkpoint_steps, counts, process_bytes, run_steps
+from headrace.selection.registry import STRATEGIES
 from headrace.specs.methods import shortlisted
 from headrace.specs.search import SubsetSearch
-from headrace.specs.search_checks import MULTILABEL, ONE_CLASS
 from headrace.specs.search_tables import TrainingTable
 from headrace.store.experiments import EXPERIMENT
 from headrace.store.search_facts import Facts
@@ -146,10 +147,12 @@ def check_memory(spec: SubsetSearch, facts: Facts, processes: int, there: int) -
 
 def _multilabel_errors(spec: SubsetSearch) -> Iterator[InputError]:
     """Methods that need one class an example."""
-    words = f"{' or '.join(sorted(MULTILABEL))}, and a strategy other than {', '.join(sorted(ONE_CLASS))}"
+    several = sorted(name for name, entry in ACQUISITIONS.items() if entry.multilabel)
+    single = sorted(name for name, strategy in STRATEGIES.items() if strategy.one_class)
+    words = f"{' or '.join(several)}, and a strategy other than {', '.join(single)}"
     for method in spec.methods:
-        score, select = method.score, method.select.name
-        if (score is not None and score not in MULTILABEL) or select in ONE_CLASS:
+        score = method.score
+        if (score is not None and score not in several) or method.select.name in single:
             yield InputError(
                 "needs one class an example, and the targets say yes or no to each class",
                 where=method.label,
@@ -162,7 +165,7 @@ def _multilabel_errors(spec: SubsetSearch) -> Iterator[InputError]:
 def _stratified_errors(spec: SubsetSearch, facts: Facts) -> Iterator[InputError]:
     """Sizes that cannot be reached without what `stratified` drops: the first of each method."""
     sizes = counts(spec, facts.examples)
-    for method in (m for m in spec.methods if m.select.name == "stratified"):
+    for method in (m for m in spec.methods if "drop_hardest" in m.select.settings):
         dropped = float(method.select.settings["drop_hardest"])
         for place in range(spec.first_acquired, len(sizes)):
             before = sizes[place - 1] if place else 0

@@ -133,7 +133,7 @@ class Round:
         return table["predicted"].to_numpy() if "predicted" in table.columns else None
 
     def _pick(self, chain: Chain, members: Voters, table: pl.DataFrame | None) -> Pick:
-        whole = chain.method.select.name == "batch_bald"
+        whole = chain.method.select.takes_members
         return Pick(
             members=members if whole else members[-1:],
             select=chain.method.select,

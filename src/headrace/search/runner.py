@@ -245,7 +245,7 @@ class _Search:
 
     @property
     def _balances_labels(self) -> bool:
-        balances = any(method.select.name == "class_balanced" for method in self.spec.methods)
+        balances = any("classes" in method.select.strategy.by for method in self.spec.methods)
         return self.spec.search.labels == "known" and balances
 
     @cached_property

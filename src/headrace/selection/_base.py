@@ -11,13 +11,13 @@ A strategy is a function. It is called once for each batch that is to be chosen:
 - It returns int64 indices of the caller's index space [count], all different, all candidates, in the order in
   which they were chosen.
 - Higher scores are more wanted, always. Ties go to the smallest index, and of equal examples the smallest
-index
-  comes first. The order in which candidates are listed changes nothing.
+  index comes first. The order in which candidates are listed changes nothing.
 - Inputs are never altered, and no global random state is read or changed: what is drawn comes from `rng`
-alone. - More than there are, repeated or unknown candidates, NaN: an `InputError`.
+  alone.
+- More than there are, repeated or unknown candidates, NaN: an `InputError`.
 
-A new strategy joins the conformance suite of `headrace.selection.testing` by one line. The smallest complete
-one is `top_k` in `ranked.py`.
+A new strategy is named by one line in `registry.py` and joins the conformance suite of
+`headrace.selection.testing` by one more. The smallest complete one is `top_k` in `ranked.py`.
 """
 
 from __future__ import annotations

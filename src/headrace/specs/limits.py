@@ -83,5 +83,3 @@ Attempts = Annotated[
 Checkpoints = Annotated[int, Field(ge=1), at_most(10_000, "the weights of the model are stored each time")]
 Runs = Annotated[int, Field(ge=1), at_most(10_000, "each run is a training in every round")]
 Repeats = Annotated[int, Field(ge=1), at_most(10_000, "the whole search is repeated for each seed")]
-Strata = Annotated[int, Field(ge=1), at_most(1_000_000, "examples are counted in each of them")]
-Configurations = Annotated[int, Field(ge=1), at_most(1_000_000, "each has a probability for every member")]

@@ -3,85 +3,84 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, create_model
 
+from headrace.selection.registry import STRATEGIES, Setting, Strategy
 from headrace.specs.document import Table
-from headrace.specs.limits import Configurations, Strata
+from headrace.specs.limits import at_most
 
 Label = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$")]
 """A name that can be part of a file's."""
 
-DEFAULTS: dict[str, dict[str, float | int]] = {
-    "top_k": {},
-    "power": {"exponent": 1.0},
-    "stratified": {"drop_hardest": 0.2, "strata": 50},
-    "class_balanced": {},
-    "k_center": {},
-    "score_times_distance": {},
-    "badge": {},
-    "batch_bald": {"shortlist": 4.0, "configurations": 256},
-}
-"""Selection strategy -> its settings and their defaults."""
 
-WITHOUT_SCORES = frozenset({"k_center", "badge", "batch_bald"})
-"""Strategies that take no acquisition function."""
-BY_FEATURES = frozenset({"k_center", "score_times_distance", "badge"})
-"""Strategies that look at the input of the last member's last linear layer."""
-APART = frozenset({"k_center", "score_times_distance"})
-"""Strategies that keep away from what was chosen before, and so choose nothing twice."""
-
-
-class Select(Table):
-    """From scores to examples; the settings are those of `headrace.selection`.
+class _Select(Table):
+    """From scores to examples; the settings are those of `headrace.selection`, as the registry names them.
 
     Attributes:
         name: The strategy.
-        exponent: Of `power`.
-        drop_hardest: Of `stratified`.
-        strata: Of `stratified`.
-        shortlist: Of `batch_bald`: it chooses among so many times the examples wanted, those with the
-            highest mutual information.
-        configurations: Of `batch_bald`.
     """
 
-    name: Literal[
-        "top_k",
-        "power",
-        "stratified",
-        "class_balanced",
-        "k_center",
-        "score_times_distance",
-        "badge",
-        "batch_bald",
-    ] = "top_k"
-    exponent: float | None = Field(default=None, ge=0, le=1_000)
-    drop_hardest: float | None = Field(default=None, ge=0, lt=1)
-    strata: Strata | None = None
-    shortlist: float | None = Field(default=None, ge=1, le=1e6)
-    configurations: Configurations | None = None
+    name: str = "top_k"
+
+    @property
+    def strategy(self) -> Strategy:
+        """What is known of it."""
+        return STRATEGIES[self.name]
 
     @property
     def settings(self) -> dict[str, float | int]:
         """The settings that have an effect with this strategy."""
         given = self.model_dump(exclude_none=True)
-        return {key: given.get(key, value) for key, value in DEFAULTS[self.name].items()}
+        return {key: given.get(key, setting.default) for key, setting in self.strategy.in_file.items()}
 
     @property
     def takes_scores(self) -> bool:
         """Whether it chooses by an acquisition function."""
-        return self.name not in WITHOUT_SCORES
+        return "scores" in self.strategy.by
 
     @property
     def takes_features(self) -> bool:
-        """Whether it chooses by features."""
-        return self.name in BY_FEATURES
+        """Whether it looks at the input of the last member's last linear layer."""
+        return "features" in self.strategy.by
+
+    @property
+    def takes_members(self) -> bool:
+        """Whether it looks at what every member predicts, of a shortlist."""
+        return "member_probabilities" in self.strategy.by
 
     @property
     def in_worker(self) -> bool:
         """Whether it looks at models, and so is done where they are."""
-        return self.takes_features or self.name == "batch_bald"
+        return self.takes_features or self.takes_members
+
+
+def _type(setting: Setting) -> Any:
+    """What the file may hold for a setting."""
+    kind: Any = type(setting.default)
+    form: Any = Annotated[kind, Field(ge=setting.least, lt=setting.most)]
+    if setting.because is not None:
+        form = Annotated[kind, Field(ge=setting.least), at_most(int(setting.most), setting.because)]
+    elif not setting.below:
+        form = Annotated[kind, Field(ge=setting.least, le=setting.most)]
+    return form | None
+
+
+if TYPE_CHECKING:
+
+    class Select(_Select):
+        """As below, without the settings."""
+
+else:
+    Select = create_model(
+        "Select",
+        __base__=_Select,
+        __module__=__name__,
+        __doc__=_Select.__doc__,
+        name=(Literal[tuple(STRATEGIES)], "top_k"),
+        **{key: (_type(one), None) for each in STRATEGIES.values() for key, one in each.in_file.items()},
+    )
 
 
 class Method(Table):
@@ -114,9 +113,9 @@ class Method(Table):
     @property
     def score(self) -> str | None:
         """The acquisition function whose scores it needs, if any."""
-        return "mutual_information" if self.select.name == "batch_bald" else self.acquisition
+        return "mutual_information" if self.select.takes_members else self.acquisition
 
 
 def shortlisted(select: Select, count: int, candidates: int) -> int:
-    """How many of the candidates `batch_bald` chooses `count` from."""
+    """How many of the candidates a strategy by all members chooses `count` from."""
     return min(math.ceil(select.settings["shortlist"] * count), candidates)

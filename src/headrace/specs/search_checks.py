@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from headrace.ensembles.registry import ACQUISITIONS
 from headrace.errors import InputError
 from headrace.specs.findings import did_you_mean
-from headrace.specs.methods import APART
 from headrace.specs.settings import settings_errors
 from headrace.training import recipe
 from headrace.workloads.registry import check_spec
@@ -17,22 +17,6 @@ if TYPE_CHECKING:
     from headrace.specs.methods import Method
     from headrace.specs.search_tables import SearchTables, TrainingTable
 
-ACQUISITIONS = (
-    "entropy",
-    "mutual_information",
-    "variation_ratio",
-    "error_count",
-    "margin",
-    "least_confidence",
-)
-"""As in `headrace.acquisition`, which needs torch."""
-NEEDS_LABELS = frozenset({"error_count"})
-NEEDS_SEVERAL = frozenset({"mutual_information", "variation_ratio"})
-"""With one member these give every example the same score."""
-MULTILABEL = frozenset({"entropy", "mutual_information"})
-"""Those that have a form for classes that are each a yes or no of its own."""
-ONE_CLASS = frozenset({"class_balanced", "badge", "batch_bald"})
-"""Strategies that need one class an example."""
 BASELINES = ("random", "full", "rs2")
 _OUT = "Leave it out."
 
@@ -117,14 +101,14 @@ def _acquisition_errors(spec: SearchTables, method: Method, where: str) -> Itera
             got=name,
             fix=did_you_mean(name, ACQUISITIONS),
         )
-    elif name in NEEDS_LABELS and spec.search.labels == "hidden":
+    elif ACQUISITIONS[name].needs_labels and spec.search.labels == "hidden":
         yield InputError(
             f"{name} needs the labels, and they are hidden",
             where=where,
             got=name,
             fix="Use variation_ratio, or labels = 'known'.",
         )
-    elif name in NEEDS_SEVERAL and _members(spec) == 1:
+    elif ACQUISITIONS[name].needs_several and _members(spec) == 1:
         yield InputError(
             f"{name} is the same for every example where there is one member",
             where=where,
@@ -144,16 +128,16 @@ def _select_errors(spec: SearchTables, method: Method, where: str) -> Iterator[I
     for key in select.model_dump(exclude_none=True, exclude={"name"}):
         if key not in select.settings:
             yield InputError(f"has no effect with name = {select.name!r}", where=f"{where}.{key}", fix=_OUT)
-    if select.name in APART and spec.search.choose_from == "pool":
+    if select.strategy.apart and spec.search.choose_from == "pool":
         yield InputError(
             f"{select.name} chooses nothing twice, so choose_from = 'pool' has no effect",
             where=where,
             got=select.name,
             fix="Use choose_from = 'remainder'.",
         )
-    if select.name == "batch_bald" and _members(spec) == 1:
+    if select.takes_members and _members(spec) == 1:
         yield InputError(
-            "batch_bald needs several members", where=where, fix="Take more runs or checkpoints."
+            f"{select.name} needs several members", where=where, fix="Take more runs or checkpoints."
         )
 
 

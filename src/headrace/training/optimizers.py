@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
@@ -10,34 +10,31 @@ from torch import Tensor, nn
 
 from headrace.errors import InputError
 from headrace.training.recipe import Recipe
+from headrace.training.registry import OPTIMIZERS
 
 FUSED_DEVICES = frozenset({"cpu", "cuda", "mps", "xpu"})
 """Where torch's optimisers update all parameters in one pass over the memory."""
 
 
-def _sgd(recipe: Recipe) -> dict[str, Any]:
-    return {}
+def sgd(parameters: list[nn.Parameter], recipe: Recipe, **common: Any) -> torch.optim.Optimizer:
+    """Plain SGD; `common` is what every optimiser takes."""
+    return torch.optim.SGD(parameters, **common)
 
 
-def _momentum(recipe: Recipe) -> dict[str, Any]:
-    return {"momentum": recipe.momentum}
+def momentum(parameters: list[nn.Parameter], recipe: Recipe, **common: Any) -> torch.optim.Optimizer:
+    """Heavy ball."""
+    return torch.optim.SGD(parameters, momentum=recipe.momentum, **common)
 
 
-def _nesterov(recipe: Recipe) -> dict[str, Any]:
+def nesterov(parameters: list[nn.Parameter], recipe: Recipe, **common: Any) -> torch.optim.Optimizer:
+    """Nesterov momentum."""
     # torch refuses Nesterov with a momentum of 0, which is plain SGD.
-    return {"momentum": recipe.momentum, "nesterov": recipe.momentum > 0}
+    return torch.optim.SGD(parameters, momentum=recipe.momentum, nesterov=recipe.momentum > 0, **common)
 
 
-def _adamw(recipe: Recipe) -> dict[str, Any]:
-    return {"betas": (recipe.beta1, recipe.beta2), "eps": recipe.epsilon}
-
-
-_BUILDERS: dict[str, tuple[Callable[..., torch.optim.Optimizer], Callable[[Recipe], dict[str, Any]]]] = {
-    "sgd": (torch.optim.SGD, _sgd),
-    "momentum": (torch.optim.SGD, _momentum),
-    "nesterov": (torch.optim.SGD, _nesterov),
-    "adamw": (torch.optim.AdamW, _adamw),
-}
+def adamw(parameters: list[nn.Parameter], recipe: Recipe, **common: Any) -> torch.optim.Optimizer:
+    """AdamW."""
+    return torch.optim.AdamW(parameters, betas=(recipe.beta1, recipe.beta2), eps=recipe.epsilon, **common)
 
 
 def build_optimizer(parameters: Iterable[nn.Parameter], recipe: Recipe) -> torch.optim.Optimizer:
@@ -49,13 +46,13 @@ def build_optimizer(parameters: Iterable[nn.Parameter], recipe: Recipe) -> torch
     listed = list(parameters)
     if not listed:
         raise InputError("the model has no parameter that requires a gradient", where="model")
-    build, settings = _BUILDERS[recipe.optimizer]
+    build = OPTIMIZERS[recipe.optimizer].find()
     return build(
         listed,
+        recipe,
         lr=recipe.learning_rate,
         weight_decay=recipe.weight_decay,
         fused=_can_fuse(listed),
-        **settings(recipe),
     )
 
 

@@ -10,14 +10,12 @@ import sys
 from dataclasses import dataclass, fields
 
 from headrace.errors import InputError, InputErrors
+from headrace.training import registry
 
 _ALWAYS = frozenset({"learning_rate", "weight_decay", "label_smoothing", "gradient_clip", "warmup_steps"})
 
 HYPERPARAMETERS: dict[str, frozenset[str]] = {
-    "sgd": _ALWAYS,
-    "momentum": _ALWAYS | {"momentum"},
-    "nesterov": _ALWAYS | {"momentum"},
-    "adamw": _ALWAYS | {"beta1", "beta2", "epsilon"},
+    name: _ALWAYS | entry.uses for name, entry in registry.OPTIMIZERS.items()
 }
 """Optimiser -> the hyperparameters that have an effect with it (those of the schedule apart)."""
 
@@ -29,7 +27,7 @@ SCHEDULE_HYPERPARAMETERS: dict[str, frozenset[str]] = {
 """Schedule -> the hyperparameters that have an effect with it."""
 
 OPTIMIZERS = frozenset(HYPERPARAMETERS)
-"""Plain SGD, heavy-ball momentum, Nesterov momentum, AdamW."""
+"""The names of the registry."""
 
 SCHEDULES = frozenset(SCHEDULE_HYPERPARAMETERS)
 

@@ -46,7 +46,7 @@ class Picker:
     def pick(self, job: PickJob) -> None:
         """Choose, and leave the result in a whole file."""
         began = time.perf_counter()
-        indices, scored = self._batch_bald(job) if job.select.name == "batch_bald" else self._spread(job)
+        indices, scored = self._by_members(job) if job.select.takes_members else self._by_last(job)
         seconds = time.perf_counter() - began
         metadata = {"scored": str(scored), "seconds": str(seconds), "of": of(job.path)}
         write_table(job.path, {"index": indices}, metadata)
@@ -57,29 +57,22 @@ class Picker:
             for name, path, sha256 in job.members
         ]
 
-    def _spread(self, job: PickJob) -> tuple[Int64[np.ndarray, " count"], int]:
+    def _by_last(self, job: PickJob) -> tuple[Int64[np.ndarray, " count"], int]:
         """By the features of the last member; what is chosen, and how many examples went forward."""
         model = self._members(job)[-1].load(self.device)
         found = embed(model, self.data, batch_size=BATCH, device=self.device)
-        rng = random.generator(self.seed, *job.stream)
-        match job.select.name:
-            case "badge":
-                chosen = selection.badge(
-                    found.probabilities, found.features, job.count, rng, candidates=job.candidates
-                )
-            case "score_times_distance":
-                chosen = selection.score_distance(
-                    job.scores, found.features, job.count, initial=job.chosen, candidates=job.candidates
-                )
-            case _:
-                chosen = selection.k_center(
-                    found.features, job.count, initial=job.chosen, candidates=job.candidates
-                )
+        chosen = job.select.strategy.choose(
+            {"scores": job.scores, "features": found.features, "probabilities": found.probabilities},
+            job.count,
+            random.generator(self.seed, *job.stream),
+            initial=job.chosen,
+            candidates=job.candidates,
+            settings=job.select.settings,
+        )
         return chosen, len(self.data)
 
-    def _batch_bald(self, job: PickJob) -> tuple[Int64[np.ndarray, " count"], int]:
+    def _by_members(self, job: PickJob) -> tuple[Int64[np.ndarray, " count"], int]:
         """Among the candidates with the highest mutual information, by all members."""
-        settings = job.select.settings
         most = shortlisted(job.select, job.count, len(job.candidates))
         shortlist = np.sort(selection.top_k(job.scores, most, candidates=job.candidates))
         part = Part(self.data, torch.from_numpy(shortlist).to(self.device))
@@ -94,10 +87,10 @@ class Picker:
         for piece in predictions:
             where = slice(piece.start, piece.start + piece.probabilities.shape[1])
             together[[rows[name] for name in piece.members], where] = on_host(piece.probabilities)
-        places = selection.batch_bald(
-            together,
+        places = job.select.strategy.choose(
+            {"member_probabilities": together},
             job.count,
             random.generator(self.seed, *job.stream),
-            configurations=int(settings["configurations"]),
+            settings=job.select.settings,
         )
         return shortlist[places], len(members) * most

@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from headrace.ensembles import EnsembleStatistics, Member, score_members
 from headrace.ensembles.acquisition import FUNCTIONS
 from headrace.ensembles.memory import make_plan
+from headrace.ensembles.registry import ACQUISITIONS
 from headrace.files import remove
 from headrace.sealed import write_table
-from headrace.specs.search_checks import MULTILABEL, NEEDS_LABELS
 from headrace.store.tables import of
 from headrace.subsets.view import Part
 from headrace.training.data import ExampleData
@@ -78,8 +78,8 @@ class Scorer:
     def _names(self) -> list[str]:
         return [
             name
-            for name in FUNCTIONS
-            if (self.labelled or name not in NEEDS_LABELS) and (not self.multilabel or name in MULTILABEL)
+            for name, entry in ACQUISITIONS.items()
+            if (self.labelled or not entry.needs_labels) and (not self.multilabel or entry.multilabel)
         ]
 
     def _statistics(self, job: ScoreJob) -> EnsembleStatistics:

@@ -1,0 +1,54 @@
+"""The names of optimisers, and the hyperparameters that each has. Imports no torch.
+
+One is added by a file with its function, like those of `optimizers`, and one line here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from headrace.homes import Entry
+
+_HERE = "headrace.training.optimizers:"
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimizerEntry(Entry):
+    """An optimiser.
+
+    Attributes:
+        words: How it is written in a sentence.
+        uses: The hyperparameters that have an effect with it, beside those that every optimiser has. With
+            `momentum` an update acts for about 1 / (1 - momentum) steps.
+    """
+
+    words: str
+    uses: frozenset[str] = frozenset()
+
+
+OPTIMIZERS: dict[str, OptimizerEntry] = {
+    "sgd": OptimizerEntry(home=_HERE + "sgd", words="SGD"),
+    "momentum": OptimizerEntry(
+        home=_HERE + "momentum", words="heavy-ball momentum", uses=frozenset({"momentum"})
+    ),
+    "nesterov": OptimizerEntry(
+        home=_HERE + "nesterov", words="Nesterov momentum", uses=frozenset({"momentum"})
+    ),
+    "adamw": OptimizerEntry(
+        home=_HERE + "adamw", words="AdamW", uses=frozenset({"beta1", "beta2", "epsilon"})
+    ),
+}
+"""Name in experiment files -> optimiser."""
+
+
+def in_words(name: str, *, first: bool = False) -> str:
+    """How the optimiser `name` is written in a sentence; one of another version's results by its name.
+
+    Args:
+        name: As in an experiment file.
+        first: Whether it begins with a capital letter.
+    """
+    if name not in OPTIMIZERS:
+        return name
+    words = OPTIMIZERS[name].words
+    return words[0].upper() + words[1:] if first else words
