@@ -96,6 +96,31 @@ def test_stratified_is_uniform_within_a_stratum():
     assert chisquare(got).pvalue > 1e-3
 
 
+@settings(max_examples=60, deadline=None)
+@given(
+    seeds,
+    st.integers(1, 8),
+    st.sampled_from(["whole", "between", "equal", "huge"]),
+    st.sampled_from([0, 0.3]),
+)
+def test_stratified_shares_fairly_among_the_bins_of_a_histogram(seed, strata, kind, drop_hardest):
+    rng = generator(seed, "scores")
+    n = int(rng.integers(1, 30))
+    whole = rng.integers(-strata, strata + 1, size=n).astype(float)
+    scores = {"whole": whole, "between": rng.normal(size=n), "equal": np.ones(n), "huge": 1e15 * whole}[kind]
+    kept = np.argsort(-scores, kind="stable")[int(drop_hardest * n) :]
+    count = int(rng.integers(0, len(kept) + 1))
+    chosen = selection.stratified(scores, count, rng, drop_hardest=drop_hardest, strata=strata)
+    assert set(chosen) <= set(kept)
+    # The last bin of a histogram has both its ends.
+    left = scores[kept]
+    edges = np.linspace(left.min(), left.max(), strata + 1)
+    bins = np.minimum(np.searchsorted(edges, left, side="right") - 1, strata - 1)
+    expected = fair_shares(np.bincount(bins, minlength=strata), count) if np.ptp(left) else [(0, count)]
+    bin_of = dict(zip(kept.tolist(), bins.tolist() if np.ptp(left) else [0] * len(left), strict=True))
+    assert [bin_of[i] for i in chosen.tolist()] == [bin_ for bin_, share in expected for _ in range(share)]
+
+
 def test_class_balanced_takes_the_best_of_each_class():
     scores = [9, 8, 7, 6, 5, 4, 3, 2]
     classes = [0, 0, 0, 0, 0, 7, 7, 3]
@@ -125,7 +150,7 @@ def naive_farthest(features, count, initial=(), candidates=None, scores=None) ->
     return chosen
 
 
-@pytest.mark.parametrize("dimensions", [2, 8, 32])
+@pytest.mark.parametrize("dimensions", [2, 8, 32, 256])
 def test_distances_that_float32_cannot_tell_apart_are_told_apart(dimensions):
     """Clouds of width 1e-7 and 1e-6 around points of a sphere: all are as far from the middle."""
     rng = generator(dimensions, "sphere")
@@ -151,7 +176,10 @@ def test_what_is_not_said_is_as_documented():
 
 @settings(max_examples=60, deadline=None)
 @given(
-    seeds, st.sampled_from(["normal", "lattice", "copies", "far", "tiny", "equal"]), st.booleans(), st.data()
+    seeds,
+    st.sampled_from(["normal", "lattice", "copies", "far", "tiny", "huge", "huge, below 0", "equal"]),
+    st.booleans(),
+    st.data(),
 )
 def test_farthest_first_is_the_naive_algorithm(seed, kind, weighted, data):
     rng = generator(seed, "features")
@@ -162,6 +190,8 @@ def test_farthest_first_is_the_naive_algorithm(seed, kind, weighted, data):
         "copies": rng.normal(size=(3, d))[rng.integers(3, size=n)],
         "far": rng.normal(size=(n, d)) * 1e-3 + 1e6,
         "tiny": rng.normal(size=(n, d)) * 1e-30,
+        "huge": rng.random((n, d)) * 1e30,
+        "huge, below 0": rng.random((n, d)) * -1e30,
         "equal": np.ones((n, d)),
     }[kind]
     if data.draw(st.booleans()):
@@ -247,6 +277,21 @@ def test_badge_draws_copies_last_and_uniformly():
         assert {int(i) % 3 for i in chosen[:3]} == {0, 1, 2}
         thirds.append(int(chosen[3]) % 3)
     assert chisquare(np.bincount(thirds)).pvalue > 1e-3
+
+
+@settings(max_examples=30, deadline=None)
+@given(seeds, st.sampled_from([2.0**-40, 2.0**-9, 2.0**9, 2.0**40]), st.sampled_from(["float32", "float64"]))
+def test_badge_does_not_depend_on_the_unit_of_the_features(seed, unit, dtype):
+    """Powers of two change no digit: what is a copy in one unit is a copy in another."""
+    rng = generator(seed, "badge")
+    p, features = rng.dirichlet(np.ones(4), size=9), rng.normal(size=(9, 5)).astype(dtype)
+    p, features = np.concatenate([p, p]), np.concatenate([features, features])
+    chosen = selection.badge(p, features, 18, generator(seed))
+    assert (
+        selection.badge(p, features * features.dtype.type(unit), 18, generator(seed)).tolist()
+        == chosen.tolist()
+    )
+    assert {int(i) % 9 for i in chosen[:9]} == set(range(9))
 
 
 def joint_information(p: np.ndarray, batch: list[int]) -> float:

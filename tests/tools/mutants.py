@@ -1,10 +1,10 @@
 """How many small faults in a room's code its tests notice: `make mutants ROOM=sampling`.
 
 Each fault (see `mutations`) is put into a copy of the repository, and the room's tests that call the function
-with the fault are run until one fails. Nothing is written outside the copy. What lives is printed with its
-line, and then the share that was noticed. A fault that changes no behaviour is listed in `equivalent.toml`
-with the reason, and does not count. The conformance suites that the package ships (`testing.py`) are tests
-themselves and are left alone.
+with the fault are run until one fails, and last those that start processes, which may call it there. Nothing
+is written outside the copy. What lives is printed with its line, and then the share that was noticed. A fault
+that changes no behaviour is listed in `equivalent.toml` with the reason, and does not count. The conformance
+suites that the package ships (`testing.py`) are tests themselves and are left alone.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import CodeType
 
 from mutations import Mutant, mutants
 
@@ -45,6 +46,8 @@ PATIENCE = 4
 """A test may take so many times the longest one's processor time without a fault, and `GRACE_SECONDS`."""
 GRACE_SECONDS = 5
 START_SECONDS = 60
+STARTS = "starts a process"
+"""Among the functions that a test calls: some run where they cannot be noted."""
 
 
 @dataclass
@@ -53,7 +56,7 @@ class Known:
 
     Attributes:
         seconds: Test -> its processor time.
-        called: Test -> the functions of the room that it calls, as "file:first line".
+        called: Test -> the functions of the room that it calls, as "file:first line", and `STARTS`.
     """
 
     seconds: dict[str, float] = field(default_factory=dict)
@@ -81,23 +84,31 @@ class Watch:
 
     def pytest_runtest_setup(self, item) -> None:
         self._calls: set[str] = set()
+        self._noted: set[CodeType] = set()
         self._begun = time.process_time()
         if self.wanted is None:
-            sys.setprofile(self._note)
+            sys.settrace(self._note)
         else:
             # A fault may make a loop endless: the signal ends the process. Any test may have to make what
             # several share.
             signal.setitimer(signal.ITIMER_PROF, GRACE_SECONDS + PATIENCE * max(self.wanted.values()))
 
     def pytest_runtest_teardown(self, item) -> None:
-        sys.setprofile(None)
+        sys.settrace(None)
         signal.setitimer(signal.ITIMER_PROF, 0)
         self.known.seconds[item.nodeid] = time.process_time() - self._begun
         self.known.called[item.nodeid] = sorted(self._calls)
 
     def _note(self, frame, event: str, _) -> None:
-        if event == "call" and frame.f_code.co_filename.startswith(self.room):
-            self._calls.add(f"{frame.f_code.co_filename}:{frame.f_code.co_firstlineno}")
+        """Of each call once; returns nothing, so that no line is traced."""
+        code = frame.f_code
+        if code in self._noted:
+            return
+        self._noted.add(code)
+        if code.co_filename.startswith(self.room):
+            self._calls.add(f"{code.co_filename}:{code.co_firstlineno}")
+        elif code.co_qualname in ("Popen.__init__", "BaseProcess.start"):
+            self._calls.add(STARTS)
 
 
 def run_tests(
@@ -157,13 +168,17 @@ def _waited(child: int, limit: float | None) -> int:
 def covering(mutant: Mutant, copy: Path, known: Known) -> dict[str, float]:
     """The tests that call the function with the fault, the quickest first; of one outside functions, all.
 
+    After them those that start processes, where the function may be called unseen.
+
     Returns:
         Test -> its processor time without the fault.
     """
     file, inside = copy / mutant.file, _function(copy / mutant.file, mutant.line)
     first = None if inside is None else min([inside.lineno, *(d.lineno for d in inside.decorator_list)])
-    tests = [test for test, calls in known.called.items() if first is None or f"{file}:{first}" in calls]
-    return {test: known.seconds[test] for test in sorted(tests, key=lambda test: known.seconds[test])}
+    seen = [test for test, calls in known.called.items() if first is None or f"{file}:{first}" in calls]
+    unseen = [test for test, calls in known.called.items() if STARTS in calls and test not in seen]
+    quickest = [sorted(tests, key=lambda test: known.seconds[test]) for tests in (seen, unseen)]
+    return {test: known.seconds[test] for tests in quickest for test in tests}
 
 
 def _function(file: Path, line: int) -> ast.FunctionDef | None:

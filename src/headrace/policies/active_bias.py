@@ -34,7 +34,7 @@ def smoothed(raw: Values, epsilon: float | None = None) -> Float[np.ndarray, " e
     With the mean, no result is below half the mean result (Chang et al. 2017, section 3).
 
     Raises:
-        InputError: A negative or infinite score.
+        InputError: A negative or infinite score, or an epsilon that is not above 0.
     """
     known = filled(array(raw, "score", "one number per example"))
     if not np.isfinite(known).all() or known.min() < 0:
@@ -45,7 +45,7 @@ def smoothed(raw: Values, epsilon: float | None = None) -> Float[np.ndarray, " e
             got=float(known[bad]),
             fix="Use a score that is never negative, such as difficulty or mean_loss.",
         )
-    added = float(known.mean()) if epsilon is None else number(epsilon, "epsilon", least=0)
+    added = float(known.mean()) if epsilon is None else number(epsilon, "epsilon", above=0)
     return known + added if added > 0 else np.ones_like(known)
 
 
@@ -67,7 +67,7 @@ class _Scored(Policy):
         if not callable(self.score):
             check_score(self.score, where=f"{name}.score")
         if hasattr(self, "systematic"):
-            flag(getattr(self, "systematic", None), f"{name}.systematic")
+            store(self, systematic=flag(getattr(self, "systematic", None), f"{name}.systematic"))
 
     def assess(self, known: Known, epoch: Epoch) -> Values:
         """The raw score of the history."""
