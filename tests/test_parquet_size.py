@@ -40,7 +40,7 @@ def test_a_small_file_that_stands_for_much_is_refused(frame: pl.DataFrame, tmp_p
     path = tmp_path / "t.parquet"
     path.write_bytes(content(frame))
     assert path.stat().st_size < 300_000
-    with pytest.raises(InputError, match=r"the file has .* bytes and stands for"):
+    with pytest.raises(InputError, match=r"the file has .* bytes and decodes to"):
         parquet(path, "the table", "Make it again.")
 
 

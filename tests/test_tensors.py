@@ -48,7 +48,7 @@ def test_a_checkpoint_is_checked_if_it_was_sealed(tmp_path: Path) -> None:
     content = bytearray((tmp_path / "ours").read_bytes())
     content[-1] ^= 1
     (tmp_path / "ours").write_bytes(content)
-    with pytest.raises(DamagedError, match="do not fit their checksum"):
+    with pytest.raises(DamagedError, match="do not match their checksum"):
         read_checkpoint(tmp_path / "ours")
 
 

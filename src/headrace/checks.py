@@ -1,6 +1,6 @@
 """Checks of arguments where they are given: one function per kind, which returns the value or raises.
 
-NumPy's numbers are taken as Python's, where that is exact: an integer of any width is a whole number, a
+NumPy's numbers are taken as Python's if that is exact: an integer of any width is a whole number, a
 float is not, and a truth value is neither. What is returned is Python's own. The caller's arrays are never
 changed.
 """
@@ -158,7 +158,7 @@ def generator(value: Any, where: str = "rng") -> np.random.Generator:
 
 
 def numeric(value: Any, where: str, of: str, *, ndim: int = 1, kinds: str = "biuf") -> np.ndarray:
-    """Numbers as a NumPy array of their own type; the caller's own where it is one.
+    """Numbers as a NumPy array of their own type; the caller's own if it is one.
 
     Args:
         value: A list, an array, or a tensor of any device.
@@ -168,7 +168,7 @@ def numeric(value: Any, where: str, of: str, *, ndim: int = 1, kinds: str = "biu
         kinds: NumPy's letters of the types that are accepted.
 
     Raises:
-        InputError: No array, text, complex numbers, other axes.
+        InputError: Not an array, text, complex numbers, other axes.
     """
     try:
         given = on_host(value)
@@ -187,7 +187,7 @@ def numeric(value: Any, where: str, of: str, *, ndim: int = 1, kinds: str = "biu
 def array(
     value: Any, where: str, of: str, kind: Literal["numbers", "whole numbers"] = "numbers", ndim: int = 1
 ) -> np.ndarray:
-    """Numbers as a NumPy array of float64, or of int64, see `numeric`; the caller's own where it is one.
+    """Numbers as a NumPy array of float64, or of int64, see `numeric`; the caller's own if it is one.
 
     Raises:
         InputError: As for `numeric`; integers beyond 64 bits.

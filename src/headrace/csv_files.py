@@ -1,4 +1,4 @@
-"""The bytes of a CSV file: which encoding they have, and what is not CSV at all but is given as such."""
+"""The bytes of a CSV file: which encoding they have, and which files are given as CSV without being it."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def read_csv_file(path: str | Path, separators: str) -> CsvFile:
 
 
 def bounded(path: Path, most: int, fix: str) -> bytes:
-    """The bytes of a user's file, of which no more than `most` are ever held.
+    """The bytes of a user's file; at most `most` are ever held.
 
     Args:
         path: The file.
@@ -140,7 +140,7 @@ def _decoded(path: Path, content: bytes, encoding: str) -> str:
         ) from None
     if (nul := text.find("\0")) >= 0:
         raise InputError(
-            "the file holds a NUL character, which no text does",
+            "the file holds a NUL character, so it is not text",
             where=f"{path}, line {1 + text.count(chr(10), 0, nul)}",
             fix="Save it as CSV UTF-8; it may be UTF-16 without its mark, or damaged.",
         )

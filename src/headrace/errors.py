@@ -27,7 +27,7 @@ class HeadraceError(Exception):
 class InputError(HeadraceError):
     """Something given by the user cannot be used; the command line exits with code 2.
 
-    Its text has no control characters and no end of a long value, wherever the parts come from.
+    Its text has no control characters, and long values are shortened, wherever the parts come from.
 
     Args:
         what: What is wrong, as a sentence without its full stop.
@@ -58,7 +58,7 @@ class InputErrors(InputError):
     """Every error of one file at once; the text shows the first of very many.
 
     Args:
-        errors: The single errors, in the order in which they stand in the file.
+        errors: The single errors, in the order of the file.
         where: The file.
     """
 
@@ -75,7 +75,7 @@ class BusyError(InputError):
 
 
 class DamagedError(InputError):
-    """A stored part was truncated or altered: its checksum does not fit."""
+    """A stored part was truncated or altered: its checksum does not match."""
 
 
 def describe(error: BaseException) -> str:

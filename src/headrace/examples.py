@@ -1,4 +1,4 @@
-"""The name that `headrace.histories` had before; code written then goes on working."""
+"""The earlier name of `headrace.histories`; code that uses it still works."""
 
 from headrace.histories import (
     SCORES,

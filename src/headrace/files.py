@@ -25,7 +25,7 @@ _LEFTOVER = re.compile(r"\..*\.[0-9a-f]{32}\.partial|\..+\.(parquet|json|toml|ht
 _FULL = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the disk quota is used up"}
 _GONE = (errno.ENOENT, errno.ESTALE, errno.ENOTCONN, errno.ENODEV)
 _NO_FOLDER_SYNC = (errno.EINVAL, errno.ENOTSUP)
-"""What file systems answer that cannot flush a folder."""
+"""The answers of file systems that cannot flush a folder."""
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
@@ -41,7 +41,7 @@ class StorageError(HeadraceError):
 
 @contextmanager
 def guarded(folder: str | Path, *, make: bool = False) -> Generator[None]:
-    """Hold all writing below `folder` to this very folder within the block.
+    """Keep all writing below `folder` in this very folder within the block.
 
     If the folder is removed, renamed, unmounted or replaced by another, writing below its old name is an
     error and makes nothing; and so is writing through a link below it, which a folder received from

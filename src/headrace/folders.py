@@ -25,7 +25,7 @@ def making(directory: str | Path) -> Generator[Path]:
         The folder under its temporary name.
 
     Raises:
-        InputError: There is something of this name.
+        InputError: Something with this name exists.
         StorageError: The folder cannot be made or renamed.
     """
     place = Path(os.path.realpath(directory))
@@ -55,7 +55,7 @@ def _explained(directory: str | Path) -> Generator[None]:
 
 
 def _flush(folder: Path) -> None:
-    """Flush the names in a folder to the disk, where the file system can."""
+    """Flush the names in a folder to the disk, if the file system can."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         with suppress(OSError):
@@ -68,8 +68,6 @@ def _check_free(place: Path, shown: str) -> None:
     try:
         taken = os.path.lexists(place) and not (place.is_dir() and not any(place.iterdir()))
     except (OSError, ValueError) as error:
-        raise InputError(
-            f"cannot be looked into ({error})", where=shown, fix="Choose another folder."
-        ) from None
+        raise InputError(f"cannot be read ({error})", where=shown, fix="Choose another folder.") from None
     if taken:
         raise InputError("already exists and is not an empty folder", where=shown, fix="Choose another name.")

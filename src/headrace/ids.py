@@ -1,7 +1,7 @@
-"""What users call their examples: rows, paths or keys, beside the indices that count within a training set.
+"""What users call their examples: rows, paths or keys, as well as indices that count within a training set.
 
 Headrace counts the examples of a training set from 0. After a split that Headrace drew, these indices are its
-own: nobody else can tell which picture they mean. So a data set may carry ids, and wherever an example is
+own: nobody else can find out which picture they mean. So a data set may carry ids, and whenever an example is
 named to a person or in a file, its id is the name.
 """
 
@@ -35,7 +35,7 @@ def checked(given: object, examples: int, *, where: str) -> Ids:
         Int64, or texts as objects [examples].
 
     Raises:
-        InputError: They are of another kind, or as many as others, or two are equal.
+        InputError: They are of another kind, their number is wrong, or two are equal.
     """
     where = f"{where}, ids"
     values = _listed(given, where)
@@ -98,7 +98,7 @@ def _texts(values: list[str]) -> Ids:
 
 
 def name(ids: Ids | None, index: int) -> Id:
-    """What the example with this index is called: its id, or the index itself where there are none."""
+    """What the example with this index is called: its id, or the index itself if there are none."""
     if ids is None:
         return index
     return int(ids[index]) if ids.dtype.kind == "i" else str(ids[index])

@@ -1,6 +1,6 @@
 """What a Parquet file says that it holds, from its footer alone, before any of it is decoded.
 
-A few bytes can stand for many: runs of one value, compressed pages. The footer is in Thrift's compact
+A few bytes can decode to many: runs of one value, compressed pages. The footer is in Thrift's compact
 protocol (apache/thrift, thrift-compact-protocol.md; apache/parquet-format, parquet.thrift), of which this
 reads what a size needs.
 """

@@ -1,4 +1,4 @@
-"""Text from names, data and files as it can be shown: no control characters, and not without end."""
+"""Text from names, data and files as it can be shown: without control characters, and not too long."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def printable(text: str, *, one_line: bool = False) -> str:
 
     Control characters (and so ANSI sequences), marks of direction, characters without width, separators of
     lines, halves of surrogate pairs and unassigned ones are written as in Python source: `\x1b`,
-    `\u202e`. Line breaks and tabs are kept. What is left can stand in XML.
+    `\u202e`. Line breaks and tabs are kept. The result is valid in XML.
 
     Args:
         text: What is shown.
@@ -35,12 +35,12 @@ def _escaped(character: str) -> str:
 
 
 def storable(text: str) -> str:
-    """`text` with halves of surrogate pairs, which no encoding takes, as escapes; all else as it is."""
+    """`text` with halves of surrogate pairs, which no encoding accepts, as escapes; the rest is unchanged."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def cut(text: str, most: int) -> str:
-    """`text`, the end of it left out where it is longer than `most` characters."""
+    """`text`, its end left out if it is longer than `most` characters."""
     return text if len(text) <= most else f"{text[:most]}... ({len(text) - most:,} more characters)"
 
 
@@ -65,7 +65,7 @@ class _Brief(reprlib.Repr):
         return f"{{{', '.join(shown + ['...'] * (len(x) > len(shown)))}}}"
 
     def repr_int(self, x: int, level: int) -> str:
-        """As of a number; of a huge one how long it is: Python refuses to write it."""
+        """As of a number; for a huge one its length, because Python refuses to write it."""
         digits = int(x.bit_length() * 0.30103)
         return repr(x) if digits < self.maxlong else f"a number of about {digits:,} digits"
 

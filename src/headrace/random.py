@@ -1,6 +1,6 @@
 """Named random streams: a root seed and a path of names give an independent generator.
 
-The same call gives the same stream whatever ran before and on whichever worker. Streams are
+The same call gives the same stream, regardless of what ran before and on which worker. Streams are
 made by `numpy.random.SeedSequence` with a spawn key, never by arithmetic on seeds: `seed + epoch`
 makes run 0's second epoch equal to run 1's first.
 """
@@ -54,9 +54,9 @@ def torch_generator(seed: int, *path: Name, device: torch.device | str = "cpu") 
 
 
 class HostStream:
-    """A stream of NumPy's and Python's global generators, to be exchanged with what they are at, and back.
+    """A stream of NumPy's and Python's global generators, to be swapped with their current state, and back.
 
-    For code of others that draws from them, such as an augmentation.
+    It serves code of others that draws from them, such as an augmentation.
 
     Args:
         seed: The root seed.
@@ -69,7 +69,7 @@ class HostStream:
         self._python = python_random.Random(integer_seed(seed, *path, "python")).getstate()
 
     def exchange(self) -> None:
-        """Begin a block on the stream, or end it: the state outside and the stream's change places."""
+        """Begin a block on the stream, or end it: the outer state and the stream's state are swapped."""
         numpy, python = np.random.get_state(), python_random.getstate()
         np.random.set_state(self._numpy)
         python_random.setstate(self._python)

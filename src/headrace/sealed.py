@@ -1,4 +1,4 @@
-"""Sealed files: what decides a result carries a checksum over all of itself, so that a change is found.
+"""Sealed files: what decides a result carries a checksum of its whole content, so that a change is found.
 
 JSON keeps its checksum in its first line and stays JSON; a Parquet table keeps it in its metadata, over the
 columns and the rest of the metadata.
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 LARGEST, MOST_TIMES = 1 << 27, 64
-"""A table is read if it has at most so many bytes decoded, or that many times those of its file."""
+"""A table is read if it decodes to at most this many bytes, or to that many times those of its file."""
 _SUM = "sha256"
 _BYTES, _STAMP = "headrace.bytes", b"sha256 of the bytes: "
 _HEAD = b'{"sha256":"'
@@ -65,7 +65,7 @@ def unsealed(path: Path, *, older: bool = False) -> bytes:
         with suppress(RecursionError):
             json.loads(content)
             return content
-    raise ValueError("the checksum does not fit")
+    raise ValueError("the checksum does not match")
 
 
 def sealed_toml(text: str) -> bytes:
@@ -100,8 +100,8 @@ def unsealed_toml(path: Path) -> str:
 def write_pair(record: Path, body: bytes, table: Path, content: bytes) -> None:
     """Write a table and the JSON record that holds its SHA-256: at every moment there is a whole pair.
 
-    A former table stays until the record of the new one is safe; until then the new one is beside it as
-    `NAME.next`. `read_table_of` reads whichever is the record's, `finish_pair` ends what was interrupted.
+    A former table stays until the record of the new one is safe; until then the new one is next to it as
+    `NAME.next`. `read_table_of` reads the one that the record names, `finish_pair` ends what was interrupted.
 
     Args:
         record: The record's file; its appearance makes the pair count.
@@ -128,13 +128,13 @@ def read_table_of(table: Path, checksum: str) -> bytes:
         OSError: There is no table.
         ValueError: It is truncated or was altered.
     """
-    # Once more at the end, since the writer may be between the two names.
+    # Once more at the end, because the writer may be between the two names.
     for path in (table, _coming(table), table):
         if path == table or path.exists():
             content = path.read_bytes()
             if hashlib.sha256(content).hexdigest() == checksum:
                 return content
-    raise ValueError("the checksum does not fit")
+    raise ValueError("the checksum does not match")
 
 
 def finish_pair(table: Path, checksum: str) -> None:
@@ -211,17 +211,17 @@ def parquet_content(frame: pl.DataFrame, metadata: Mapping[str, str]) -> bytes:
 
 
 def _check_bytes(content: bytes) -> None:
-    """Check the checksum of the bytes, where there is one: older files have none.
+    """Check the checksum of the bytes, if there is one: older files have none.
 
     Raises:
-        ValueError: It does not fit.
+        ValueError: It does not match.
     """
     place = content.rfind(_STAMP) + len(_STAMP)
     if place < len(_STAMP):
         return
     plain = content[:place] + b"0" * 64 + content[place + 64 :]
     if content[place : place + 64] != hashlib.sha256(plain).hexdigest().encode():
-        raise ValueError("the checksum does not fit")
+        raise ValueError("the checksum does not match")
 
 
 def read_table(path: Path, what: str) -> tuple[pl.DataFrame, dict[str, str]]:
@@ -277,7 +277,7 @@ def _check_size(decoded: int, content: bytes, path: Path) -> None:
     """Refuse what would be too large once it is decoded."""
     if decoded > (most := LARGEST + MOST_TIMES * len(content)):
         raise InputError(
-            f"the file has {len(content):,} bytes and stands for {decoded:,}, more than {most:,}",
+            f"the file has {len(content):,} bytes and decodes to {decoded:,}, more than {most:,}",
             where=str(path),
             fix="Check where it comes from.",
         )

@@ -18,7 +18,7 @@ from headrace.files import writing
 
 _SUM = "sha256"
 _CHECKPOINT = "headrace.checkpoint"
-_ALTERED = "the contents do not fit their checksum: the file was altered"
+_ALTERED = "the contents do not match their checksum: the file was altered"
 _TYPES = {
     torch.float64: "F64",
     torch.float32: "F32",
@@ -40,11 +40,11 @@ _TYPES = {
 
 
 def write(path: Path, kind: str, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> None:
-    """Write tensors and plain data to one safetensors file, in little memory beside the tensors.
+    """Write tensors and plain data to one safetensors file, in little memory besides the tensors.
 
     Args:
         path: The file; a former one is replaced at once or not at all.
-        kind: The key in the header that tells such files from others.
+        kind: The key in the header that distinguishes such files from others.
         tensors: Name -> tensor, on any device.
         about: Plain data, as JSON can hold it.
 
@@ -102,7 +102,7 @@ def read(path: Path, kind: str, what: str) -> tuple[dict[str, Tensor], dict[str,
         DamagedError: The file was truncated or altered.
     """
     if not path.is_file():
-        raise InputError("no such file", where=str(path), fix="Check the path.")
+        raise InputError("the file does not exist", where=str(path), fix="Check the path.")
     tensors, metadata = _loaded(path)
     if kind not in metadata:
         raise InputError(f"a safetensors file, but not {what}", where=str(path))
@@ -119,11 +119,12 @@ def checkpoint(state: Mapping[str, Tensor]) -> bytes:
 
 
 def read_checkpoint(path: Path, *, sha256: str | None = None) -> dict[str, Tensor]:
-    """The weights in a safetensors file of whatever origin; those that `checkpoint` sealed are checked.
+    """The weights in a safetensors file of any origin; those that `checkpoint` sealed are checked.
 
     Args:
         path: The file.
-        sha256: Of the whole file, if only that content will do; the bytes that are used are the ones checked.
+        sha256: Of the whole file, if only that content is accepted; the bytes checked are those used.
+
 
     Raises:
         DamagedError: It cannot be read, was sealed and altered, or has another checksum.

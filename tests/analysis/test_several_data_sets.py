@@ -128,7 +128,7 @@ def test_the_command_says_what_its_verdicts_rest_on(capsys):
     Path("t.csv").write_text(TABLE + "one,bad,0,nan\none,bad,1,0.1\n")
     text = said(capsys, "--only", "data=one", "--sequential", "--margin", "0.1")
     assert "Fewer than three seeds give no verdict: bad or base need more." in text
-    assert "in no mean: 1 of bad." in text
+    assert "are not part of any mean: 1 of bad." in text
     assert "The metric is counted in steps of 0.001" in text
     assert "equivalent" in text
 
@@ -136,8 +136,8 @@ def test_the_command_says_what_its_verdicts_rest_on(capsys):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--plan",), "--plan and --difference belong together"),
-        (("--difference", "1"), "--plan and --difference belong together"),
+        (("--plan",), "--plan and --difference must be given together"),
+        (("--difference", "1"), "--plan and --difference must be given together"),
         (("--by", "data", "--figure", "f.png"), "draws one comparison"),
         (("--by", "nothing"), "there is no column 'nothing'"),
         (("--only", "data=one", "--margin", "-1"), "margin: must be a positive finite number"),

@@ -206,7 +206,7 @@ def test_a_truncated_file_is_said_to_be_damaged(tmp_path: Path):
     (tmp_path / "part").write_bytes(data[:-10])
     with pytest.raises(DamagedError, match="part"):
         EnsembleStatistics.load(tmp_path / "part")
-    with pytest.raises(InputError, match="no such file"):
+    with pytest.raises(InputError, match="the file does not exist"):
         EnsembleStatistics.load(tmp_path / "other")
 
 

@@ -238,7 +238,7 @@ def test_trials_without_their_experiment_are_not_taken_over(made: Make, tmp_path
     (folder / store.EXPERIMENT).unlink()
     for changes in ({}, {"seed": 8}):
         with pytest.raises(
-            InputError, match=r"holds work of an experiment \(studies/.* and no experiment\.toml"
+            InputError, match=r"holds work of an experiment \(studies/.*, but not its experiment\.toml"
         ):
             ran(made(changes), folder)
     assert not (folder / store.EXPERIMENT).exists()
@@ -250,7 +250,7 @@ def test_trials_of_another_experiment_are_not_taken_over(made: Make, tmp_path: P
     shutil.copytree(tmp_path / "theirs/studies", tmp_path / "mine/studies", dirs_exist_ok=True)
     for act in (lambda: ran(made(), tmp_path / "mine"), lambda: store.load(tmp_path / "mine")):
         with pytest.raises(
-            DamagedError, match="holds trials of another experiment, which are not taken over"
+            DamagedError, match="holds trials of another experiment, which cannot be used here"
         ):
             act()
 
@@ -260,7 +260,7 @@ def test_trials_on_another_workload_are_not_taken_over(made: Make, tmp_path: Pat
     edit(tmp_path / "beside.py", "1.0", "3.0")
     ran(made(), tmp_path / "mine")
     shutil.copytree(tmp_path / "theirs/studies", tmp_path / "mine/studies", dirs_exist_ok=True)
-    with pytest.raises(DamagedError, match="holds trials of another workload, which are not taken over"):
+    with pytest.raises(DamagedError, match="holds trials of another workload, which cannot be used here"):
         ran(made(), tmp_path / "mine")
 
 

@@ -72,7 +72,7 @@ def test_the_command_measures_the_best_trials_and_draws_them(
         "scaling": [{"optimizer": "sgd", **key, "critical_batch_size": 20.0, "interval": [10.0, 40.0]}],
     }
     assert execute(["noise", str(tmp_path)]) == 2
-    assert "results.json: there is no such file" in capsys.readouterr().err
+    assert "results.json: the file does not exist" in capsys.readouterr().err
     (tmp_path / "results.json").write_text(json.dumps(results))
     assert execute(["noise", str(tmp_path), "--examples", "64", "--points", "3", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)

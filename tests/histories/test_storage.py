@@ -134,7 +134,7 @@ def test_a_truncated_or_altered_file_is_refused(tmp_path: Path) -> None:
     save_file({"table": torch.zeros(1)}, path)
     with pytest.raises(InputError, match="not a history"):
         History.load(path)
-    with pytest.raises(InputError, match="no such file"):
+    with pytest.raises(InputError, match="the file does not exist"):
         History.load(tmp_path / "absent")
 
 

@@ -93,7 +93,7 @@ def test_an_altered_file_is_refused(tmp_path: Path) -> None:
 
 def test_another_parquet_file_is_no_subset(tmp_path: Path) -> None:
     pl.DataFrame({"index": [1]}).write_parquet(tmp_path / "s.parquet")
-    with pytest.raises(InputError, match="no subset file of Headrace"):
+    with pytest.raises(InputError, match="this is not a subset file of Headrace"):
         Subset.load(tmp_path / "s.parquet")
     with pytest.raises(InputError, match="the subset file does not exist"):
         Subset.load(tmp_path / "t.parquet")

@@ -32,7 +32,7 @@ def one_process(command: str) -> None:
 
     if torchrun.active():
         raise InputError(
-            "works in one process and starts others itself where it needs them",
+            "works in one process and starts others itself if it needs them",
             where=f"headrace {command}",
             fix="Start it without torchrun.",
         )
@@ -40,7 +40,7 @@ def one_process(command: str) -> None:
 
 @contextmanager
 def working(on: str) -> Generator[None]:
-    """Say on the terminal (standard error) what is being done, while the block lasts."""
+    """Show on the terminal (standard error) what is being done, while the block lasts."""
     if not sys.stderr.isatty():
         yield
         return
@@ -52,10 +52,10 @@ def working(on: str) -> Generator[None]:
 
 @contextmanager
 def counting(total: int) -> Generator[Callable[[str], None]]:
-    """A bar on the terminal (standard error) that moves on with each line it is told; elsewhere the lines.
+    """A bar on the terminal (standard error) that advances with each line; elsewhere the lines themselves.
 
     Args:
-        total: How many lines it will be told.
+        total: How many lines there will be.
     """
     if not sys.stderr.isatty():
         yield lambda line: say(line, error=True)
@@ -116,7 +116,7 @@ def print_table(
     from rich.table import Table
     from rich.text import Text
 
-    # In a pipe no width is known: nothing may be cut off there.
+    # A pipe has no width: nothing may be cut off there.
     console = Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH)
     if title:
         console.print(Text(printable(title), style="bold"), soft_wrap=True)

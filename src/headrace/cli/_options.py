@@ -35,11 +35,11 @@ def _path(_: Any, tokens: Sequence[Token]) -> Path:
         return Path(text).expanduser()
     except RuntimeError:
         fix = "Write the path in full."
-        raise InputError("the home folder is not known", where=name, got=text, fix=fix) from None
+        raise InputError("the home folder cannot be found", where=name, got=text, fix=fix) from None
 
 
 def _text(_: Any, tokens: Sequence[Token]) -> str:
-    """A name from a table, which is UTF-8 even where the locale is not."""
+    """A name from a table, which is UTF-8 even if the locale is not."""
     return os.fsencode(tokens[0].value).decode("utf-8", "surrogateescape")
 
 

@@ -22,7 +22,7 @@ app = App(
     version=__version__,
     # Plain text: the Markdown renderer costs 50 ms at every start.
     help_format="plaintext",
-    # An interruption is told below, with what to do next.
+    # An interruption is reported below, with what to do next.
     suppress_keyboard_interrupt=False,
     help="Decides what a training run is fed, and measures whether that paid off. Start with: headrace demo",
 )
@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if getattr(sys, name) is None:
             # Closed by whoever started us: nobody wants to read it.
             setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
-        # Where the locale has no letter for a name, its number is written: no command ends for that.
+        # If the locale has no letter for a name, its number is written: no command may fail because of that.
         getattr(sys, name).reconfigure(errors="backslashreplace")
     # Schedulers end a job with SIGTERM: what was measured is then kept as it is with Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -54,10 +54,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def execute(arguments: Sequence[str]) -> int:
-    """The exit code of one command; errors that a user can mend are printed without a traceback."""
+    """The exit code of one command; errors that a user can fix are printed without a traceback."""
     try:
         code = app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
-        # What is still buffered may meet a closed pipe: here that can be told from an error.
+        # What is still buffered may meet a closed pipe: here that can be distinguished from an error.
         print(end="", flush=True)
     except SystemExit as end:
         # Rich ends so when it meets a closed pipe.
@@ -65,19 +65,19 @@ def execute(arguments: Sequence[str]) -> int:
             return 0
         raise
     except BrokenPipeError:
-        # The reader of our output has gone (`| head`): that is its choice, and no error of ours.
+        # The reader of our output has gone (`| head`): that is its choice, and not an error of ours.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except (CycloptsError, HeadraceError, OSError, KeyboardInterrupt) as error:
         message, code = _explain(error)
-        # Under torchrun the others are ended once one has told what is wrong.
+        # Under torchrun the others are ended once one has reported what is wrong.
         if not isinstance(error, KeyboardInterrupt) or os.environ.get("RANK", "0") == "0":
             print(printable(f"headrace: {message}"), file=sys.stderr)
     return code if isinstance(code, int) else 0
 
 
 def _explain(error: BaseException) -> tuple[str, int]:
-    """What to tell the user, and the exit code; an error that is ours is raised again."""
+    """The message for the user, and the exit code; an error that is ours is raised again."""
     match error:
         case CycloptsError():
             return f"{error}\nSee `headrace --help`.", INPUT_ERROR

@@ -27,7 +27,7 @@ def import_(
         out: The new folder; `headrace report OUT` then reports it.
         goal: The validation error to get strictly below.
         trials: How many complete trials of each study count.
-        train_examples: The size of the training set; known for MNIST and Fashion-MNIST.
+        train_examples: The size of the training set; not needed for MNIST and Fashion-MNIST.
     """
     from headrace.exchange.archive import import_archive
 

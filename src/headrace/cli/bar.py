@@ -11,14 +11,14 @@ from headrace.printable import printable
 from headrace.store.progress import State, time_left
 
 LOG_SECONDS = 30.0
-"""How often a plain line is written where standard error is no terminal."""
+"""How often a plain line is written if standard error is not a terminal."""
 
 
 class Bar:
     """A line with the studies that are decided, the newest best, and the time left, on standard error.
 
-    A context manager; calling it shows a state. Where standard error is no terminal, a plain line is
-    written every `LOG_SECONDS`, so that the log of a long run shows life.
+    A context manager; calling it shows a state. If standard error is not a terminal, a plain line is
+    written every `LOG_SECONDS`, so that the log of a long run shows progress.
     """
 
     def __init__(self) -> None:
@@ -32,7 +32,7 @@ class Bar:
         self._line = Line(
             TextColumn("{task.fields[studies]}"),
             BarColumn(),
-            TextColumn("{task.percentage:3.0f} %"),
+            TextColumn("{task.percentage:3.0f}%"),
             TimeElapsedColumn(),
             TextColumn("{task.fields[left]}"),
             TextColumn("{task.fields[news]}", markup=False),
@@ -72,5 +72,5 @@ class Bar:
         self._next_line = now + LOG_SECONDS
         left = time_left(state)
         decided = f"{state.finished_studies} of {len(state.studies)} studies decided"
-        sys.stderr.write(f"{decided}, {state.share:.0%}{', ' + left if left else ''}\n".replace("%", " %"))
+        sys.stderr.write(f"{decided}, {state.share:.0%}{', ' + left if left else ''}\n")
         sys.stderr.flush()

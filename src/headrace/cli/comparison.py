@@ -47,18 +47,18 @@ def compare(
     Args:
         table: A CSV file, one row for each group and seed; three seeds or more for a verdict, five are good.
         baseline: The group that all others are compared with.
-        metric: The column of the metric; `nan` or `diverged` there is a run that diverged. As the next two
+        metric: The column of the metric; `nan` or `diverged` in it is a run that diverged. Like the next two
             also found by a tracker's prefix (metrics.error).
         group: The column of the groups, for example params.policy.
         seed: The column of the seeds; rows of two groups with one seed are a pair if seeds matter.
         higher_is_better: For an accuracy; an error or a number of steps is better when lower.
         level: The level of the intervals; the verdicts are corrected for the number of groups (Holm).
-        only: COLUMN=VALUE: count the rows with this value alone, for example size=6875; may be repeated.
-        by: A column whose values are data sets: each is compared apart, then all together.
+        only: COLUMN=VALUE: count only the rows with this value, for example size=6875; may be repeated.
+        by: A column whose values are data sets: each is compared separately, then all together.
         margin: The difference below which it does not matter which is taken: adds the verdict "equivalent".
         granularity: The step in which the metric is counted, for example 0.001. Default: detected.
-        pairing: Differences at equal seeds: if the seeds are shown to matter, always, or never.
-        sequential: The table is compared again after every further seed, until there is a verdict.
+        pairing: Use differences at equal seeds: if the seeds are shown to matter, always, or never.
+        sequential: Say that the table is compared again after every further seed, until there is a verdict.
         plan: How many seeds would show --difference, from the scatter in the table.
         difference: The difference to show, in the metric's unit; with --plan.
         figure: Draw every group's difference and interval into this .svg, .pdf or .png file.
@@ -108,13 +108,13 @@ def compare(
 def _check(*, plan: bool, difference: float | None, by: str | None, figure: Path | None) -> None:
     if plan != (difference is not None):
         raise InputError(
-            "--plan and --difference belong together",
+            "--plan and --difference must be given together",
             where="--plan",
             fix="For example: --plan --difference 0.002.",
         )
     if by is not None and figure is not None:
         raise InputError(
-            "draws one comparison", where="--figure", fix="Leave out --by, and choose with --only."
+            "draws one comparison only", where="--figure", fix="Leave out --by, and choose rows with --only."
         )
 
 
@@ -192,11 +192,11 @@ def _notes(result: Comparison) -> Iterator[str]:
     lost |= {result.baseline: result.baseline_diverged} if result.baseline_diverged else {}
     if lost:
         counted = ", ".join(f"{count} of {name}" for name, count in lost.items())
-        yield f"Runs that diverged count as an outcome of their own and in no mean: {counted}."
+        yield f"Runs that diverged count as an outcome of their own and are not part of any mean: {counted}."
     if result.granularity:
         yield f"The metric is counted in steps of {result.granularity:.4g}; rounding is part of the scatter."
     if result.tested_level != result.level:
         yield (
-            f"This look is held to a level of {result.tested_level:.2%}, "
+            f"This look is tested at a level of {result.tested_level:.2%}, "
             f"so that all looks together keep to {result.level:.0%}."
         )

@@ -22,7 +22,7 @@ def show(*, json: Json = False) -> int:
 
 @app.command
 def check(*, json: Json = False) -> int:
-    """Read every data set that is found, and hold it against its known checksums.
+    """Read every data set that is found, and compare it with its known checksums.
 
     Example: headrace data check
     """

@@ -25,8 +25,8 @@ def demo(*, out: APath = Path("runs/demo"), processes: int | None = None, json: 
     Example: headrace demo --out runs/demo
 
     Args:
-        out: The folder of the results; a run that was interrupted goes on from there.
-        processes: How many trials run side by side. Default: one per core.
+        out: The folder of the results; a run that was interrupted resumes from there.
+        processes: How many trials run at the same time. Default: one per core.
     """
     from importlib.resources import as_file, files
 
@@ -44,14 +44,14 @@ def run(
     accept_change: str | None = None,
     json: Json = False,
 ) -> int:
-    """Run an experiment, or go on with it; at the end OUT holds results.json and report.html.
+    """Run an experiment, or resume it; at the end OUT holds results.json and report.html.
 
     Example: headrace run experiment.toml --out runs/first
 
     Args:
         experiment: The experiment file (TOML).
         out: The folder of the results. Default: runs/NAME for NAME.toml.
-        processes: How many trials run side by side. Default: one per core.
+        processes: How many trials run at the same time. Default: one per core.
         accept_change: Why a run may continue although the workload's code or data have changed since its
             first trials. The reason is recorded, and the report says which trials are from before.
     """
@@ -129,7 +129,7 @@ def _run(
 
     check_processes(processes)
     if accept_change is not None and not accept_change.strip():
-        fix = "Say why the results of before still count."
+        fix = "Say why earlier results still count."
         raise InputError("must not be empty", where="--accept-change", got=accept_change, fix=fix)
     if processes is not None and torchrun.active():
         raise InputError(

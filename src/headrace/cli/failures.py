@@ -1,4 +1,4 @@
-"""Which trials raised an error, and what each error says: for whoever has to mend it."""
+"""Which trials raised an error, and what each error says, for the user who must fix it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def failure_lines(records: Iterable[TrialRecord]) -> list[str]:
         records: Trials of any studies.
 
     Returns:
-        The most frequent kinds first; empty where no trial failed.
+        The most frequent kinds first; empty if no trial failed.
     """
     kinds: dict[str, list[TrialRecord]] = {}
     for record in records:

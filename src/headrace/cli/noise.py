@@ -1,4 +1,4 @@
-"""`noise`: the gradient noise scale over training, beside the measured critical batch size."""
+"""`noise`: the gradient noise scale over training, next to the measured critical batch size."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def noise(
 ) -> int:
     """Measure the gradient noise scale along the best trials of a run, into DIRECTORY/noise_scale.json.
 
-    Each curve's best trial is trained again up to the goal. The figure lies in DIRECTORY/figures, and
-    headrace report shows it from then on, beside the measured critical batch size.
+    Each curve's best trial is trained again up to the goal. The figure is in DIRECTORY/figures, and
+    headrace report shows it from then on, next to the measured critical batch size.
 
     Example: headrace noise runs/first --batch-size 64 --batch-size 1024
 
@@ -89,7 +89,7 @@ def _results(directory: Path) -> dict[str, object]:
     if not path.exists():
         run = (directory / "experiment.toml").is_file()
         fix = again if run else "Give the folder of a run: headrace run EXPERIMENT.toml --out DIR."
-        raise InputError("there is no such file", where=str(path), fix=fix)
+        raise InputError("the file does not exist", where=str(path), fix=fix)
     results = read_json(path)
     if "studies" not in results:
         raise InputError("holds no results of a run", where=str(path), fix=again)

@@ -31,7 +31,7 @@ def throughput(
     Args:
         experiment: The experiment file (TOML).
         out: The folder of the run. Default: runs/NAME for NAME.toml.
-        workers: The numbers of workers, a GPU or a core each. Default: 1, 2, 4, .. and all there are.
+        workers: The numbers of workers, one GPU or core each. Default: 1, 2, 4, .. and as many as there are.
         seconds: About how long each batch size is timed on each number of workers.
     """
     from headrace.analysis.throughput import throughput_summary
@@ -96,7 +96,7 @@ def recommend(
 
     Args:
         directory: The folder of a run, finished or not.
-        workers: The numbers of workers to weigh up. Default: those whose step times were measured.
+        workers: The numbers of workers to consider. Default: those whose step times were measured.
     """
     from headrace.analysis.advice import advise
     from headrace.store.experiments import load

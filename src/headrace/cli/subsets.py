@@ -30,18 +30,18 @@ def subset(
     accept_change: str | None = None,
     json: Json = False,
 ) -> int:
-    """Search for a subset, or go on with it; at the end OUT holds subset.parquet and report.html.
+    """Search for a subset, or resume the search; at the end OUT holds subset.parquet and report.html.
 
     Example: headrace subset search.toml --out runs/subset
 
     Args:
         search: The file of the search (TOML).
         out: The folder of the results. Default: runs/NAME for NAME.toml.
-        processes: How many runs are trained side by side. Default: one per core.
-        answers: Labels that people gave (CSV, JSON or JSON lines), where the search waits for them.
+        processes: How many runs are trained at the same time. Default: one per core.
+        answers: Labels that people gave (CSV, JSON or JSON lines), if the search waits for them.
         accept_change: Why the search may continue although the workload's code or data have changed since its
             first runs. The reason is recorded, and shown in the report.
-        accept_labels: Labels that were changed by hand in OUT/labels.json are meant.
+        accept_labels: Accept labels that were changed by hand in OUT/labels.json.
     """
     from headrace.analysis.subset_search import write
     from headrace.search.runner import search_subset
@@ -93,7 +93,7 @@ def _named(file: Path, answers: Path | None) -> Generator[None]:
 
 
 def status_search(directory: Path, *, json: bool) -> int:
-    """Tell how far a search is."""
+    """Show how far a search is."""
     from headrace.search.progress import progress_of
 
     state = progress_of(directory)
@@ -137,10 +137,10 @@ def _print(outcome: Outcome, results: dict[str, Any], page: Path) -> None:
         say(f"- {sentence}")
     if results["table"]:
         say("")
-        columns = ("group", "examples", "share", "mean", "95 % interval", "seeds")
+        columns = ("group", "examples", "share", "mean", "95% interval", "seeds")
         print_table(columns, table_rows(results), title=results["metric"])
     if outcome.waiting is not None:
-        what = "\nWhen they are labelled: the same command with --answers FILE."
+        what = "\nWhen they are labelled, give the same command with --answers FILE."
     else:
         what = f"\nThe subset: {outcome.subset}   The report: {page}"
     say(what)

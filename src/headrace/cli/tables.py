@@ -22,7 +22,7 @@ def fit(
 ) -> int:
     """Fit S(B) = Smin (1 + Bcrit / B) to a table with the columns batch_size,steps.
 
-    Says whether the law fits, and what holds without it: law_free_interval, and the intervals of the two
+    Reports whether the law fits, and what holds without it: law_free_interval, and the intervals of the two
     limits.
 
     Example: headrace fit measured.csv --overhead 0.2 --reference-batch 256
@@ -31,9 +31,9 @@ def fit(
         table: A CSV file; several rows of one batch size are replicates.
         batch_size: The column of batch sizes; also found by a tracker's prefix (params.batch_size).
         steps: The column of the steps that reach the goal.
-        only: COLUMN=VALUE: count the rows with this value alone, for example state=finished; may be repeated.
+        only: COLUMN=VALUE: count only the rows with this value, for example state=finished; may be repeated.
         overhead: The share by which steps may exceed linear scaling at overhead_batch_size.
-        reference_batch: The batch size from which linear scaling is reckoned. Default: the smallest.
+        reference_batch: The batch size that linear scaling starts from. Default: the smallest.
         tolerance: The share by which S(B) may miss perfect scaling, or the fewest steps, in the two limits.
     """
     from headrace.analysis import scaling
@@ -69,7 +69,7 @@ def column_values(given: Sequence[str]) -> dict[str, str]:
         if not sign:
             raise InputError("must be COLUMN=VALUE", where="--only", got=text)
         if name in pairs:
-            raise InputError("the column is chosen twice", where="--only", got=text, fix="Give one value.")
+            raise InputError("the column is given twice", where="--only", got=text, fix="Give one value.")
         pairs[name] = value
     return pairs
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 TRAIN_EXAMPLES = {"mnist": 55_000, "fashion_mnist": 55_000}
-"""Size of the training split, where the paper gives it; the archive does not."""
+"""Size of the training split, if the paper gives it; the archive does not."""
 
 
 def import_archive(
@@ -54,11 +54,11 @@ def import_archive(
         source: The folder `dataset/model` of an archive.
         directory: The folder to make; it appears when all of it is written, or not at all.
         goal: The validation error to get strictly below.
-        trials: How many complete trials count, N; where a study has fewer, as many as that study has.
+        trials: How many complete trials count, N; if a study has fewer, as many as that study has.
         train_examples: The size of the training set; may be left out for MNIST and Fashion-MNIST.
 
     Raises:
-        InputError: There are no studies, the size of the training set is not known, or the folder exists.
+        InputError: There are no studies, the size of the training set was not given, or the folder exists.
         DamagedError: A file of the archive is missing, truncated or altered.
         StorageError: The folder cannot be written.
     """
@@ -191,7 +191,7 @@ def _entry(name: str, config: RangeConfig | DiscreteConfig, study: ArchivedStudy
 
 
 def _import_study(study: ArchivedStudy, directory: Path, goal: float, budget: int) -> int:
-    """Store a study as one part, and its `study.json` beside it for the way back.
+    """Store a study as one part, and its `study.json` next to it for the way back.
 
     Returns:
         How many complete trials were measured for fewer steps than they took.
@@ -230,7 +230,7 @@ def _record(
         },
         reached=reached if complete else None,
         diverged=0 if infeasible else None,
-        # A complete trial is known to the end of the largest budget: nothing more will be learnt of it.
+        # A complete trial counts as trained to the largest budget: nothing more will be learnt about it.
         trained=max(budget, reached or 0) if complete else 0,
         failed=not (complete or infeasible),
         error=None if complete or infeasible else "INCOMPLETE in the archive",

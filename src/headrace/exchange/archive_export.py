@@ -40,7 +40,7 @@ def export_archive(
 ) -> Path:
     """Write every trial in the archive's layout; the folder appears when all of it is written, or not at all.
 
-    A trial that was stopped is INCOMPLETE there, for the archive has no word for it. Trial ids begin with 1.
+    A trial that was stopped is INCOMPLETE there: the archive has no word for it. Trial ids begin with 1.
 
     Args:
         stored: The experiment.

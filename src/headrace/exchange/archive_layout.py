@@ -26,7 +26,7 @@ OPTIMIZERS = {"sgd": "sgd", "momentum": "momentum", "nesterov_momentum": "nester
 """The archive's name -> ours."""
 
 HYPERPARAMETERS = {"end_learning_rate_factor": "end_factor", "learning_rate_decay_steps": "decay_fraction"}
-"""The archive's name -> ours, where they differ. Decay steps are a fraction of the study's training steps."""
+"""The archive's name -> ours, if they differ. Decay steps are a fraction of the study's training steps."""
 
 SCALES = {"LOG_SCALE": "log", "LINEAR_SCALE": "linear", "REVERSE_LOG_SCALE": "one-minus-log", "": "linear"}
 """The archive's scale -> ours."""
@@ -119,7 +119,7 @@ class ArchivedStudy:
 
     @property
     def train_steps(self) -> int:
-        """The study's training steps; where the archive gives none (a time budget), the most of any trial."""
+        """The study's training steps; if the archive gives none (a time budget), the most of any trial."""
         return self.file.train_steps or max(1, *(trial.steps for trial in self.trials))
 
     @property
@@ -191,7 +191,7 @@ def read_archive(source: str | Path) -> list[ArchivedStudy]:
 def _check_source(source: Path) -> None:
     if source.is_file():
         fix = f"Unpack it first (tar -xf {source.name}), then give its folder dataset/model."
-        raise InputError("is a file, where a folder is needed", where=str(source), fix=fix)
+        raise InputError("is a file, but a folder is needed", where=str(source), fix=fix)
     if not source.is_dir():
         raise InputError("the folder does not exist", where=str(source), fix="Check the path.")
 
@@ -244,7 +244,9 @@ def _is_number(folder: Path) -> bool:
 def _check_no_link(path: Path) -> None:
     if path.is_symlink():
         raise DamagedError(
-            "is a link, which the archive has none of", where=str(path), fix="Replace it by what it links to."
+            "is a link, but the archive holds no links",
+            where=str(path),
+            fix="Replace it by what it links to.",
         )
 
 

@@ -1,8 +1,8 @@
 """The bound: a study is a race, decided as soon as nothing that is still open can change its result.
 
 S(B) is a minimum over trials, and its interval (best of K from N trials) needs only the few
-smallest values: the `rank` smallest. So nobody need train beyond the step at which `rank` trials
-have reached the goal. With steps being evaluated steps:
+smallest values: the `rank` smallest. So no trial needs to train beyond the step at which `rank` trials
+have reached the goal. All steps here are evaluated steps:
 
 - The *field* at step h: the first `asked` trials, by index, that have neither diverged nor failed
   by h, among the `limit` trials that may be tried. A trial that has reached the goal trains no
@@ -12,13 +12,13 @@ have reached the goal. With steps being evaluated steps:
 
 What a trial counts as: reached the goal by then, COMPLETE; diverged by then, INFEASIBLE, and raised
 an error by then, FAILED, neither of which counts towards the asked number; none of these, STOPPED,
-or COMPLETE where the budget was reached.
+or COMPLETE if the budget was reached.
 
-The rule speaks of steps of training only, never of which trial ran first, on how many processes,
+The rule depends on steps of training only, never on which trial ran first, on how many processes,
 or how far a trial happened to be trained: so it gives the same answer for any order of execution,
 and for `stop = "budget"`, where every trial is trained to the end. And no trial needs to be
-trained further than the step of the decision, so a study costs about N x S(B) steps whatever its
-budget is.
+trained further than the step of the decision, so a study costs about N x S(B) steps regardless of
+its budget.
 
 Departure from Shallue et al. (2019), who call a trial infeasible if it diverges at *any* point of
 its budget: here only if it diverges before the study is decided. With their rule no trial could
@@ -67,7 +67,7 @@ class Judged:
 
     @property
     def reached(self) -> int | None:
-        """The step of the goal, where it counts."""
+        """The step of the goal, if it counts."""
         return (
             self.trained if self.status is Status.COMPLETE and self.outcome.reached == self.trained else None
         )
@@ -78,7 +78,7 @@ class Judgement:
     """A decided study.
 
     Attributes:
-        decided: The step of the decision; the budget where too few trials reached the goal.
+        decided: The step of the decision; the budget if too few trials reached the goal.
         trials: The trials in the order of their index, up to the last that counts.
         best: (step, trial) of those that reached the goal, the fewest steps first, ties by index.
     """
@@ -94,7 +94,7 @@ class Judgement:
 
 
 def judge(outcomes: Mapping[int, Outcome], rules: Rules) -> Judgement | None:
-    """Judge a study from what is known of its trials, in any order; None while it is undecided."""
+    """Judge a study from the outcomes of its trials so far, in any order; None while it is undecided."""
     step = live_bound(outcomes, rules)
     field = _field(outcomes, rules, step)
     if any(_known_until(outcomes.get(i)) < step for i in field):
@@ -105,13 +105,13 @@ def judge(outcomes: Mapping[int, Outcome], rules: Rules) -> Judgement | None:
 
 
 def next_round(outcomes: Mapping[int, Outcome], rules: Rules, rungs: Sequence[int]) -> list[tuple[int, int]]:
-    """What must be trained next: (trial, step to train it to), none of which depends on another.
+    """What must be trained next: (trial, step to train it to), independent of each other.
 
     The field goes up a ladder of steps together, so that no trial is trained much beyond the
     decision. Empty when the study is decided.
 
     Args:
-        outcomes: What is known of each trial.
+        outcomes: The outcome of each trial so far.
         rules: What decides the study.
         rungs: Evaluated steps, increasing; the last one is the budget.
     """
@@ -126,9 +126,9 @@ def next_round(outcomes: Mapping[int, Outcome], rules: Rules, rungs: Sequence[in
 
 
 def live_bound(outcomes: Mapping[int, Outcome], rules: Rules) -> int:
-    """A step beyond which no trial need be trained, from what is known so far; at most the budget.
+    """A step beyond which no trial needs to be trained, by the outcomes so far; at most the budget.
 
-    Whatever else is found out, a trial that has reached the goal stays in the field. So the decision
+    Whatever happens later, a trial that has reached the goal stays in the field. So the decision
     falls no later than the first step at which `rank` trials of the field are known to have reached it.
     """
     for step in _candidate_steps(outcomes, rules):

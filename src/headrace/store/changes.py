@@ -127,7 +127,7 @@ def _unknown(
     if others and why is None:
         raise InputError(_LOST, where=where, fix=f"{_FIX}.")
     found = [Change(why=why or "", what=(_LOST,), before=digest, after=now.digest or "") for digest in others]
-    # Nobody is asked about trials of older versions: nothing could be answered. The report says it.
+    # Users are not asked about trials of older versions, because they could not answer. The report says so.
     return [*found, *([Change(after=now.digest or "")] if None in carried else [])]
 
 
@@ -144,7 +144,7 @@ def check_reason(why: str | None) -> None:
 
 
 def check_loaded(expected: Fingerprint, loaded: Fingerprint, where: str, *, versions: bool = True) -> None:
-    """Refuse to use another workload than the folder's, as code edited under a run or after it gives.
+    """Refuse to use another workload than the folder's, such as code that was edited during or after the run.
 
     Args:
         expected: The folder's.

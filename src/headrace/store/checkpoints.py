@@ -1,4 +1,4 @@
-"""Checkpoints of trials: where they lie, and which of them are an ensemble's members."""
+"""Checkpoints of trials: where they are stored, and which of them are an ensemble's members."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CHECKPOINTS = "checkpoints"
 
 
 def folder(directory: str | Path, study: str, trial: int) -> Path:
-    """Where the checkpoints of a trial lie."""
+    """Where the checkpoints of a trial are stored."""
     return Path(directory) / CHECKPOINTS / folder_name(study) / f"{trial:05d}"
 
 
@@ -30,12 +30,12 @@ def write(directory: str | Path, study: str, trial: int, step: int, content: byt
 def members(stored: StoredExperiment, *, best: int | None = None) -> tuple[Path, ...]:
     """The checkpoints that can vote: those of the trials that count as COMPLETE, in the order of the studies.
 
-    Which they are depends on no interruption and on no number of processes.
+    The choice does not depend on interruptions or on the number of processes.
 
     Args:
         stored: The experiment, finished.
-        best: Only so many trials of each study: those that reached the goal first, then those of smallest
-            index; None for all.
+        best: At most this many trials of each study: those that reached the goal first, then those of
+            smallest index; None for all.
 
     Raises:
         InputError: A study is not decided yet, or there are no checkpoints.
@@ -59,7 +59,7 @@ def _of_study(stored: StoredExperiment, key: StudyKey, best: int | None) -> list
     complete.sort(key=lambda t: (t.reached is None, t.reached or 0, t.outcome.trial))
     indices = [trial.outcome.trial for trial in complete[:best]]
     folders = [folder(stored.directory, key.name, index) for index in indices]
-    # Copies that sync clients leave, such as "step-5 2.safetensors", are no members.
+    # Copies that sync clients leave, such as "step-5 2.safetensors", are not members.
     paths = [path for place in folders for path in place.glob("step-*.safetensors") if _step(path).isdigit()]
     return sorted(paths, key=lambda path: (path.parent, int(_step(path))))
 

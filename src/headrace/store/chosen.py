@@ -1,8 +1,9 @@
-"""What a search chose, kept for its report: who was taken in, and some of them to be looked at.
+"""What a search chose, kept for its report: which examples were taken, and some of them to look at.
 
 `chosen/chosen.json` holds the record, `chosen/METHOD.parquet` every example as the first seed's last round
-saw it: `example`, its `id` where it has one, `times` chosen, `round` (-1: not chosen), `score`, `predicted`,
-and `label` where known.
+saw it: `example`, its `id` if it has one, `times` chosen, `round` (-1: not chosen), `score`, `predicted`,
+and `label` unless it is hidden.
+
 """
 
 from __future__ import annotations
@@ -33,8 +34,8 @@ class Taken(Record):
         group: The method, or "random".
         size: Examples in it, duplicates counted.
         different: Different examples.
-        classes: Different examples of each class; None where labels are not known.
-        wrong: Different examples with a wrong label; None where the right ones are not known.
+        classes: Different examples of each class; None if labels are hidden.
+        wrong: Different examples with a wrong label; None if the right labels are not available.
     """
 
     seed: int
@@ -49,10 +50,10 @@ class Chosen(Record):
     """What a search chose.
 
     Attributes:
-        key: Of everything that it follows from.
+        key: Of everything that it depends on.
         classes: The classes' names.
-        whole: Examples of each class in the training set; None where labels are hidden.
-        wrong: Wrong labels in the training set; None where the right ones are not known.
+        whole: Examples of each class in the training set; None if labels are hidden.
+        wrong: Wrong labels in the training set; None if the right labels are not available.
         examples: The size of the training set.
         taken: Every subset of every seed.
         galleries: Method -> examples that it chose, and did not, with the first seed.
@@ -71,7 +72,7 @@ class Chosen(Record):
 
 
 def read_chosen(directory: Path) -> Chosen | None:
-    """What the search in a folder chose, or None where it has not come so far.
+    """What the search in a folder chose, or None if it has not come that far.
 
     Raises:
         DamagedError: The file is truncated or was altered.

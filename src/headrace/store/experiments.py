@@ -4,7 +4,7 @@ experiment.toml     the experiment, in canonical form, with a checksum
 workload.json       the facts of the workload, with a checksum
 lock                held by the process that runs
 studies/<name>/     a part for each trial: NNNNN.json and NNNNN.parquet
-portraits/<name>/   what one trial tells of every example: portrait.json and examples.parquet
+portraits/<name>/   what one trial shows about every example: portrait.json and examples.parquet
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ STUDIES = "studies"
 
 @dataclass(frozen=True, kw_only=True)
 class StoredExperiment:
-    """An experiment as it lies in a folder.
+    """An experiment as it is stored in a folder.
 
     Attributes:
         experiment: What was asked.
@@ -110,7 +110,7 @@ class StoredExperiment:
         )
 
     def judgement(self, study: StudyKey) -> Judgement | None:
-        """One study's trials as they count, in whatever order they were run; None while undecided."""
+        """One study's trials as they count, in any order of running; None while the study is undecided."""
         return judge({record.trial: record for record in self.study_records(study.name)}, self.rules(study))
 
 
@@ -126,7 +126,7 @@ def schema(metric_name: str = "error") -> dict[str, type[pl.DataType]]:
 
 
 def study_directory(directory: Path, study: str) -> Path:
-    """Where a study's parts lie."""
+    """Where a study's parts are stored."""
     return directory / STUDIES / folder_name(study)
 
 
@@ -146,7 +146,7 @@ def create(directory: str | Path, experiment: Experiment) -> None:
         )
     if not path.exists() and (left := _work(Path(directory))) is not None:
         raise InputError(
-            f"holds work of an experiment ({left}) and no {EXPERIMENT} that says of which",
+            f"holds work of an experiment ({left}), but not its {EXPERIMENT}",
             where=str(directory),
             fix="Put that file back, or choose another folder.",
         )
@@ -162,7 +162,7 @@ def create(directory: str | Path, experiment: Experiment) -> None:
             fix="Choose another folder, or undo the change.",
         )
     if there.report != experiment.report:
-        # What is made for the report alone may be asked for afterwards.
+        # Keys that only affect the report may be changed afterwards.
         write_whole(path, sealed_toml(experiment.to_toml()))
 
 
@@ -174,7 +174,7 @@ def _work(directory: Path) -> str | None:
     found = (
         path for name in (STUDIES, "portraits", "checkpoints") for path in (directory / name).rglob("*.*")
     )
-    # What file managers and sync clients leave behind is nobody's work.
+    # Files that file managers and sync clients leave behind are not work of an experiment.
     made = (path for path in found if path.suffix in _MADE and path.name[0] != "." and path.is_file())
     return next((str(path.relative_to(directory)) for path in made), None)
 
@@ -291,7 +291,7 @@ def read_experiment(directory: Path) -> Experiment:
 
 
 def finish(stored: StoredExperiment) -> None:
-    """End the replacement of parts that was interrupted; only for the folder's single writer.
+    """Finish the replacement of parts that was interrupted; only for the folder's single writer.
 
     Raises:
         StorageError: The folder cannot be written.
@@ -303,7 +303,7 @@ def finish(stored: StoredExperiment) -> None:
 
 def _parts(directory: Path, study: str) -> tuple[Part, ...]:
     folder = study_directory(directory, study)
-    # Copies that sync clients and editors leave, such as "00001 2.json", are no parts.
+    # Copies that sync clients and editors leave, such as "00001 2.json", are not parts.
     paths = [path for path in folder.glob("[0-9]*.json") if path.stem.isascii() and path.stem.isdigit()]
     parts = [read_part(path) for path in sorted(paths, key=lambda path: int(path.stem))]
     for part in parts:
@@ -322,7 +322,7 @@ def _check_origin(
 ) -> None:
     """Refuse trials of another experiment, and trials on another workload than the folder's.
 
-    Records of older versions say neither, and are taken where the folder has such.
+    Records of older versions say neither, and are accepted if the folder has such records.
     """
     own = (facts.experiment if facts else None) or experiment.digest()[:16]
     for part in (part for study in parts.values() for part in study):
@@ -331,7 +331,7 @@ def _check_origin(
             if record.experiment not in (None, own) or not fits:
                 other = "workload" if record.experiment in (None, own) else "experiment"
                 raise DamagedError(
-                    f"holds trials of another {other}, which are not taken over",
+                    f"holds trials of another {other}, which cannot be used here",
                     where=str(part.path),
                     fix=f"Move {part.path.name} and {part.path.with_suffix('.parquet').name} out of this "
                     "folder, or give another folder with --out.",

@@ -1,4 +1,4 @@
-"""What is known of a workload once it was loaded: the store keeps it, so that analysis need not load it."""
+"""Facts about a workload, found when it was loaded: the store keeps them, so analysis need not load it."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from headrace.workloads.fingerprint import Fingerprint
 
 
 class PartFacts(Record):
-    """What is known of a subset of the grid.
+    """Facts about a subset of the grid.
 
     Attributes:
         examples: How many there are in it.
-        sha256: Of its file, or None where chance draws it.
+        sha256: Of its file, or None if it is drawn at random.
     """
 
     examples: int = Field(ge=1)
@@ -26,7 +26,7 @@ class Change(Record):
     Attributes:
         why: Why it is accepted, in the user's words; empty if nobody was asked because the trials before it
             are from a version that kept no fingerprints.
-        what: What changed, one text for each part; empty if that cannot be known.
+        what: What changed, one text for each part; empty if that cannot be found out.
         before: The digest of the fingerprint before; None if none was kept.
         after: The digest of the one after.
     """
@@ -46,13 +46,13 @@ class WorkloadFacts(Record):
         metric_name: The metric; its columns are `validation/<metric_name>` and `test/<metric_name>`.
         train_examples: The size of the training set.
         validation_examples: The size of the validation set.
-        test_examples: The size of the test set, or None where there is none.
+        test_examples: The size of the test set, or None without one.
         parameters: The number of trained parameters of the model.
         description: The workload's own words.
         classes: The names of the classes, or None.
-        subsets: The subsets of the grid beside the full one, by name.
-        random_items: Whether the training examples differ from fetch to fetch, wherever they are looked at.
-        experiment: The digest of the experiment of which they are; None in folders of older versions.
+        subsets: The subsets of the grid besides the full one, by name.
+        random_items: Whether the training examples differ from fetch to fetch, in evaluation too.
+        experiment: The digest of the experiment that they belong to; None in folders of older versions.
         fingerprint: What the workload is, for a comparison; None in folders of older versions.
         changes: Of the workload, between trials, in their order.
     """
@@ -74,7 +74,7 @@ class WorkloadFacts(Record):
 
     @property
     def digest(self) -> str | None:
-        """What stands for the fingerprint in a trial's record; None without a fingerprint."""
+        """The fingerprint's digest in a trial's record; None without a fingerprint."""
         return None if self.fingerprint is None else self.fingerprint.digest
 
     @property

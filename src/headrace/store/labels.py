@@ -1,7 +1,7 @@
 """`labels.json` in a search's folder: which examples people were asked for, and their labels so far.
 
 People may edit it. So every label has a checksum of its own, and what was asked has one: a label that was
-changed elsewhere is taken only after somebody has said that it is meant. Imports no torch.
+changed by hand is accepted only after somebody has confirmed it. Imports no torch.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ class Book(Record):
 
     Attributes:
         format: 2, or 1 of a file without checksums, which named examples by Headrace's own indices.
-        checksum: Of the training set; empty where it is not known.
-        ids: Checksum of the ids of its examples; empty where their indices are their names.
+        checksum: Of the training set; empty if it was not recorded.
+        ids: Checksum of the ids of its examples; empty if their indices are their names.
         classes: The classes' names, in the order of their numbers.
         asked: Every example that people were ever asked for, by its id.
         labels: Example -> class number.
@@ -45,14 +45,14 @@ class Book(Record):
 
     @classmethod
     def load(cls, path: Path, *, accept: bool = False) -> Book:
-        """The book at `path`; an empty one where there is none.
+        """The book at `path`; an empty one if there is none.
 
         Args:
             path: The file.
-            accept: Whether labels that were changed by hand are meant.
+            accept: Whether labels that were changed by hand are accepted.
 
         Raises:
-            DamagedError: The file is not such a book, or holds labels that were changed.
+            DamagedError: The file is not a book of labels, or holds labels that were changed.
         """
         if not path.is_file():
             return cls()
@@ -86,10 +86,10 @@ class Book(Record):
             classes: The classes' names.
             path: The book's, for the message.
             ids: What the examples are called; None: their indices.
-            accept: Whether labels of a file that knew no ids were given for Headrace's own indices.
+            accept: Whether labels of a file without ids were given for Headrace's own indices.
 
         Raises:
-            InputError: They are of another, or that is not known.
+            InputError: They belong to another training set, or that cannot be decided.
         """
         mine, given = (self.checksum, self.classes), (checksum, tuple(classes))
         if self.checksum and mine != given:
@@ -117,10 +117,10 @@ class Book(Record):
         if self.labels and not accept:
             raise InputError(
                 "these labels are from before examples had ids: they belong to Headrace's own indices, and "
-                "whoever took these for rows of the data has labelled other examples",
+                "annotators who took these for rows of the data have labelled other examples",
                 where=str(path),
                 fix=f"If the annotators saw examples of load_workload(...).train, say so with {ACCEPT}. If "
-                "not, move the file away, and let the examples be labelled again.",
+                "not, move the file away and have the examples labelled again.",
             )
         asked, known = ([int(index) for index in some] for some in (self.asked, self.labels))
         if max(asked) >= len(ids):
@@ -170,7 +170,7 @@ def _check_numbers(book: Book) -> None:
 
 
 def _check_unchanged(book: Book, head: object, sums: dict[str, str], path: Path) -> None:
-    """Refuse labels, and what was asked, that another hand has changed."""
+    """Refuse labels, and questions, that were changed by hand."""
     changed = [
         str(name)
         for name, number in book.labels.items()
@@ -183,19 +183,19 @@ def _check_unchanged(book: Book, head: object, sums: dict[str, str], path: Path)
     raise DamagedError(
         f"{what} was changed outside of Headrace, or the file is damaged",
         where=str(path),
-        fix=f"If the change is meant, give the same command with {ACCEPT}. If not, put back a copy; or take "
-        'the line of such a label out of "labels" and give its answer again.',
+        fix=f"If the change is intended, give the same command with {ACCEPT}. If not, put back a copy; or "
+        'take the line of such a label out of "labels" and give its answer again.',
     )
 
 
 def _head(book: Book) -> str:
-    """Of all but the labels."""
+    """The checksum of everything except the labels."""
     plain = book.model_dump(mode="json", exclude={"labels", "format"})
     return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
 
 
 def _sum_of(book: Book, name: Id, number: int) -> str:
-    """Of one label, with what it is a label of."""
+    """The checksum of one label and the example that it belongs to."""
     told = [book.checksum, book.ids, list(book.classes), name, number]
     return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]
 

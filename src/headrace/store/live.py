@@ -1,4 +1,4 @@
-"""What a run under way says of itself: a small file in its folder, for `headrace status`."""
+"""The progress of a run while it runs: a small file in its folder, for `headrace status`."""
 
 from __future__ import annotations
 
@@ -58,11 +58,11 @@ class LiveFile:
 
 
 def read(directory: Path, process: str) -> State | None:
-    """What `process` said last, or None where it has said nothing yet.
+    """The last state that `process` wrote, or None if it has written none yet.
 
     Args:
         directory: The folder of the run.
-        process: The process that holds the folder; what others left there is not believed.
+        process: The process that holds the folder; the states of other processes are ignored.
     """
     try:
         content = json.loads((directory / NAME).read_bytes())
@@ -80,7 +80,7 @@ def read(directory: Path, process: str) -> State | None:
 
 
 def progress_of(directory: str | Path) -> State:
-    """How far the experiment in a folder is, by what is stored, and by what a run under way says of itself.
+    """How far the experiment in a folder is: by what is stored, and by the progress file of a run.
 
     Raises:
         InputError: There is no experiment in the folder.
@@ -93,7 +93,7 @@ def progress_of(directory: str | Path) -> State:
 
 
 def stored_state(stored: StoredExperiment) -> State:
-    """How far an experiment is by its stored trials; a run stores a trial when it is settled, or long."""
+    """How far an experiment is by its stored trials; a run stores those that are settled or take long."""
     states = [
         study_state(
             study.name,

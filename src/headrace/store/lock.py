@@ -20,7 +20,7 @@ NAME = "lock"
 
 
 _TRIES = 5
-"""Looking whether a folder is in use holds the lock for an instant: one refusal says nothing."""
+"""Checking whether a folder is in use holds the lock for an instant: one refusal proves nothing."""
 
 
 def holder(directory: Path) -> str | None:
@@ -48,7 +48,7 @@ def exclusive(directory: Path) -> Generator[None]:
     for place in (directory, *directory.parents):
         if place.is_file():
             raise InputError(
-                "is a file, where a folder is needed", where=str(place), fix="Choose another name."
+                "is a file, but a folder is needed", where=str(place), fix="Choose another name."
             )
     with guarded(directory, make=True):
         try:
@@ -74,7 +74,7 @@ def exclusive(directory: Path) -> Generator[None]:
 
 
 def _opened(directory: Path, flags: int) -> TextIO:
-    """The lock file, never through a link, which could lead to any file of the reader's."""
+    """The lock file, never through a link, because a link could lead to any of the user's files."""
     flags |= os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     descriptor = os.open(directory / NAME, flags, 0o666)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
@@ -93,7 +93,7 @@ def _process(file: TextIO) -> str | None:
 
 def _no_lock(directory: Path) -> InputError:
     return InputError(
-        "is not a lock file of ours, and it is left alone",
+        "is not a lock file of Headrace and is left alone",
         where=str(directory / NAME),
         fix="Remove it, or choose another folder.",
     )

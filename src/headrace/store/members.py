@@ -18,7 +18,7 @@ class Voter(NamedTuple):
     Attributes:
         name: Unique among the members; it holds what the file depends on.
         path: The checkpoint.
-        sha256: Of the file: any other content is refused when it is read. None where it was never kept.
+        sha256: Of the file: any other content is refused when it is read. None if it was never kept.
     """
 
     name: str
@@ -30,7 +30,7 @@ Voters = tuple[Voter, ...]
 
 
 def given(own: MembersTable) -> tuple[str, ...]:
-    """The paths of members that there are already."""
+    """The paths of members that exist already."""
     if own.experiment is None:
         return own_checkpoints(own.checkpoints or ())
     return tuple(map(str, checkpoints.members(store.load(own.experiment), best=own.best)))
@@ -46,14 +46,14 @@ def own_checkpoints(patterns: Sequence[str]) -> tuple[str, ...]:
     for pattern in patterns:
         path = Path(pattern)
         matching = Path(path.anchor).glob(str(path.relative_to(path.anchor)))
-        # A pattern does not mean hidden files, which macOS writes beside others.
+        # A pattern does not mean hidden files, which macOS writes next to others.
         paths = sorted(str(one) for one in matching if one.name[0] != "." or path.name[0] == ".")
         if not paths:
             raise InputError(
                 "no checkpoint matches this pattern",
                 where="members.checkpoints",
                 got=pattern,
-                fix=f"It is looked for from {Path.cwd()}.",
+                fix=f"Patterns are relative to {Path.cwd()}.",
             )
         found |= dict.fromkeys(paths)
     return tuple(found)

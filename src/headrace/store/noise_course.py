@@ -70,7 +70,7 @@ def write(directory: str | Path, measured: NoiseCourses) -> Path:
 
 
 def read(directory: str | Path) -> NoiseCourses | None:
-    """What was measured and lies in a folder; None where there is nothing.
+    """What was measured and is stored in a folder; None if nothing is.
 
     Raises:
         DamagedError: The file was altered.

@@ -1,4 +1,4 @@
-"""What a search hands back: plain records, for the analysis and for the command line."""
+"""The results of a search: plain records, for the analysis and for the command line."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from headrace.store.search_facts import Facts
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """What the runs on one subset came to.
+    """The results of the runs on one subset.
 
     Attributes:
         seed: Which of the comparison's searches.
@@ -35,11 +35,11 @@ class Measured:
 
 @dataclass(frozen=True, kw_only=True)
 class Transferred:
-    """What other models came to on the same subsets.
+    """The results of other models on the same subsets.
 
     Attributes:
         name: What the transfer is called.
-        facts: What is known of its workload.
+        facts: Facts about its workload.
         measured: Its comparison.
     """
 
@@ -55,8 +55,8 @@ class Outcome:
     Attributes:
         directory: Its folder.
         spec: What was asked.
-        facts: What is known of the workload.
-        plan: What every stage was to cost.
+        facts: Facts about the workload.
+        plan: The planned cost of every stage.
         spent: What every stage cost; shared work (the random start) counts in each.
         trained: Examples trained by different runs, shared ones once.
         scored: Members x examples scored, shared ones once.
@@ -112,7 +112,7 @@ class Cost:
 
 @dataclass(frozen=True, kw_only=True)
 class Waiting:
-    """A search that goes on when people have answered.
+    """A search that resumes when people have answered.
 
     Attributes:
         missing: How many labels are missing.

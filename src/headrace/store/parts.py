@@ -81,7 +81,7 @@ def write_part(path: Path, records: tuple[TrialRecord, ...], measurements: pl.Da
 
 
 def finish_part(part: Part) -> None:
-    """End the replacement of a part that was interrupted; only for the folder's single writer.
+    """Finish the replacement of a part that was interrupted; only for the folder's single writer.
 
     Raises:
         StorageError: The folder cannot be written.

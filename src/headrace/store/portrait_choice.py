@@ -1,4 +1,4 @@
-"""Whose portrait is made: one study a policy, at one batch size; and how far its best trial is trained."""
+"""Which portraits are made: one study per policy, at one batch size; how far its best trial is trained."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Sitting:
 
 
 def sittings(stored: StoredExperiment) -> tuple[Sitting, ...]:
-    """The portraits of an experiment whose studies are all decided; none else, or where none is wanted."""
+    """The portraits of an experiment whose studies are all decided; otherwise, or if none is wanted, none."""
     epochs = stored.experiment.report.portrait_epochs
     if not epochs or stored.facts is None:
         return ()
@@ -57,11 +57,11 @@ def sittings(stored: StoredExperiment) -> tuple[Sitting, ...]:
 
 
 def representatives(keys: Sequence[StudyKey], best: Mapping[str, Best]) -> list[StudyKey]:
-    """One study of each policy that reached the goal, alike in everything else where that is possible.
+    """One study of each policy that reached the goal, equal in everything else if possible.
 
-    Optimiser, subset, workers and batch size are those with which most policies reached the goal. Of equals
+    Optimizer, subset, workers and batch size are those with which most policies reached the goal. Of equals
     the first in the experiment's order is taken, and of batch sizes that nearest to the middle of the grid.
-    A policy that did not reach it there is left out: portraits of unlike trainings could not be compared.
+    A policy that did not reach it there is left out: portraits of different trainings could not be compared.
     """
     reached = [key for key in keys if key.name in best]
     if not reached:

@@ -1,4 +1,4 @@
-"""What a portrait holds beside the table of all examples, as frozen records."""
+"""What a portrait holds besides the table of all examples, as frozen records."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Fed(Record):
     Attributes:
         epoch: From 0.
         draws: Examples trained on, repetitions counted.
-        effective: The effective sample size (sum w)^2 / sum w^2, as a share of N; 1 where all count alike.
+        effective: The effective sample size (sum w)^2 / sum w^2, as a share of N; 1 if all count the same.
         unseen: The share of the training set without weight in this epoch.
         never_seen: The share without weight in this epoch and in all before it.
     """
@@ -36,11 +36,11 @@ class Exhibit(Record):
 
     Attributes:
         example: Its index in the training set.
-        id: What it is called, where that is not its index.
-        score: The number for which it hangs there.
+        id: What it is called, if that is not its index.
+        score: The number by which it was chosen for the gallery.
         label: Its label as it was given, in words.
         predicted: The label that the model predicted most often lately, in words.
-        clean: The right label where that is known, in words.
+        clean: The right label if it is known, in words.
         png: A picture, as a PNG file in base 64.
         text: A text.
     """
@@ -56,7 +56,7 @@ class Exhibit(Record):
 
 
 class Wall(Record):
-    """Examples that hang together, in order.
+    """Examples that are shown together, in order.
 
     Attributes:
         name: Why; the report has the words.
@@ -72,7 +72,7 @@ class Gallery(Record):
 
     Attributes:
         walls: In order.
-        unshown: Why examples are told by their numbers only, or None.
+        unshown: Why examples are named by their numbers only, or None.
     """
 
     walls: tuple[Wall, ...] = ()
@@ -87,12 +87,12 @@ class Portrait(Record):
         trial: Its best trial.
         hyperparameters: That trial's.
         goal_step: The step at which it had reached the goal.
-        asked_steps: How far it was to be trained.
-        steps: How far it was trained; less where it diverged after the goal.
+        asked_steps: How far it should be trained.
+        steps: How far it was trained; less if it diverged after the goal.
         examples_forwarded: What it took, as in a trial's record.
         examples_backpropagated: What it took, as in a trial's record.
         seconds: How long.
-        kind: "predictions", or "losses" where the targets are not classes.
+        kind: "predictions", or "losses" if the targets are not classes.
         fed: Every whole epoch.
         gallery: The examples to be shown.
         error: Why there is no portrait, or None.

@@ -1,7 +1,7 @@
 """Portraits in a store: `portraits/NAME/portrait.json` and `examples.parquet` for the study NAME.
 
-They lie apart from the studies' parts, so that these can still be read all at once by any tool. The table
-holds one row an example; it is written first, and the JSON file with its checksum makes it count.
+They are stored apart from the studies' parts, so that any tool can still read all parts at once. The table
+holds one row per example; it is written first, and the JSON file with its checksum makes it count.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class StoredPortrait:
 
     Attributes:
         portrait: How it was made, and what is shown.
-        examples: One row an example: example, count, label, predicted and clean where known, the scores.
+        examples: One row per example: example, count, label, predicted and clean if known, the scores.
     """
 
     portrait: Portrait
@@ -53,7 +53,7 @@ def write_portrait(directory: Path, portrait: Portrait, table: bytes) -> None:
 
 
 def read_portrait(directory: Path, study: str) -> StoredPortrait | None:
-    """The portrait of a study, or None where there is none.
+    """The portrait of a study, or None without one.
 
     Raises:
         DamagedError: It is truncated or was altered.
@@ -73,7 +73,7 @@ def read_portrait(directory: Path, study: str) -> StoredPortrait | None:
 
 
 def portraits(stored: StoredExperiment) -> list[StoredPortrait]:
-    """The portraits of an experiment that are there and up to date, in the order of its studies."""
+    """The portraits of an experiment that exist and are up to date, in the order of its studies."""
     found = ((s, read_portrait(stored.directory, s.study.name)) for s in sittings(stored))
     return [portrait for sitting, portrait in found if portrait is not None and _is_of(portrait, sitting)]
 
@@ -85,13 +85,13 @@ def missing(stored: StoredExperiment) -> list[Sitting]:
 
 
 def _is_of(stored: StoredPortrait, sitting: Sitting) -> bool:
-    """Whether it is what is asked for, and not of a trial that was the best once."""
+    """Whether it is the portrait asked for, and not that of a trial that was the best earlier."""
     made = stored.portrait
     return (made.trial, made.asked_steps) == (sitting.trial, sitting.steps)
 
 
 def portrait_directory(directory: Path, study: str) -> Path:
-    """Where a study's portrait lies."""
+    """Where a study's portrait is stored."""
     return directory / PORTRAITS / folder_name(study)
 
 

@@ -1,4 +1,4 @@
-"""How far an experiment is: its state, of a run under way and of a folder."""
+"""How far an experiment is: the state of a run while it runs, and of a folder."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class StudyState:
 
     Attributes:
         study: Its name.
-        trials: The trials of which something is known.
+        trials: The trials that have begun.
         of: The trials asked for.
         infeasible: Those known to have diverged.
         failed: Those that raised an error.
@@ -42,7 +42,7 @@ class State:
         studies: Each study's state.
         share: The share of the work that is done, a guess from 0 to 1.
         seconds: How long the run has taken, 0 for a folder.
-        seconds_left: A guess of how long it will take, or None where nothing can be said.
+        seconds_left: A guess of how long it will take, or None if it cannot be estimated.
         process: The process that runs the experiment, or None.
     """
 
@@ -97,7 +97,7 @@ def time_left(state: State) -> str:
 
 
 def study_state(study: str, outcomes: dict[int, Outcome], *, asked: int, finished: bool) -> StudyState:
-    """The state of a study from what is known of its trials."""
+    """The state of a study from the outcomes of its trials so far."""
     known = outcomes.values()
     return StudyState(
         study=study,

@@ -1,4 +1,4 @@
-"""What is known of trials and studies, as frozen records that cannot be wrong."""
+"""Facts about trials and studies, as frozen records that cannot be wrong."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`run.json` of a training run of a search: what it came to, sealed. Imports no torch."""
+"""`run.json` of a training run of a search: its result, sealed. Imports no torch."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ RUN = "run.json"
 
 
 class RunRecord(Record):
-    """What a run came to.
+    """The result of a run.
 
     Attributes:
-        key: Of all that the run depends on, so also its folder's name; empty in older files.
+        key: Of all that the run depends on, and therefore its folder's name; empty in older files.
         examples_trained: With repetition.
         metrics: At its end.
         seconds: How long it took.
@@ -44,7 +44,7 @@ def write_run(folder: Path, record: RunRecord) -> None:
 
 
 def read_run(folder: Path) -> RunRecord | None:
-    """The record of a finished run; None where there is no whole one, and the run is done again."""
+    """The record of a finished run; None without a whole one: then the run is done again."""
     try:
         content: Any = json.loads(unsealed(folder / RUN, older=True))
         if content.get("format") == 1:

@@ -1,4 +1,4 @@
-"""What is known of the workload of a search once it was loaded."""
+"""Facts about the workload of a search, found when it was loaded."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from headrace.workloads.fingerprint import Fingerprint
 
 
 class Facts(Record):
-    """What is known of the workload once it was loaded.
+    """Facts about the workload, found when it was loaded.
 
     Attributes:
         examples: The size of the training set.
         checksum: Of the training set.
         num_classes: Columns of a model's output.
-        classes: The classes' names; their numbers where they have none.
-        metric: What the comparison measures: `test/...`, or `validation/...` where there is no test split.
+        classes: The classes' names; their numbers if they have none.
+        metric: What the comparison measures: `test/...`, or `validation/...` without a test split.
         members: Paths of the user's own checkpoints, in order.
-        gpus: How many GPUs there are; 0 where runs are trained on the CPU.
-        features: Inputs of the model's last linear layer; None where no method asks for them.
+        gpus: How many GPUs there are; 0 if runs are trained on the CPU.
+        features: Inputs of the model's last linear layer; None if no method asks for them.
         multilabel: Whether every class is a yes or no of its own.
-        scoring_bytes: At most what a scoring holds beside the data.
+        scoring_bytes: The most memory that a scoring holds in addition to the data.
         fingerprint: What the workload is.
         random_items: Whether the training examples differ from fetch to fetch.
     """

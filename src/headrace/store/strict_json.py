@@ -1,4 +1,4 @@
-"""JSON of which every reader makes the same: no key twice in an object, no number that is not finite."""
+"""JSON that all readers understand alike: no key twice in an object, no number that is not finite."""
 
 from __future__ import annotations
 

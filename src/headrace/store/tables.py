@@ -1,4 +1,4 @@
-"""Sealed tables of a search's folder; each holds which one it is, so that none is taken for another."""
+"""Sealed tables of a search's folder; each holds its own name, so that none is mistaken for another."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def read_own(path: Path, what: str) -> tuple[pl.DataFrame, dict[str, str]]:
     """A sealed table and its metadata, if it was written as this file; older ones do not say.
 
     Raises:
-        DamagedError: It is truncated, was altered, or is another.
+        DamagedError: It is truncated, was altered, or is another table.
     """
     frame, metadata = read_table(path, what)
     if metadata.get("of", of(path)) != of(path):

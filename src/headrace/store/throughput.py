@@ -22,15 +22,15 @@ Seconds = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
 
 
 class Timing(Record):
-    """Step times of one optimiser, batch size and number of workers.
+    """Step times of one optimizer, batch size and number of workers.
 
     Attributes:
-        optimizer: The optimiser.
+        optimizer: The optimizer.
         batch_size: Examples per step, over all workers.
         workers: How many workers share the batch.
         steps_per_block: Steps between two readings of the clock.
         seconds_per_step: One number for each block.
-        peak_bytes: Most memory in use: of the process on the CPU, of the tensors on a GPU; None: not known.
+        peak_bytes: Most memory in use: of the process on the CPU, of the tensors on a GPU; None: unknown.
     """
 
     optimizer: str
@@ -42,7 +42,7 @@ class Timing(Record):
 
 
 class Exchange(Record):
-    """Seconds of averaging the gradients over workers and nothing else, one number a repetition."""
+    """Seconds of averaging the gradients over workers and nothing else, one number per repetition."""
 
     workers: int = Field(ge=2)
     seconds: tuple[Seconds, ...] = Field(min_length=1)
@@ -52,7 +52,7 @@ class Throughput(Record):
     """What was measured of an experiment's step times, and where.
 
     Attributes:
-        settings: Of the workload; None in files that do not tell.
+        settings: Of the workload; None in files that do not hold them.
         fingerprint: Of the workload; None in files of older versions.
     """
 
@@ -80,7 +80,7 @@ def write(directory: str | Path, measured: Throughput) -> Path:
 
 
 def read(directory: str | Path) -> Throughput | None:
-    """What was measured and lies in a folder; None where there is nothing.
+    """What was measured and is stored in a folder; None if nothing is.
 
     Raises:
         DamagedError: The file was altered.

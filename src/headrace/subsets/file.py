@@ -1,8 +1,8 @@
 """The subset file: which examples, with what weight, chosen when and why, and of which data set.
 
-One Parquet file with the columns `index`, `weight`, `round`, `score` (null for what was drawn at random),
-where people labelled `label`, and where examples have ids `id`. The provenance is JSON in the metadata of the
-file, with a checksum of the columns and one of all.
+One Parquet file with the columns `index`, `weight`, `round`, `score` (null for examples drawn at random),
+`label` if people labelled, and `id` if examples have ids. The provenance is JSON in the metadata of the
+file, with a checksum of the columns and one of everything.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Provenance(Record):
         labels: "known" or "hidden".
         seed: The search's seed.
         repeat: Which of the comparison's searches.
-        acquisition: The acquisition function, or None where the strategy takes none.
+        acquisition: The acquisition function, or None if the strategy takes none.
         select: The strategy and its settings.
         choose_from: "remainder" or "pool".
         members: For each round, the names of the members that scored.
@@ -72,7 +72,7 @@ class Subset:
         indices: Which, rising, each once [chosen].
         weights: How often each was chosen, so 1 or more [chosen].
         rounds: The round in which each was first chosen; 0 is the random start [chosen].
-        scores: The score for which it was chosen then; NaN for the random start [chosen].
+        scores: The score by which it was chosen then; NaN for the random start [chosen].
         labels: The labels that people gave, or None [chosen].
         ids: What the examples are called, see `headrace.ids`; None: their indices [chosen].
         provenance: Where it comes from.
@@ -111,7 +111,7 @@ class Subset:
         """Read what `save` wrote.
 
         Raises:
-            InputError: The file is missing, or no subset file.
+            InputError: The file is missing, or not a subset file.
             DamagedError: It is truncated or was altered.
         """
         metadata, table, sha256 = _read(Path(path))
@@ -168,7 +168,7 @@ class Subset:
             self._check_ids(called, where)
 
     def _check_ids(self, called: Ids, where: str) -> None:
-        """Refuse a data set that calls the chosen examples otherwise."""
+        """Refuse a data set in which the chosen examples have other ids."""
         there = called[self.indices].tolist()
         own = [] if self.ids is None else self.ids.tolist()
         for index, mine, given in zip(self.indices.tolist(), own, there, strict=True):
@@ -189,8 +189,8 @@ class Subset:
 
         Returns:
             `torch.utils.data.Subset(dataset, indices)`, and float32 weights with mean 1 [chosen], to multiply
-            the examples' losses by; all 1 unless examples were chosen again. Where people labelled, each
-            target is their label, the class's number, and not the data set's.
+            the examples' losses by; all 1 unless examples were chosen again. If people labelled, each
+            target is their label as a class number, not the data set's.
 
         Raises:
             InputError: It is another data set.
@@ -231,7 +231,7 @@ def _read(path: Path) -> tuple[dict[str, Any], Any, str]:
             raise KeyError("columns")
     except (ValueError, KeyError, TypeError, ValidationError):
         fix = "Give one that headrace subset or Subset.save wrote."
-        raise InputError("this is no subset file of Headrace", where=str(path), fix=fix) from None
+        raise InputError("this is not a subset file of Headrace", where=str(path), fix=fix) from None
     return metadata, table, hashlib.sha256(content).hexdigest()
 
 

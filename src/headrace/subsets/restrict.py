@@ -27,7 +27,7 @@ class Restricted:
 
     Attributes:
         workload: The workload; its training examples are counted from 0 within the part.
-        weights: Loss weights with mean 1, float32 on the CPU [part], or None where all are 1.
+        weights: Loss weights with mean 1, float32 on the CPU [part], or None if all are 1.
         sha256: Of the subset's file as it was read; None if the subset has no file.
     """
 
@@ -46,7 +46,7 @@ def subset_of(workload: Workload, spec: str, seed: int) -> Restricted:
         seed: The experiment's seed.
 
     Raises:
-        InputError: Another form, no such file, or a file made for another data set.
+        InputError: Another form, a file that does not exist, or one made for another data set.
     """
     import torch
 
@@ -88,14 +88,14 @@ def restrict(workload: Workload, experiment: Experiment, name: str) -> Restricte
     """`workload` with the subset that the grid of `experiment` calls `name`.
 
     Raises:
-        InputError: No such file, or one made for another data set.
+        InputError: The file does not exist, or was made for another data set.
         DamagedError: The file was altered.
     """
     return subset_of(workload, experiment.subsets.get(name, name), experiment.seed)
 
 
 def parts(workload: Workload, experiment: Experiment) -> tuple[dict[str, PartFacts], dict[str, str]]:
-    """What is known of the grid's subsets, but for the full one, and why others cannot be used.
+    """The facts about the grid's subsets, except the full one, and why others cannot be used.
 
     Returns:
         Name -> its facts, and name -> the reason.
@@ -114,6 +114,6 @@ def parts(workload: Workload, experiment: Experiment) -> tuple[dict[str, PartFac
 
 
 def checksum_of(experiment: Experiment, name: str) -> str | None:
-    """The SHA-256 of the file of a subset, or None where it has none, or it is not there."""
+    """The SHA-256 of the file of a subset, or None if it has none, or the file is missing."""
     path = Path(experiment.subsets.get(name, name))
     return sha256(path) if path.is_file() else None

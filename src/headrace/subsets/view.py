@@ -18,7 +18,7 @@ from headrace.training.data import Device, ExampleData, TensorData
 from headrace.workloads.identity import varies
 
 HASHED = 65_536
-"""Data sets of at most so many examples are hashed whole; of larger ones so many, spread evenly."""
+"""Data sets of at most this many examples are hashed whole; of larger ones that many, spread evenly."""
 _FETCH = 1_024
 
 
@@ -28,7 +28,7 @@ class Part:
     Args:
         data: The whole.
         indices: Which examples [part].
-        labels: Their targets, where those of `data` are not to be used.
+        labels: Their targets, if those of `data` must not be used.
     """
 
     def __init__(
@@ -80,14 +80,14 @@ class Labelled:
 
 
 def checksum(data: ExampleData, *, targets: bool = True) -> str:
-    """A SHA-256 of the examples: of all, or where there are more than `HASHED`, of that many spread evenly.
+    """A SHA-256 of the examples: of all, or if there are more than `HASHED`, of that many spread evenly.
 
     Examples that are changed at random when they are fetched are fetched on a fixed stream, and rows of
     tensors without a transform that is random; so the checksum is always the same.
 
     Args:
         data: The data set.
-        targets: Whether the targets count; not where they are hidden.
+        targets: Whether the targets count; False if they are hidden.
 
     Returns:
         `inputs+targets:<hexadecimal>` or `inputs:<hexadecimal>`.
@@ -105,19 +105,19 @@ def checksum(data: ExampleData, *, targets: bool = True) -> str:
 
 
 def _steady(data: ExampleData) -> ExampleData:
-    """The data without a random transform of tensors, which draws otherwise on another device."""
+    """The data without a random transform of tensors, which draws other numbers on another device."""
     if isinstance(data, TensorData) and data.transform is not None and varies("train", data):
         return TensorData(data.inputs, data.targets)
     return data
 
 
 def mean_one(weights: Float[np.ndarray, " part"]) -> Float[np.ndarray, " part"]:
-    """The weights over their mean, so that a step is as long as without weights."""
+    """The weights divided by their mean, so that a step is as large as without weights."""
     return weights / weights.mean()
 
 
 def weighted(batches: Iterator[Batch], weights: Float[Tensor, " part"] | None) -> Iterator[Batch]:
-    """The batches, each example with its weight beside the one that it has; as they are where all are 1."""
+    """The batches, each example's weight multiplied by its subset weight; unchanged if all of those are 1."""
     return batches if weights is None else (_weighted(batch, weights) for batch in batches)
 
 
