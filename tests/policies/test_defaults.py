@@ -9,7 +9,6 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from headrace import policies
 from headrace.errors import InputError
 from headrace.policies import POLICIES, Annealed, BurnIn, Refreshed, SelectiveBackprop
 from headrace.policies._values import filled, score
@@ -38,7 +37,8 @@ DEFAULTS = {
 
 
 def test_the_defaults_are_those_of_the_papers_and_stay():
-    made = {maker.func if isinstance(maker, partial) else maker for maker in POLICIES.values()}
+    makers = [entry.find() for entry in POLICIES.values()]
+    made = {maker.func if isinstance(maker, partial) else maker for maker in makers}
     found = {
         maker.__name__: {
             name: parameter.default
@@ -48,7 +48,7 @@ def test_the_defaults_are_those_of_the_papers_and_stay():
         for maker in {*made, Annealed, BurnIn, Refreshed}
     }
     assert found == DEFAULTS
-    assert policies.registry.DEFAULTS == {
+    assert {name: dict(entry.wrapped) for name, entry in POLICIES.items() if entry.wrapped} == {
         "partition-stripes": {"burn_in_epochs": 3},
         "partition-blocks": {"burn_in_epochs": 3},
     }

@@ -4,53 +4,75 @@ from __future__ import annotations
 
 import difflib
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 from headrace.checks import flag, text, whole
 from headrace.errors import InputError
+from headrace.homes import Entry
 from headrace.policies._base import Policy
-from headrace.policies.active_bias import ImportanceSample, Sample, Weight
-from headrace.policies.by_batch import GradientNorm, RhoLoss, SelectiveBackprop
-from headrace.policies.curricula import Focal, InfoBatch, SelfPaced
-from headrace.policies.partitioned import Partition, RandomPartition
-from headrace.policies.plain import RandomSubsets, Shuffle, Uniform
-from headrace.policies.ranked import OnlineBatchSelection, RecencyBias
 from headrace.policies.wrappers import Annealed, BurnIn, PerClass, Refreshed
 
-POLICIES: dict[str, Callable[..., Policy]] = {
-    "shuffle": Shuffle,
-    "uniform": Uniform,
-    "sample-difficulty": partial(Sample, "difficulty"),
-    "sample-easiness": partial(Sample, "easiness"),
-    "sample-prediction-variance": partial(Sample, "prediction-variance"),
-    "sample-threshold-closeness": partial(Sample, "threshold-closeness"),
-    "importance-difficulty": partial(ImportanceSample, "difficulty"),
-    "importance-easiness": partial(ImportanceSample, "easiness"),
-    "importance-prediction-variance": partial(ImportanceSample, "prediction-variance"),
-    "importance-threshold-closeness": partial(ImportanceSample, "threshold-closeness"),
-    "weight-difficulty": partial(Weight, "difficulty"),
-    "weight-easiness": partial(Weight, "easiness"),
-    "weight-prediction-variance": partial(Weight, "prediction-variance"),
-    "weight-threshold-closeness": partial(Weight, "threshold-closeness"),
-    "sample": Sample,
-    "importance-sample": ImportanceSample,
-    "weight": Weight,
-    "gradient-norm": GradientNorm,
-    "selective-backprop": SelectiveBackprop,
-    "online-batch-selection": OnlineBatchSelection,
-    "rho-loss": RhoLoss,
-    "infobatch": InfoBatch,
-    "recency-bias": RecencyBias,
-    "self-paced": SelfPaced,
-    "focal": Focal,
-    "rs2": RandomSubsets,
-    "partition-stripes": partial(Partition, "stripes"),
-    "partition-blocks": partial(Partition, "blocks"),
-    "partition-random": RandomPartition,
+_ROOM = "headrace.policies."
+_SAMPLE = _ROOM + "active_bias:Sample"
+_IMPORTANCE = _ROOM + "active_bias:ImportanceSample"
+_WEIGHT = _ROOM + "active_bias:Weight"
+_PARTITION = _ROOM + "partitioned:Partition"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PolicyEntry(Entry):
+    """A policy.
+
+    Attributes:
+        given: The first settings of its class, where the name says them.
+        wrapped: Settings of wrappers that it has where they are not given.
+    """
+
+    given: tuple[Any, ...] = ()
+    wrapped: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+    def find(self) -> Callable[..., Policy]:
+        """What makes the policy of its other settings."""
+        made = super().find()
+        return partial(made, *self.given) if self.given else made
+
+
+# The partitions by score need two observations of each example, and an epoch more for batches between epochs.
+POLICIES: dict[str, PolicyEntry] = {
+    "shuffle": PolicyEntry(home=_ROOM + "plain:Shuffle"),
+    "uniform": PolicyEntry(home=_ROOM + "plain:Uniform"),
+    "sample-difficulty": PolicyEntry(home=_SAMPLE, given=("difficulty",)),
+    "sample-easiness": PolicyEntry(home=_SAMPLE, given=("easiness",)),
+    "sample-prediction-variance": PolicyEntry(home=_SAMPLE, given=("prediction-variance",)),
+    "sample-threshold-closeness": PolicyEntry(home=_SAMPLE, given=("threshold-closeness",)),
+    "importance-difficulty": PolicyEntry(home=_IMPORTANCE, given=("difficulty",)),
+    "importance-easiness": PolicyEntry(home=_IMPORTANCE, given=("easiness",)),
+    "importance-prediction-variance": PolicyEntry(home=_IMPORTANCE, given=("prediction-variance",)),
+    "importance-threshold-closeness": PolicyEntry(home=_IMPORTANCE, given=("threshold-closeness",)),
+    "weight-difficulty": PolicyEntry(home=_WEIGHT, given=("difficulty",)),
+    "weight-easiness": PolicyEntry(home=_WEIGHT, given=("easiness",)),
+    "weight-prediction-variance": PolicyEntry(home=_WEIGHT, given=("prediction-variance",)),
+    "weight-threshold-closeness": PolicyEntry(home=_WEIGHT, given=("threshold-closeness",)),
+    "sample": PolicyEntry(home=_SAMPLE),
+    "importance-sample": PolicyEntry(home=_IMPORTANCE),
+    "weight": PolicyEntry(home=_WEIGHT),
+    "gradient-norm": PolicyEntry(home=_ROOM + "by_batch:GradientNorm"),
+    "selective-backprop": PolicyEntry(home=_ROOM + "by_batch:SelectiveBackprop"),
+    "online-batch-selection": PolicyEntry(home=_ROOM + "ranked:OnlineBatchSelection"),
+    "rho-loss": PolicyEntry(home=_ROOM + "by_batch:RhoLoss"),
+    "infobatch": PolicyEntry(home=_ROOM + "curricula:InfoBatch"),
+    "recency-bias": PolicyEntry(home=_ROOM + "ranked:RecencyBias"),
+    "self-paced": PolicyEntry(home=_ROOM + "curricula:SelfPaced"),
+    "focal": PolicyEntry(home=_ROOM + "curricula:Focal"),
+    "rs2": PolicyEntry(home=_ROOM + "plain:RandomSubsets"),
+    "partition-stripes": PolicyEntry(home=_PARTITION, given=("stripes",), wrapped={"burn_in_epochs": 3}),
+    "partition-blocks": PolicyEntry(home=_PARTITION, given=("blocks",), wrapped={"burn_in_epochs": 3}),
+    "partition-random": PolicyEntry(home=_ROOM + "partitioned:RandomPartition"),
 }
-"""Name -> what makes the policy. `sample`, `importance-sample` and `weight` take the score as a setting."""
+"""Name -> policy. `sample`, `importance-sample` and `weight` take the score as a setting."""
 
 ACTIVE_BIAS: dict[str, str] = {
     "SGD-Scan": "shuffle",
@@ -80,14 +102,6 @@ WRAPPERS: dict[str, Callable[[Policy, Any], Policy]] = {
     "refresh_epochs": lambda policy, epochs: Refreshed(policy, epochs=epochs),
 }
 """Settings that every policy takes -> the wrapper they put on, innermost first."""
-
-
-DEFAULTS: dict[str, dict[str, Any]] = {
-    "partition-stripes": {"burn_in_epochs": 3},
-    "partition-blocks": {"burn_in_epochs": 3},
-}
-"""Policy -> settings of wrappers that it has where they are not given: two observations of every example, and
-an epoch more for batches that straddle epochs."""
 
 
 def settings_of(name: str) -> tuple[str, ...]:
@@ -130,7 +144,7 @@ def make_policy(name: str, /, *values: Any, **settings: Any) -> Policy:
                 got=setting,
                 fix=f"One of {', '.join(known)}.",
             )
-    settings = DEFAULTS.get(ACTIVE_BIAS.get(name, name), {}) | settings
+    settings = {**_entry(name).wrapped, **settings}
     policy = constructor(*values, **{key: value for key, value in settings.items() if key not in WRAPPERS})
     if whole(settings.get("burn_in_epochs", 0), "burn_in_epochs", least=0) < policy.least_burn_in:
         raise InputError(
@@ -145,6 +159,10 @@ def make_policy(name: str, /, *values: Any, **settings: Any) -> Policy:
 
 
 def _constructor(name: str) -> Callable[..., Policy]:
+    return _entry(name).find()
+
+
+def _entry(name: str) -> PolicyEntry:
     own = ACTIVE_BIAS.get(name, name)
     if own not in POLICIES:
         close = difflib.get_close_matches(name, [*POLICIES, *ACTIVE_BIAS], n=3, cutoff=0.4)

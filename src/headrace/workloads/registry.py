@@ -14,26 +14,27 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from headrace.errors import InputError, describe
+from headrace.homes import Entry
 
 if TYPE_CHECKING:
     from headrace.workloads._base import Workload
 
 _ROOM = "headrace.workloads."
-NAMES: dict[str, str] = {
-    "digits-logistic": _ROOM + "digits:digits_logistic",
-    "digits-mlp": _ROOM + "digits:digits_mlp",
-    "mnist-fc": _ROOM + "mnist:mnist_fc",
-    "mnist-simple-cnn": _ROOM + "mnist:mnist_simple_cnn",
-    "mnist-simple-cnn-narrow": _ROOM + "mnist:mnist_simple_cnn_narrow",
-    "mnist-simple-cnn-wide": _ROOM + "mnist:mnist_simple_cnn_wide",
-    "fashion-mnist-fc": _ROOM + "mnist:fashion_mnist_fc",
-    "fashion-mnist-simple-cnn": _ROOM + "mnist:fashion_mnist_simple_cnn",
-    "fashion-mnist-simple-cnn-narrow": _ROOM + "mnist:fashion_mnist_simple_cnn_narrow",
-    "fashion-mnist-simple-cnn-wide": _ROOM + "mnist:fashion_mnist_simple_cnn_wide",
-    "cifar10-resnet8": _ROOM + "cifar10:cifar10_resnet8",
-    "mr-cnn": _ROOM + "movie_reviews:mr_cnn",
+NAMES: dict[str, Entry] = {
+    "digits-logistic": Entry(home=_ROOM + "digits:digits_logistic"),
+    "digits-mlp": Entry(home=_ROOM + "digits:digits_mlp"),
+    "mnist-fc": Entry(home=_ROOM + "mnist:mnist_fc"),
+    "mnist-simple-cnn": Entry(home=_ROOM + "mnist:mnist_simple_cnn"),
+    "mnist-simple-cnn-narrow": Entry(home=_ROOM + "mnist:mnist_simple_cnn_narrow"),
+    "mnist-simple-cnn-wide": Entry(home=_ROOM + "mnist:mnist_simple_cnn_wide"),
+    "fashion-mnist-fc": Entry(home=_ROOM + "mnist:fashion_mnist_fc"),
+    "fashion-mnist-simple-cnn": Entry(home=_ROOM + "mnist:fashion_mnist_simple_cnn"),
+    "fashion-mnist-simple-cnn-narrow": Entry(home=_ROOM + "mnist:fashion_mnist_simple_cnn_narrow"),
+    "fashion-mnist-simple-cnn-wide": Entry(home=_ROOM + "mnist:fashion_mnist_simple_cnn_wide"),
+    "cifar10-resnet8": Entry(home=_ROOM + "cifar10:cifar10_resnet8"),
+    "mr-cnn": Entry(home=_ROOM + "movie_reviews:mr_cnn"),
 }
-"""Built-in workload -> the `module:function` that builds it."""
+"""Built-in workload -> what builds it."""
 
 
 def check_spec(spec: str) -> None:
@@ -111,7 +112,8 @@ def find_function(spec: str) -> Callable[..., Any]:
     Raises:
         InputError: The module does not import, or has no such function.
     """
-    module_name, _, function_name = NAMES.get(spec, spec).partition(":")
+    home = NAMES[spec].home if spec in NAMES else spec
+    module_name, _, function_name = home.partition(":")
     here = _current_folder()
     if here not in sys.path and "" not in sys.path:
         sys.path.insert(0, here)
