@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from headrace import scaling
-from headrace.analysis.results import analyse, rounded, write_results
+from headrace.analysis.results import analyse, write_results
+from headrace.analysis.rounding import rounded
 
 from .made_store import experiment, make_store, two_regimes
 

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from analysis.made_store import experiment, make_store, two_regimes
+from headrace.analysis.advice import Advice
 from headrace.analysis.results import analyse
 from headrace.report import write_report
 from headrace.report.figures import Absent
-from headrace.report.recommended import recommended
+from headrace.report.figures.recommendation import choices, figures, frontier_rows
 from headrace.store.experiments import load
 from headrace.store.throughput import Exchange, Throughput, Timing, write
 
@@ -49,32 +50,35 @@ def measured(optimizer: str = "sgd") -> Throughput:
 
 def test_the_frontier_is_what_nothing_beats_and_holds_the_best(folder: Path) -> None:
     write(folder, measured())
-    found = recommended(folder)
-    assert found is not None
-    assert len(found.choices) == 8
-    for choice in found.choices:
+    advice = analyse(load(folder)).advice
+    assert isinstance(advice, Advice)
+    found = choices(advice)
+    assert len(found) == 8
+    for choice in found:
         cost = choice.workers * choice.seconds
         beaten = any(
-            other.seconds < choice.seconds and other.workers * other.seconds < cost for other in found.choices
+            other.seconds < choice.seconds and other.workers * other.seconds < cost for other in found
         )
         assert not (choice.frontier and beaten)
         assert choice.frontier or not choice.best_as
         assert choice.interval[0] <= choice.seconds <= choice.interval[1]
-    best = {name: choice for choice in found.choices for name in choice.best_as}
-    assert best["fastest"].seconds == min(choice.seconds for choice in found.choices)
+    best = {name: choice for choice in found for name in choice.best_as}
+    assert best["fastest"].seconds == min(choice.seconds for choice in found)
     assert best["cheapest"].workers == 1
-    assert [row["option"] for row in found.rows] == ["SGD, 2 workers", "SGD, 1 worker"]
-    assert "best compromise" in "".join(row["best_as"] for row in found.rows)
+    rows = frontier_rows(advice)
+    assert [row["option"] for row in rows] == ["SGD, 2 workers", "SGD, 1 worker"]
+    assert "best compromise" in "".join(row["best_as"] for row in rows)
 
 
 def test_the_report_has_it_as_a_paragraph_a_table_and_a_figure(folder: Path) -> None:
     write(folder, measured())
-    page = write_report(analyse(load(folder)), folder, formats=("svg",)).read_text()
-    found = recommended(folder)
-    assert found is not None
+    analysis = analyse(load(folder))
+    page = write_report(analysis, folder, formats=("svg",)).read_text()
+    found = analysis.advice
+    assert isinstance(found, Advice)
     section = page.partition('aria-label="Recommendation"')[2].partition("</section>")[0]
     assert found.paragraph in section
-    assert section.count("<tr>") == 1 + len(found.rows)
+    assert section.count("<tr>") == 1 + len(frontier_rows(found))
     assert 'id="recommendation"' in page
     assert len((folder / "figures/recommendation.csv").read_text().splitlines()) == 9
     sizes = re.findall(
@@ -85,11 +89,13 @@ def test_the_report_has_it_as_a_paragraph_a_table_and_a_figure(folder: Path) -> 
 
 
 def test_without_step_times_or_with_those_of_others_there_is_none(folder: Path) -> None:
-    assert recommended(folder) is None
+    assert analyse(load(folder)).advice is None
+    assert figures(analyse(load(folder))) == []
     write(folder, measured("adamw"))
-    there = recommended(folder)
+    analysis = analyse(load(folder))
+    (there,) = figures(analysis)
     assert isinstance(there, Absent)
     assert "no step time of one worker is known with sgd" in there.reason
-    text = write_report(analyse(load(folder)), folder, formats=()).read_text()
+    text = write_report(analysis, folder, formats=()).read_text()
     assert 'aria-label="Recommendation"' not in text
     assert "no step time of one worker is known with sgd" in text

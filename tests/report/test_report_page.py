@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 import polars as pl
 import pytest
 
-from headrace.analysis.results import Analysis
+from headrace.analysis.results import Analysis, Asked
 from headrace.report import write_report
 from headrace.report.frame import lead
 from headrace.report.page import headline, interval, summary_row
@@ -60,12 +60,11 @@ class Page(HTMLParser):
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("report")
-    text = f'seed = 7\n[workload]\nname = "{SCRIPT}"\n'
-    (directory / "experiment.toml").write_text(text, encoding="utf-8")
+    asked = Asked(text=f'seed = 7\n[workload]\nname = "{SCRIPT}"\n', seed=7, facts={"description": SCRIPT})
     made = Made(
         sizes=(8, 16384), trials=10, workload=SCRIPT, laws={"sgd": (210.0, 160.0), SCRIPT: (120.0, 620.0)}
     )
-    result = analysis(made)
+    result = replace(analysis(made), asked=asked)
     result.results["conclusions"].insert(1, SCRIPT)
     assert write_report(result, directory) == directory / "report.html"
     return directory

@@ -9,8 +9,7 @@ from xml.etree import ElementTree
 import pytest
 
 from headrace.report.canvas import NARROW, WIDE, Layout
-from headrace.report.figures import Picture, figures
-from headrace.report.pictures import scaling
+from headrace.report.figures import Picture, figures, scaling
 from headrace.report.render import inline_svg, saved
 from headrace.report.style import mark, styled
 from headrace.report.values import Curve, Fit, Point, curves
@@ -18,7 +17,7 @@ from headrace.report.values import Curve, Fit, Point, curves
 from .made import Made, analysis
 
 MADE = analysis(Made(sizes=(8, 512, 16384), trials=12, whole_curves=True))
-PICTURES = [f for f in figures(MADE, curves(MADE), metric="error") if isinstance(f, Picture)]
+PICTURES = [f for f in figures("experiment", MADE) if isinstance(f, Picture)]
 
 
 def drawn(picture: Picture, layout: Layout) -> str:

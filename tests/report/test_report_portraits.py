@@ -14,10 +14,12 @@ from headrace.analysis.portraits import Reading, conclude, percent, portrait_res
 from headrace.random import generator
 from headrace.report import write_report
 from headrace.report.canvas import NARROW, WIDE, Layout
-from headrace.report.figures import Absent, Picture, portrait_figures
+from headrace.report.figures import Absent, Picture, figures
+from headrace.report.figures._distributions import distribution
+from headrace.report.figures._portraits import together
+from headrace.report.figures.data_map import data_map, shade, size
 from headrace.report.numbers import linear_ticks
-from headrace.report.pictures.portraits import shade, size
-from headrace.report.portraits import area_table, data_map, distribution, together
+from headrace.report.portrait_part import area_table
 from headrace.specs.studies import Configuration, StudyKey
 from headrace.store.portrait_records import Exhibit, Fed, Gallery, Portrait, Wall
 from headrace.store.portraits import StoredPortrait
@@ -177,6 +179,11 @@ def test_round_ticks(low: float, high: float, most: int, ticks: list[float]) -> 
     assert all(t == round(t) for t in linear_ticks(low, max(high, 3), most, integers=True))
 
 
+def portrait_figures(readings: list[Reading]) -> list[Picture | Absent]:
+    return figures("portraits", replace(MADE, portraits=tuple(readings)))
+
+
+MADE = analysis(Made(sizes=(8, 64), trials=4, laws={"sgd": (210.0, 160.0)}))
 FIGURES = portrait_figures([reading(), reading("rs2", even=False)])
 
 
@@ -205,10 +212,10 @@ def test_text_is_at_least_12_px_and_nothing_is_cut_off(picture: Picture, layout:
 @pytest.fixture(scope="module")
 def text(tmp_path_factory: pytest.TempPathFactory) -> str:
     directory: Path = tmp_path_factory.mktemp("portraits")
-    made = analysis(Made(sizes=(8, 64), trials=4, laws={"sgd": (210.0, 160.0)}))
     readings = (reading(), reading("rs2", even=False))
-    made.results["portraits"] = portrait_results(readings, [])
-    return write_report(replace(made, portraits=readings), directory, formats=()).read_text(encoding="utf-8")
+    results = MADE.results | {"portraits": portrait_results(readings, [])}
+    made = replace(MADE, results=results, portraits=readings)
+    return write_report(made, directory, formats=()).read_text(encoding="utf-8")
 
 
 def test_the_page_shows_the_gallery_escaped_and_fetches_nothing(text: str) -> None:

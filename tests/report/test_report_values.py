@@ -12,12 +12,14 @@ from urllib.parse import unquote
 import polars as pl
 import pytest
 
-from headrace.report.budgets import budgets
 from headrace.report.canvas import WIDE
 from headrace.report.figures import figures
+from headrace.report.figures._curves import scaling_table
+from headrace.report.figures.budgets import budgets
+from headrace.report.figures.hyperparameters import trend_table, trends
+from headrace.report.figures.search import Ending, ending, search_table, searches
 from headrace.report.tables import Table
-from headrace.report.tuning import Ending, ending, search_table, searches, trend_table, trends
-from headrace.report.values import Curve, Fit, Point, curves, scaling_table
+from headrace.report.values import Curve, Fit, Point, curves
 
 from .made import Made, analysis
 
@@ -49,14 +51,14 @@ def test_a_fit_of_perfect_scaling_alone_has_no_line_of_its_own(picture: str) -> 
     endless = replace(CURVE, fit=Fit(steps_min=0.0, critical_batch_size=math.inf))
     assert endless.fit is not None
     assert endless.fit.steps(8) is None
-    module = import_module(f"headrace.report.pictures.{picture}")
+    module = import_module(f"headrace.report.figures.{picture}")
     assert module.draw((endless,), WIDE) is not None
 
 
 @pytest.mark.parametrize("picture", ["scaling", "normalised", "examples"])
 def test_a_fit_below_every_batch_size_has_no_scale_to_divide_by(picture: str) -> None:
     flat = replace(CURVE, fit=Fit(steps_min=400.0, critical_batch_size=0.0))
-    module = import_module(f"headrace.report.pictures.{picture}")
+    module = import_module(f"headrace.report.figures.{picture}")
     assert module.draw((flat,), WIDE) is not None
 
 
@@ -195,7 +197,7 @@ def test_forward_passes_have_a_figure_only_where_they_are_more_than_was_trained_
         forwarded_high=5 * pl.col("examples"),
     )
     shown = [
-        {figure.name: figure for figure in figures(changed, curves(changed), metric="error")}
+        {figure.name: figure for figure in figures("experiment", changed)}
         for changed in (replace(made, steps=steps) for steps in (made.steps, plain, more))
     ]
     assert ["forwarded" in names for names in shown] == [False, False, True]

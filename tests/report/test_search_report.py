@@ -13,16 +13,18 @@ import polars as pl
 import pytest
 
 from headrace.analysis.chosen import holdings, largest
+from headrace.analysis.search_results import Mean, SearchAnalysis, SearchResults, StageCost, read_search
 from headrace.analysis.subset_search import conclude
 from headrace.cli.app import execute
 from headrace.errors import DamagedError, InputError
 from headrace.random import generator
 from headrace.report import write_search_report
 from headrace.report.canvas import NARROW, WIDE, Layout
-from headrace.report.figures import Absent, Picture
-from headrace.report.frame import Provenance
-from headrace.report.search_report import cost_rows, figures, page, verdict_rows
-from headrace.report.searches import MOST_CLASSES, TAKEN, WHOLE, class_shares, lines, taken_scores
+from headrace.report.figures import Absent, Picture, figures
+from headrace.report.figures.chosen_scores import TAKEN, WHOLE, taken_scores
+from headrace.report.figures.classes import MOST_CLASSES, class_shares
+from headrace.report.figures.sizes import lines
+from headrace.report.search_page import cost_rows, page, verdict_rows
 from headrace.sealed import sealed
 from headrace.store.outcome import Transferred
 from headrace.store.portrait_records import Exhibit, Gallery, Wall
@@ -57,6 +59,15 @@ def results() -> dict[str, Any]:
     return json.loads(json.dumps({**found, "workload": SCRIPT}))
 
 
+def made(**changes: Any) -> SearchAnalysis:
+    """The analysis of it, with what the subsets hold."""
+    return SearchAnalysis(
+        results=SearchResults.model_validate(results() | changes),
+        classes=CHOSEN.classes,
+        holdings=tuple(holdings(CHOSEN)),
+    )
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("search")
@@ -66,7 +77,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     chosen = CHOSEN.model_copy(update={"galleries": {"entropy": GALLERY}})
     (directory / "chosen" / "chosen.json").write_bytes(sealed(chosen.model_dump_json().encode()))
     table().write_parquet(directory / "chosen" / "entropy.parquet")
-    write_search_report(directory, formats=("svg",))
+    write_search_report(read_search(directory), directory, formats=("svg",))
     return directory
 
 
@@ -124,7 +135,8 @@ def test_single_verdicts_are_told_in_their_table_alone() -> None:
     found = results()
     assert found["conclusions"][0].startswith("Not worth it here")
     assert not any("entropy +" in text for text in found["conclusions"])
-    header, *rows = verdict_rows(found)
+    found_ = made().results
+    header, *rows = verdict_rows(found_, found_.acquisition)
     assert {(row[0], row[1], row[3]) for row in rows} == {
         ("entropy at 200", "random", "no difference shown"), ("entropy at 200", "full", "worse")
     }  # fmt: skip
@@ -132,20 +144,21 @@ def test_single_verdicts_are_told_in_their_table_alone() -> None:
 
 
 def test_planned_and_spent_are_added_up_over_the_sizes_of_the_first_seed() -> None:
-    cost = {"seed": 0, "group": "g", "stage": "search", "examples_scored": 5, "labels_bought": 1}
-    plan = [{**cost, "size": size, "examples_trained": 10} for size in (1, 2)]
-    other = {**cost, "seed": 1, "size": 1, "examples_trained": 1000}
-    spent = [{**cost, "size": 2, "examples_trained": 7}]
-    _, row = cost_rows({"cost": {"planned": [*plan, other], "spent": spent}})
+    first = StageCost(
+        seed=0, group="g", stage="search", size=1, examples_trained=10, examples_scored=5, labels_bought=1
+    )
+    second = first.model_copy(update={"size": 2})
+    other = first.model_copy(update={"seed": 1, "examples_trained": 1000})
+    _, row = cost_rows([first, second, other], [second.model_copy(update={"examples_trained": 7})])
     assert row == ["g", "search", "20", "7", "10", "5", "1"]
 
 
 def test_lines_are_the_table_in_rising_size() -> None:
-    found = {line.group: line for line in lines(results()["table"])}
+    found = {line.group: line for line in lines(made().results.table)}
     assert found["entropy"].sizes == (100, 200)
     assert found["entropy"].means[1] == pytest.approx(0.12)
     assert found["entropy"].spans[1][0] < 0.12 < found["entropy"].spans[1][1]
-    one = [{"group": "a", "size": 9, "mean": 0.5, "interval": None}]
+    one = [Mean(group="a", size=9, share=0.1, mean=0.5, interval=None, seeds=1)]
     assert lines(one)[0].spans == ((0.5, 0.5),)
 
 
@@ -176,7 +189,7 @@ def test_the_scores_are_of_what_the_last_round_could_choose_and_chose() -> None:
     assert found.least == pytest.approx(1 / 80)
 
 
-FIGURES = figures(results(), Path("nowhere"), CHOSEN)
+FIGURES = figures("search", made())
 
 
 @pytest.mark.parametrize("layout", [WIDE, NARROW], ids=lambda layout: layout.name)
@@ -205,31 +218,32 @@ budget = { steps = 5 }
 
 
 def test_every_cell_has_its_name_for_narrow_screens() -> None:
-    rows = verdict_rows(results())
-    text = page(results(), None, [], Provenance(experiment=None, seed=None, facts={}, versions={}))
+    found_ = made().results
+    rows = verdict_rows(found_, found_.acquisition)
+    text = page(SearchAnalysis(results=found_), [])
     for name in rows[0]:
         assert text.count(f'<td data-name="{name}">') >= len(rows) - 1
 
 
 def test_what_is_not_known_is_said_and_not_drawn(tmp_path: Path) -> None:
-    bare = figures({**results(), "table": [], "transfers": []}, tmp_path, None)
+    bare = figures("search", replace(made(table=[], transfers=[]), holdings=()))
     assert all(isinstance(figure, Absent) for figure in bare)
     with pytest.raises(InputError, match="no results yet"):
-        write_search_report(tmp_path)
+        read_search(tmp_path)
     for content in ("3", '"x"', "[1]", "[" * 10**5, '{"a": 1}', json.dumps({**results(), "table": [1]})):
         (tmp_path / "results.json").write_text(content)
         with pytest.raises(DamagedError, match=r"results of a search|not a JSON object"):
-            write_search_report(tmp_path)
+            read_search(tmp_path)
     (tmp_path / "results.json").write_text(json.dumps({**results(), "table": [], "comparisons": []}))
-    text = write_search_report(tmp_path, formats=()).read_text(encoding="utf-8")
+    text = write_search_report(read_search(tmp_path), tmp_path, formats=()).read_text(encoding="utf-8")
     assert Page(text).open == []
     assert "give the search a table [comparison]" in text
     (tmp_path / "search.toml").write_text(PEOPLE)
-    text = write_search_report(tmp_path, formats=()).read_text(encoding="utf-8")
+    text = write_search_report(read_search(tmp_path), tmp_path, formats=()).read_text(encoding="utf-8")
     assert "[comparison]" not in text
     assert "because people gave the labels" in text
     assert "with the same answers" in text
     (tmp_path / "chosen").mkdir()
     (tmp_path / "chosen" / "chosen.json").write_text("{}")
     with pytest.raises(DamagedError, match="only this file is made anew"):
-        write_search_report(tmp_path)
+        read_search(tmp_path)

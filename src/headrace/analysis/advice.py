@@ -12,7 +12,7 @@ from headrace import random
 from headrace.analysis import words
 from headrace.analysis.advice_words import paragraph
 from headrace.analysis.recommendation import Option, Recommendation, recommend, to_dict
-from headrace.analysis.results import rounded
+from headrace.analysis.rounding import rounded
 from headrace.analysis.step_time import StepTime, StepTimeModel, at, fit_model, from_records
 from headrace.analysis.steps_to_result import draws
 from headrace.analysis.studies import FORWARD, Study, read_studies
@@ -69,6 +69,7 @@ def advise(
     *,
     workers: Sequence[int] | None = None,
     level: float = 0.95,
+    studies: Sequence[Study] | None = None,
 ) -> Advice:
     """Put the S(B) of a store and step times together.
 
@@ -77,27 +78,16 @@ def advise(
         measured: What `headrace throughput` measured. None: the seconds that the trials' records carry.
         workers: The numbers of workers to weigh up; None for those that were measured.
         level: The level of the intervals.
+        studies: What `read_studies` gave of the store; None: it is read here.
 
     Raises:
         InputError: No study reached the goal, or no step time is known.
         DamagedError: A stored part is truncated or was altered.
     """
-    studies = [study for study in read_studies(stored) if study.result.steps]
-    if not studies:
-        raise InputError(
-            "no study has reached the goal, so there is nothing to recommend",
-            where=str(stored.directory),
-            fix="Let the run finish, or give the experiment a larger budget or an easier goal.",
-        )
+    studies = _reached(stored, studies or read_studies(stored))
     if measured:
         _check_same(stored, measured)
-    times = step_times(measured) if measured else _recorded(stored, studies)
-    if not times:
-        raise InputError(
-            "no step time is known: the trials carry no seconds",
-            where=str(stored.directory),
-            fix="Run: headrace throughput EXPERIMENT.toml --out DIR",
-        )
+    times = _step_times(stored, measured, studies)
     moved = exchanges(measured) if measured else []
     optimizers = list(dict.fromkeys(study.key.optimizer for study in studies))
     _check_optimizers(stored, times, optimizers)
@@ -107,14 +97,7 @@ def advise(
     cells = [(study, count) for study in studies for count in _counts(study, counts)]
     known = [(study, count) for study, count in cells if _is_known(times, models, study, count)]
     if not known:
-        asked = sorted({study.key.configuration.workers for study in studies} | set(workers or ()))
-        options = "".join(f" --workers {count}" for count in asked)
-        raise InputError(
-            "no step time of these studies is known at any number of workers that they speak of",
-            where=str(stored.directory),
-            got=f"times of {words.listed([str(count) for count in counts])} workers",
-            fix=f"Run: headrace throughput EXPERIMENT.toml --out DIR{options}",
-        )
+        raise _untimed(stored, studies, counts, workers or ())
     options = [
         _option(
             study,
@@ -126,15 +109,48 @@ def advise(
     ]
     found = recommend(options, level=level)
     source = "throughput.json" if measured else "trial records"
-    return Advice(
-        found=found,
-        source=source,
-        models=models,
-        caveats=(
-            *_caveats(found, source, moved, studies),
-            *_exact(found, models),
-            *_left_out(counts, [count for _, count in cells], [count for _, count in known]),
-        ),
+    left_out = _left_out(counts, [count for _, count in cells], [count for _, count in known])
+    caveats = (*_caveats(found, source, moved, studies), *_exact(found, models), *left_out)
+    return Advice(found=found, source=source, models=models, caveats=caveats)
+
+
+def _reached(stored: StoredExperiment, studies: Sequence[Study]) -> list[Study]:
+    """The studies that reached the goal."""
+    found = [study for study in studies if study.result.steps]
+    if not found:
+        raise InputError(
+            "no study has reached the goal, so there is nothing to recommend",
+            where=str(stored.directory),
+            fix="Let the run finish, or give the experiment a larger budget or an easier goal.",
+        )
+    return found
+
+
+def _step_times(
+    stored: StoredExperiment, measured: Throughput | None, studies: Sequence[Study]
+) -> Sequence[StepTime]:
+    """The step times that were measured, or else those that the trials carry."""
+    times = step_times(measured) if measured else _recorded(stored, studies)
+    if not times:
+        raise InputError(
+            "no step time is known: the trials carry no seconds",
+            where=str(stored.directory),
+            fix="Run: headrace throughput EXPERIMENT.toml --out DIR",
+        )
+    return times
+
+
+def _untimed(
+    stored: StoredExperiment, studies: Sequence[Study], counts: Sequence[int], asked: Sequence[int]
+) -> InputError:
+    """No step time of these studies is known."""
+    needed = sorted({study.key.configuration.workers for study in studies} | set(asked))
+    options = "".join(f" --workers {count}" for count in needed)
+    return InputError(
+        "no step time of these studies is known at any number of workers that they speak of",
+        where=str(stored.directory),
+        got=f"times of {words.listed([str(count) for count in counts])} workers",
+        fix=f"Run: headrace throughput EXPERIMENT.toml --out DIR{options}",
     )
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from headrace.analysis import words
+from headrace.analysis.looked_at import LookedAt, looked_at
 from headrace.analysis.roc import Area, area_under_roc
 from headrace.histories.registry import SCORES
 from headrace.store.portrait_records import Fed, Portrait
@@ -39,6 +40,25 @@ class Suspects:
 
 
 @dataclass(frozen=True, kw_only=True)
+class FedEpoch:
+    """What one whole epoch trained on; shares are of the training set, see `store.portrait_records.Fed`.
+
+    Attributes:
+        number: From 1.
+        draws: Examples trained on, repetitions counted.
+        effective: The effective sample size; 1 where all examples count alike.
+        unseen: Without weight in this epoch.
+        never_seen: Without weight in this epoch and in all before it.
+    """
+
+    number: int
+    draws: int
+    effective: float
+    unseen: float
+    never_seen: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class Reading:
     """A portrait and what it says.
 
@@ -66,6 +86,30 @@ class Reading:
     def policy(self) -> str:
         """Its policy."""
         return self.portrait.study.configuration.policy
+
+    @property
+    def of_classes(self) -> bool:
+        """Whether the targets are classes, so that there are predictions of them."""
+        return self.portrait.kind == "predictions"
+
+    @property
+    def fed(self) -> tuple[FedEpoch, ...]:
+        """What each whole epoch trained on."""
+        return tuple(
+            FedEpoch(
+                number=row.epoch + 1,
+                draws=row.draws,
+                effective=row.effective,
+                unseen=row.unseen,
+                never_seen=row.never_seen,
+            )
+            for row in self.portrait.fed
+        )
+
+    @property
+    def looked_at(self) -> LookedAt:
+        """Some examples to be looked at."""
+        return looked_at(self.portrait.gallery)
 
 
 def read(stored: StoredPortrait) -> Reading:

@@ -8,12 +8,14 @@ interrupted, resumed, or spread over processes. What a run cost in seconds is no
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from headrace.analysis import noise_course
+from headrace.analysis.advice import Advice, advise
 from headrace.analysis.budgets import budget_rows
 from headrace.analysis.conclusions import conclude, warn
 from headrace.analysis.curves import CurveFit, fit_curves
@@ -21,9 +23,15 @@ from headrace.analysis.frames import best_frame, budgets_frame, fits_frame, step
 from headrace.analysis.hyperparameters import effective_learning_rate
 from headrace.analysis.origins import warn_of_changes
 from headrace.analysis.portraits import Reading, portrait_results, read
+from headrace.analysis.rounding import rounded
 from headrace.analysis.studies import Study, read_studies
 from headrace.analysis.tuned import tuned_of
+from headrace.errors import DamagedError, InputError
 from headrace.files import guarded, write_whole
+from headrace.sealed import unsealed_toml
+from headrace.store import noise_course as stored_noise
+from headrace.store import throughput
+from headrace.store.experiments import EXPERIMENT
 from headrace.store.portraits import portraits
 from headrace.store.records import Status
 
@@ -34,8 +42,23 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 RESULTS = "results.json"
-DIGITS = 6
-"""Significant digits of what is computed: beyond them, platforms may differ."""
+FACTS = ("description", "train_examples", "validation_examples", "test_examples", "parameters")
+"""What is told of a workload."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What was run: what a reader needs to run it again.
+
+    Attributes:
+        text: The text of the experiment file, or None.
+        seed: The experiment's seed, or None.
+        facts: The workload's `description` and counts (`train_examples`, `parameters`, ...), where known.
+    """
+
+    text: str | None = None
+    seed: int | None = None
+    facts: Mapping[str, str | int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +86,10 @@ class Analysis:
             budget, validation, test, whole_curves (bool; False: trials were stopped, so that a value is
             only what was seen up to the goal).
         portraits: One a policy, of those that are stored; see `headrace.store.portraits`.
+        asked: What was run.
+        advice: Which batch size on how many workers, or why nothing can be recommended; None where no
+            step times were measured.
+        noise: Every trial whose noise scale was measured, beside the measured critical batch size.
     """
 
     results: dict[str, Any]
@@ -72,6 +99,14 @@ class Analysis:
     best_hyperparameters: pl.DataFrame
     budgets: pl.DataFrame
     portraits: tuple[Reading, ...] = ()
+    asked: Asked = field(default_factory=Asked)
+    advice: Advice | str | None = None
+    noise: tuple[noise_course.Comparison, ...] = ()
+
+    @property
+    def metric(self) -> str:
+        """The name of the validation metric."""
+        return str(self.results.get("goal_metric", "validation/error")).removeprefix("validation/")
 
 
 def analyse(stored: StoredExperiment) -> Analysis:
@@ -85,19 +120,53 @@ def analyse(stored: StoredExperiment) -> Analysis:
     """
     studies = read_studies(stored)
     curves = fit_curves(studies)
-    sat = portraits(stored)
-    readings = tuple(read(portrait) for portrait in sat if portrait.portrait.error is None)
-    failed = [portrait.portrait for portrait in sat if portrait.portrait.error is not None]
+    stored_portraits = portraits(stored)
+    readings = tuple(read(portrait) for portrait in stored_portraits if portrait.portrait.error is None)
+    failed = [portrait.portrait for portrait in stored_portraits if portrait.portrait.error is not None]
     told = {"portraits": rounded(portrait_results(readings, failed))}
+    results = _results(stored, studies, curves) | told
     return Analysis(
-        results=_results(stored, studies, curves) | told,
+        results=results,
         steps=steps_frame(studies),
         fits=fits_frame(curves),
         trials=trials_frame(studies, stored.metric_name),
         best_hyperparameters=best_frame(studies),
         budgets=budgets_frame(budget_rows(stored, studies)),
         portraits=readings,
+        asked=_asked(stored),
+        advice=_advice(stored, studies),
+        noise=_noise(stored, results),
     )
+
+
+def _asked(stored: StoredExperiment) -> Asked:
+    text = unsealed_toml(stored.directory / EXPERIMENT)
+    facts = {} if stored.facts is None else {name: getattr(stored.facts, name) for name in FACTS}
+    return Asked(
+        text=text,
+        seed=tomllib.loads(text).get("seed"),
+        facts={name: value for name, value in facts.items() if value},
+    )
+
+
+def _advice(stored: StoredExperiment, studies: Sequence[Study]) -> Advice | str | None:
+    """The recommendation of measured step times; where there is none, the rest of the results stands."""
+    measured = throughput.read(stored.directory)
+    if measured is None:
+        return None
+    try:
+        return advise(stored, measured, studies=studies)
+    except DamagedError:
+        raise
+    except InputError as error:
+        # No study reached the goal, or the times are of something else.
+        return str(error)
+
+
+def _noise(stored: StoredExperiment, results: Mapping[str, Any]) -> tuple[noise_course.Comparison, ...]:
+    measured = stored_noise.read(stored.directory)
+    courses = () if measured is None else measured.courses
+    return tuple(noise_course.compare(course, results) for course in courses)
 
 
 def write_results(analysis: Analysis, directory: str | Path) -> Path:
@@ -211,12 +280,3 @@ _FITTED = (
     "max_useful_batch_size",
 )
 """What is null where a curve has too few points for a fit."""
-
-
-def rounded(value: Any) -> Any:
-    """Floats to `DIGITS` significant digits, and null where they are not finite; tuples as lists."""
-    if isinstance(value, float):
-        return float(f"{value:.{DIGITS}g}") if math.isfinite(value) else None
-    if isinstance(value, dict):
-        return {key: rounded(item) for key, item in value.items()}
-    return [rounded(item) for item in value] if isinstance(value, list | tuple) else value

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from headrace.analysis import words
-from headrace.analysis.results import rounded
+from headrace.analysis.rounding import rounded
 from headrace.analysis.step_time import StepTime, StepTimeModel, fit_model, median_interval
 
 if TYPE_CHECKING:

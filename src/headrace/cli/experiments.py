@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from headrace.analysis.results import Analysis
     from headrace.specs.experiment import Experiment
+    from headrace.store.experiments import StoredExperiment
     from headrace.store.progress import State
     from headrace.store.records import TrialRecord
 
@@ -76,7 +77,7 @@ def status(directory: APath, *, json: Json = False) -> int:
     Args:
         directory: The folder of a run or of a search.
     """
-    from headrace.report import is_search
+    from headrace.analysis.search_results import is_search
     from headrace.store.experiments import load
     from headrace.store.live import progress_of
 
@@ -104,13 +105,14 @@ def report(directory: APath, *, json: Json = False) -> int:
     Args:
         directory: The folder of an experiment, finished or not, or of a subset search.
     """
-    from headrace.report import is_search
+    from headrace.analysis.search_results import is_search
+    from headrace.store.experiments import load
 
     if is_search(directory):
         from headrace.cli.subsets import report_search
 
         return report_search(directory, json=json)
-    return _conclude(directory, json)
+    return _conclude(load(directory), json)
 
 
 def _run(
@@ -153,7 +155,7 @@ def _run(
         stored = run_experiment(
             experiment, directory, processes=processes, progress=show, accept_change=accept_change
         )
-    code = _conclude(directory, json)
+    code = _conclude(stored, json)
     return 1 if _tell_failures(stored.records) else code
 
 
@@ -188,15 +190,14 @@ def _tell_failures(records: Iterable[TrialRecord]) -> bool:
     return bool(lines)
 
 
-def _conclude(directory: Path, json: bool) -> int:
+def _conclude(stored: StoredExperiment, json: bool) -> int:
     with working("writing the report"):
         from headrace.analysis.results import analyse, write_results
         from headrace.report import write_report
-        from headrace.store.experiments import load
 
-        analysis = analyse(load(directory))
-        write_results(analysis, directory)
-        page = write_report(analysis, directory)
+        analysis = analyse(stored)
+        write_results(analysis, stored.directory)
+        page = write_report(analysis, stored.directory)
     if json:
         print_json(analysis.results)
     else:

@@ -34,9 +34,9 @@ def noise(
         points: At how many steps of a trial.
     """
     from headrace.analysis.noise_course import WARNING, best_trials, compare
-    from headrace.analysis.results import rounded
+    from headrace.analysis.rounding import rounded
     from headrace.files import guarded
-    from headrace.report.noise_course import figure
+    from headrace.report.figures.noise_scale import noise_figure
     from headrace.report.write import draw_all
     from headrace.store.experiments import read_experiment, read_facts
     from headrace.store.noise_course import NoiseCourses, write
@@ -64,8 +64,8 @@ def noise(
     measured = NoiseCourses(courses=tuple(courses))
     with guarded(directory):
         path = write(directory, measured)
-        draw_all([figure(measured, results)], directory, ("svg", "png"))
-    found = [compare(course, results) for course in courses]
+        found = [compare(course, results) for course in courses]
+        draw_all([noise_figure(found)], directory, ("svg", "png"))
     sentences = [comparison.words for comparison in found]
     if json:
         told = [{**vars(one), "scales": [vars(scale) for scale in one.scales]} for one in found]
@@ -82,7 +82,7 @@ def noise(
 
 
 def _results(directory: Path) -> dict[str, object]:
-    from headrace.report.write import read_json
+    from headrace.analysis.stored_results import read_object
 
     path = directory / "results.json"
     again = f"Run: headrace report {directory}"
@@ -90,7 +90,7 @@ def _results(directory: Path) -> dict[str, object]:
         run = (directory / "experiment.toml").is_file()
         fix = again if run else "Give the folder of a run: headrace run EXPERIMENT.toml --out DIR."
         raise InputError("the file does not exist", where=str(path), fix=fix)
-    results = read_json(path)
+    results = read_object(path)
     if "studies" not in results:
         raise InputError("holds no results of a run", where=str(path), fix=again)
     return results

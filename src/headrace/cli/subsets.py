@@ -66,9 +66,10 @@ def subset(
         return 0
     results = write(outcome)
     with working("writing the report"):
+        from headrace.analysis.search_results import analyse_search
         from headrace.report import write_search_report
 
-        page = write_search_report(folder)
+        page = write_search_report(analyse_search(outcome), folder)
     if json:
         print_json(results)
     else:
@@ -109,12 +110,13 @@ def status_search(directory: Path, *, json: bool) -> int:
 def report_search(directory: Path, *, json: bool) -> int:
     """Write the report of a search again."""
     with working("writing the report"):
+        from headrace.analysis.search_results import read_search
         from headrace.report import write_search_report
-        from headrace.report.write import read_json
 
-        page = write_search_report(directory)
+        analysis = read_search(directory)
+        page = write_search_report(analysis, directory)
     if json:
-        print_json(read_json(directory / "results.json"))
+        print_json(analysis.content)
     else:
         say(f"The report: {page}")
     return 0

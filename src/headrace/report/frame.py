@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from platform import python_version
 from typing import Any
 
 from headrace.printable import printable
@@ -29,21 +31,35 @@ class Shown:
     files: Mapping[str, str]
 
 
+_PACKAGES = ("headrace", "torch", "numpy", "scipy", "polars", "matplotlib")
+
+
+def versions() -> dict[str, str]:
+    """Package -> its version on this machine."""
+    found = {"Python": python_version()}
+    for name in _PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
 @dataclass(frozen=True, kw_only=True)
 class Provenance:
     """What is needed to run it again.
 
     Attributes:
-        experiment: The text of the experiment file, None where there is none.
+        experiment: The text of the experiment or search file, None where there is none.
         seed: The experiment's seed, None where it is not known.
         facts: Facts of the workload, name -> words.
-        versions: Package -> version, of the machine that wrote the report.
+        versions: Package -> version, of the machine that writes the report.
     """
 
     experiment: str | None
-    seed: int | None
-    facts: Mapping[str, str]
-    versions: Mapping[str, str]
+    seed: int | None = None
+    facts: Mapping[str, str] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=versions)
 
 
 def render(template: str, **values: Any) -> str:

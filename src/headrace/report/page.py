@@ -1,82 +1,76 @@
-"""The page: what the template is given, and the template filled in with every text escaped."""
+"""The page of an experiment: what the template is given, and the template filled in, every text escaped."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from headrace.analysis.portraits import percent
+from headrace.analysis.advice import Advice
 from headrace.report.figures import Absent
+from headrace.report.figures.hyperparameters import trends
+from headrace.report.figures.recommendation import frontier_rows
 from headrace.report.frame import Provenance, Shown, lead, render
-from headrace.report.gallery import Room, rooms
 from headrace.report.numbers import plain, whole
-from headrace.report.portraits import AREA_SCORES, area_table
-from headrace.report.recommended import Recommended
-from headrace.report.tables import Table
-from headrace.report.tuning import trends
+from headrace.report.portrait_part import portrait_part
 from headrace.report.values import Curve, Fit, Point
+from headrace.report.values import curves as curves_of
 from headrace.report.words import GLOSSARY
 
 if TYPE_CHECKING:
-    from headrace.analysis.portraits import Reading
     from headrace.analysis.results import Analysis
 
 
-@dataclass(frozen=True, kw_only=True)
-class PortraitPart:
-    """The part of the page that shows portraits.
-
-    Attributes:
-        conclusions: Its sentences, each as a lead and the rest.
-        rows: The table of portraits, its header first.
-        figures: Its figures.
-        absent: Those left out.
-        areas: The table of areas under ROC curves, its header first; None where no right labels are known.
-        area_table: The same to download.
-        rooms: The galleries.
-    """
-
-    conclusions: Sequence[tuple[str, str]]
-    rows: Sequence[Sequence[str]]
-    figures: Sequence[Shown]
-    absent: Sequence[Absent]
-    areas: Sequence[Sequence[str]] | None
-    area_table: Table | None
-    rooms: Sequence[Room]
-
-
 def page(
-    analysis: Analysis,
-    curves: Sequence[Curve],
-    figures: Sequence[Shown | Absent],
-    provenance: Provenance,
-    portraits: PortraitPart | None = None,
-    *,
-    metric: str,
-    advice: Recommended | None = None,
+    analysis: Analysis, figures: Sequence[Shown | Absent], about_examples: Sequence[Shown | Absent]
 ) -> str:
-    """The whole page as HTML; one file that fetches nothing."""
-    shown = [figure for figure in figures if isinstance(figure, Shown)]
+    """The whole page as HTML; one file that fetches nothing.
+
+    Args:
+        analysis: What is shown.
+        figures: Its figures.
+        about_examples: Those of its portraits.
+    """
+    curves = curves_of(analysis)
+    advice = analysis.advice if isinstance(analysis.advice, Advice) else None
     return render(
         "report.html",
         results=analysis.results,
-        metric=metric,
+        metric=analysis.metric,
         advice=advice,
+        advice_rows=frontier_rows(advice) if advice else [],
         summary=[summary_row(curve) for curve in curves],
-        figures=shown,
+        figures=[figure for figure in figures if isinstance(figure, Shown)],
         absent=[figure for figure in figures if isinstance(figure, Absent)],
         studies=study_rows(analysis, curves),
         counts=counts(analysis),
         headline=headline(curves),
         conclusions=[lead(text) for text in conclusions(analysis)],
         warnings=warnings(analysis),
-        provenance=provenance,
-        portraits=portraits,
+        provenance=provenance(analysis),
+        portraits=portrait_part(analysis, about_examples),
         glossary=GLOSSARY,
         plain=plain,
     )
+
+
+_FACTS = {
+    "train_examples": "training examples",
+    "validation_examples": "validation examples",
+    "test_examples": "test examples",
+    "parameters": "parameters of the model",
+}
+"""Count of a workload -> how it is written."""
+
+
+def provenance(analysis: Analysis) -> Provenance:
+    """What is known of how the results came about."""
+    asked = analysis.asked
+    said = {name: str(asked.facts[name]) for name in ("description",) if name in asked.facts}
+    counted = {
+        words: whole(float(asked.facts[name])) for name, words in _FACTS.items() if name in asked.facts
+    }
+    return Provenance(experiment=asked.text, seed=asked.seed, facts=said | counted)
 
 
 _NAMED = 4
@@ -198,76 +192,3 @@ def conclusions(analysis: Analysis) -> list[str]:
     said = [str(text) for text in analysis.results["conclusions"] if text not in cautions]
     # Of the portraits the first sentence; all of them open their own part.
     return said + analysis.results.get("portraits", {}).get("conclusions", [])[:1]
-
-
-def portrait_part(analysis: Analysis, figures: Sequence[Shown | Absent]) -> PortraitPart | None:
-    """The part on portraits, or None where there is nothing to say of them."""
-    said = analysis.results.get("portraits", {}).get("conclusions", [])
-    if not said:
-        return None
-    readings = analysis.portraits
-    table = area_table(readings)
-    return PortraitPart(
-        conclusions=[lead(text) for text in said],
-        rows=portrait_rows(readings),
-        figures=[figure for figure in figures if isinstance(figure, Shown)],
-        absent=[figure for figure in figures if isinstance(figure, Absent)],
-        areas=None if table is None else area_rows(readings),
-        area_table=table,
-        rooms=rooms({_room_name(reading): reading.portrait.gallery for reading in readings}),
-    )
-
-
-def _room_name(reading: Reading) -> str:
-    return f"policy {reading.policy}"
-
-
-def portrait_rows(readings: Sequence[Reading]) -> list[list[str]]:
-    """How each portrait was made and what it says in numbers, the header first."""
-    header = [
-        "policy", "learning rate", "steps", "passes", "never learnt", "forgotten", "never trained on",
-        "effective sample size", "unseen in an epoch", "examples trained", "examples forwarded",
-    ]  # fmt: skip
-    return [header, *(_portrait_row(reading) for reading in readings)]
-
-
-def _portrait_row(reading: Reading) -> list[str]:
-    made, fed = reading.portrait, reading.portrait.fed
-    rate = made.hyperparameters.get("learning_rate")
-    return [
-        reading.policy,
-        plain(rate if isinstance(rate, int | float) else None),
-        whole(made.steps),
-        plain(reading.passes),
-        _share(reading.never_learnt),
-        _share(reading.forgotten),
-        _share(reading.never_trained),
-        _share(sum(row.effective for row in fed) / len(fed) if fed else None),
-        _share(sum(row.unseen for row in fed) / len(fed) if fed else None),
-        whole(made.examples_backpropagated),
-        whole(made.examples_forwarded),
-    ]
-
-
-def _share(value: float | None) -> str:
-    return "–" if value is None else percent(value)
-
-
-def area_rows(readings: Sequence[Reading]) -> list[list[str]]:
-    """Score by policy, the header first: the area with its interval."""
-    known = [reading for reading in readings if reading.areas]
-    rows = [
-        [name.replace("_", " "), *(_area(reading, name) for reading in known)]
-        for name in AREA_SCORES
-        if any(name in reading.areas for reading in known)
-    ]
-    return [["score", *(reading.policy for reading in known)], *rows]
-
-
-def _area(reading: Reading, name: str) -> str:
-    area = reading.areas.get(name)
-    if area is None:
-        return "–"
-    return f"{area.area:.3f}" + (
-        f" ({area.interval[0]:.3f} to {area.interval[1]:.3f})" if area.interval else ""
-    )

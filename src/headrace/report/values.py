@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from headrace.report.tables import Table
 from headrace.training.registry import in_words
 
 if TYPE_CHECKING:
@@ -171,34 +170,3 @@ def _fit(row: Row | None) -> Fit | None:
     if row is None or row["steps_min"] is None:
         return None
     return Fit(**{name: row[name] for name in Fit.__dataclass_fields__})
-
-
-def scaling_table(curves: Sequence[Curve]) -> Table:
-    """Every point with what the figures draw beside it: perfect scaling, fit, normalised forms, examples."""
-    columns = (
-        "curve", "batch_size", "steps", "low", "high", "steps_perfect_scaling", "steps_fitted",
-        "steps_relative_to_first", "steps_relative_to_fitted_minimum", "examples",
-        "examples_low", "examples_high", "examples_forwarded", "forwarded_low", "forwarded_high",
-    )  # fmt: skip
-    return Table(columns=columns, rows=tuple(_scaling_row(c, p) for c in curves for p in c.points))
-
-
-def _scaling_row(curve: Curve, point: Point) -> tuple[str | float | None, ...]:
-    fitted = curve.fit.steps(point.batch_size) if curve.fit else None
-    first = curve.reached[0].steps if curve.reached else None
-    return (
-        curve.label, point.batch_size, point.steps, point.low, point.high,
-        curve.perfect(point.batch_size), fitted,
-        ratio(point.steps, first), ratio(point.steps, curve.fit.steps_min if curve.fit else None),
-        point.examples, _times(point.low, point.batch_size), _times(point.high, point.batch_size),
-        point.forwarded, point.forwarded_low, point.forwarded_high,
-    )  # fmt: skip
-
-
-def ratio(value: float | None, by: float | None) -> float | None:
-    """`value / by`, None where one of them is missing."""
-    return None if value is None or not by else value / by
-
-
-def _times(value: float | None, by: float) -> float | None:
-    return None if value is None else value * by

@@ -4,19 +4,82 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from headrace.report.canvas import Box, Layout, binary_axis, heading, legend_height, panel_grid
-from headrace.report.pictures import _common as common
+from headrace.analysis.noise_course import WARNING, Comparison
+from headrace.report.canvas import (
+    Box,
+    Layout,
+    binary_axis,
+    heading,
+    legend_height,
+    panel_grid,
+)
+from headrace.report.figures import _common as common
+from headrace.report.figures._base import Absent, Picture, Words
 from headrace.report.style import mark
+from headrace.report.tables import Cell, Table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from headrace.analysis.noise_course import Comparison
+    from headrace.analysis.results import Analysis
+
+TITLE = "The gradient noise scale over training"
+
+CAPTION = (
+    "The noise scale is the batch size at which the noise of a step's gradient equals its signal: a larger "
+    "batch mostly averages what is already known. Each line is one trial, trained again up to the goal; a "
+    "bar that leaves the frame says that the signal cannot be told from zero. The level band is the measured "
+    "critical batch size of the same optimiser with its interval."
+)
+
+
+def figures(analysis: Analysis) -> list[Picture | Absent]:
+    """The figure of an analysis; none where no noise scale was measured."""
+    return [noise_figure(analysis.noise)] if analysis.noise else []
+
+
+def noise_figure(found: Sequence[Comparison]) -> Picture:
+    """The figure of these trials."""
+    sentences = " ".join(comparison.words for comparison in found)
+    return Picture(
+        name="noise-scale",
+        words=Words(title=TITLE, caption=(CAPTION, sentences, WARNING)),
+        description=f"{TITLE}. {sentences}",
+        table=noise_table(found),
+        draw=partial(draw, found),
+    )
+
+
+def noise_table(found: Sequence[Comparison]) -> Table:
+    """The values of the figure."""
+    columns = (
+        "curve", "batch_size", "step", "noise_scale", "low", "high", "predicted_critical_batch_size",
+        "predicted_low", "predicted_high", "measured_critical_batch_size", "measured_low", "measured_high",
+    )  # fmt: skip
+    return Table(
+        columns=columns, rows=tuple(_row(one, place) for one in found for place in range(len(one.scales)))
+    )
+
+
+def _row(one: Comparison, place: int) -> tuple[Cell, ...]:
+    scale = one.scales[place]
+    return (
+        one.curve, one.batch_size, scale.step, _finite(scale.noise_scale), scale.low, _finite(scale.high),
+        one.predicted, *map(_finite, one.predicted_interval),
+        one.measured, *map(_finite, one.measured_interval),
+    )  # fmt: skip
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
 
 _BOX = Box(left=58, top=42)
+
 _BAND = 0.13
 
 

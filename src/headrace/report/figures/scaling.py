@@ -6,16 +6,48 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from headrace.report.canvas import Canvas, Layout, batch_axis, binary_axis, heading, legend_height
-from headrace.report.pictures import _common as common
+from headrace.report.canvas import (
+    Canvas,
+    Layout,
+    batch_axis,
+    binary_axis,
+    heading,
+    legend_height,
+)
+from headrace.report.figures import _common as common
+from headrace.report.figures._base import Absent, Picture, Words
+from headrace.report.figures._curves import curve_figure
 from headrace.report.style import mark
-from headrace.report.values import Curve
+from headrace.report.values import Curve, curves
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from headrace.analysis.results import Analysis
+
+WORDS = Words(
+    title="How many steps each batch size needs",
+    caption=(
+        "Each point is the fewest training steps in which any trial at that batch size reached the goal, "
+        "with the hyperparameters searched afresh for every batch size. Lower is faster, if a larger batch "
+        "can be processed in the same time. Both axes double at every grid line. The bar through a point is "
+        "its 95 % interval: how much the fewest steps would vary had the search tried other "
+        "hyperparameters.",
+        "The dashed line is perfect scaling: twice the batch, half the steps. While the points follow it, a "
+        "larger batch costs nothing. The line through the points is the fitted law, steps = fewest steps × "
+        "(1 + critical batch size / batch size). The rows below show where perfect scaling ends, from where "
+        "on a larger batch saves no more steps, and the critical batch size with its interval.",
+    ),
+)
+
 _LEFT, _RIGHT, _ROW = 56, 14, 26
+
+
+def figures(analysis: Analysis) -> list[Picture | Absent]:
+    """The figure of an analysis."""
+    found = curves(analysis)
+    return [curve_figure("scaling", WORDS, found, draw, unit="steps", values=lambda point: point.steps)]
 
 
 def draw(curves: Sequence[Curve], layout: Layout) -> Figure:

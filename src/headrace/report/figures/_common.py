@@ -1,4 +1,4 @@
-"""What several pictures share: points with their intervals, fitted lines, handles of a legend."""
+"""What drawings share: points with their intervals, fitted lines, handles of a legend."""
 
 from __future__ import annotations
 
@@ -101,3 +101,19 @@ def sizes(curves: Sequence[Curve]) -> list[float]:
 def bounds(points: Iterable[Point]) -> list[float]:
     """The steps of points that have them and the finite ends of their intervals."""
     return finite(value for point in points for value in (point.steps, *point.interval))
+
+
+def fit_line(axes: Axes, curve: Curve, place: int, *, against_steps: bool) -> None:
+    """The examples of the fitted law, E = Emin (1 + B/Bcrit), against batch size or against its steps."""
+    if not curve.reached or curve.fit is None or curve.fit.steps(1) is None:
+        return
+    sizes = dense(curve.reached[0].batch_size, curve.reached[-1].batch_size)
+    steps = [curve.fit.steps(size) or math.nan for size in sizes]
+    examples = [size * count for size, count in zip(sizes, steps, strict=True)]
+    joined(axes, examples if against_steps else sizes, steps if against_steps else examples, place)
+
+
+def fit_handle(curves: Sequence[Curve], label: str) -> list[Any]:
+    """The handle of `fit_line`, where there is a fit."""
+    has_fit = any(curve.fit and curve.fit.steps(1) is not None for curve in curves)
+    return [line_handle(label)] if has_fit else []

@@ -14,16 +14,38 @@ from headrace.report.canvas import (
     legend_height,
     panel_grid,
 )
-from headrace.report.pictures import _common as common
+from headrace.report.figures import _common as common
+from headrace.report.figures._base import Absent, Picture, Words
+from headrace.report.figures._curves import curve_figure
 from headrace.report.style import FAINT
-from headrace.report.values import Curve
+from headrace.report.values import Curve, curves
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from headrace.analysis.results import Analysis
+
+WORDS = Words(
+    title="The same curves with their scales divided out",
+    caption=(
+        "First: steps divided by those of the same curve's smallest batch size. Curves that start together "
+        "and part later differ in how far they scale, not in how fast they start.",
+        "Second: both axes divided by the fit. If the law holds, all points fall on the one grey line. To "
+        "its left steps halve as batches double; at 1 the steps are twice the minimum; to its right there "
+        "is little to gain.",
+    ),
+)
+
 _BOX = Box(top=54)
+
 _DASHES = (0, (4, 3))
+
+
+def figures(analysis: Analysis) -> list[Picture | Absent]:
+    """The figure of an analysis."""
+    found = curves(analysis)
+    return [curve_figure("normalised", WORDS, found, draw, unit="steps", values=lambda point: point.steps)]
 
 
 def draw(curves: Sequence[Curve], layout: Layout) -> Figure:

@@ -1,0 +1,95 @@
+"""What the figures of S(B) share: their table, and what is told of each curve to those who do not see it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
+from headrace.report.canvas import (
+    Layout,
+)
+from headrace.report.figures._base import Absent, Picture, Words
+from headrace.report.numbers import short, whole
+from headrace.report.tables import Table
+from headrace.report.values import Curve, Point
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_NONE_REACHED = "No trial reached the goal by training at any batch size, so there are no steps to show."
+
+
+def curve_figure(
+    name: str,
+    words: Words,
+    curves: Sequence[Curve],
+    draw: Callable[[Sequence[Curve], Layout], Figure],
+    *,
+    unit: str,
+    values: Callable[[Point], float | None],
+) -> Picture | Absent:
+    """A figure of curves; left out where no trial reached the goal.
+
+    Args:
+        name: Its name.
+        words: Its words.
+        curves: What is drawn.
+        draw: Draws them.
+        unit: Of what there are so many, in the description.
+        values: So many, of a point.
+    """
+    if not any(curve.reached for curve in curves):
+        return Absent(name=name, words=words, reason=_NONE_REACHED)
+    return Picture(
+        name=name,
+        words=words,
+        description=f"{words.title}. {_in_words(curves, unit, values)}",
+        table=scaling_table(curves),
+        draw=partial(draw, curves),
+    )
+
+
+def _in_words(curves: Sequence[Curve], unit: str, values: Callable[[Point], float | None]) -> str:
+    """`SGD: 4,096 steps at batch size 8, ..`, the first and the last of each curve."""
+    parts: list[str] = []
+    for curve in curves:
+        told = [whole(values(point)) for point in curve.reached]
+        if told:
+            ends = sorted({0, len(told) - 1})
+            said = " and ".join(
+                f"{told[i]} {unit} at batch size {short(curve.reached[i].batch_size)}" for i in ends
+            )
+            parts.append(f"{curve.label}: {said}.")
+    return " ".join(parts)
+
+
+def scaling_table(curves: Sequence[Curve]) -> Table:
+    """Every point with what the figures draw beside it: perfect scaling, fit, normalised forms, examples."""
+    columns = (
+        "curve", "batch_size", "steps", "low", "high", "steps_perfect_scaling", "steps_fitted",
+        "steps_relative_to_first", "steps_relative_to_fitted_minimum", "examples",
+        "examples_low", "examples_high", "examples_forwarded", "forwarded_low", "forwarded_high",
+    )  # fmt: skip
+    return Table(columns=columns, rows=tuple(_scaling_row(c, p) for c in curves for p in c.points))
+
+
+def _scaling_row(curve: Curve, point: Point) -> tuple[str | float | None, ...]:
+    fitted = curve.fit.steps(point.batch_size) if curve.fit else None
+    first = curve.reached[0].steps if curve.reached else None
+    return (
+        curve.label, point.batch_size, point.steps, point.low, point.high,
+        curve.perfect(point.batch_size), fitted,
+        ratio(point.steps, first), ratio(point.steps, curve.fit.steps_min if curve.fit else None),
+        point.examples, _times(point.low, point.batch_size), _times(point.high, point.batch_size),
+        point.forwarded, point.forwarded_low, point.forwarded_high,
+    )  # fmt: skip
+
+
+def ratio(value: float | None, by: float | None) -> float | None:
+    """`value / by`, None where one of them is missing."""
+    return None if value is None or not by else value / by
+
+
+def _times(value: float | None, by: float) -> float | None:
+    return None if value is None else value * by
