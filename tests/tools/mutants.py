@@ -11,21 +11,15 @@ from __future__ import annotations
 
 import argparse
 import ast
-import json
-import os
 import random
-import resource
 import shutil
-import signal
 import sys
 import tempfile
-import time
 import tomllib
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
-from types import CodeType
 
+from mutant_runs import PATIENCE, START_SECONDS, STARTS, UNFIT, Known, Stand, run_anew
 from mutations import Mutant, mutants
 
 ROOT = Path(__file__).parents[2]
@@ -42,127 +36,6 @@ TESTS = {
 }
 """Room -> its tests."""
 COPIED = ("src", "tests", "examples", "docs", "benchmarks", "pyproject.toml", "README.md")
-PATIENCE = 4
-"""A test may take so many times the longest one's processor time without a fault, and `GRACE_SECONDS`."""
-GRACE_SECONDS = 5
-START_SECONDS = 60
-STARTS = "starts a process"
-"""Among the functions that a test calls: some run where they cannot be noted."""
-
-
-@dataclass
-class Known:
-    """What the tests do without a fault.
-
-    Attributes:
-        seconds: Test -> its processor time.
-        called: Test -> the functions of the room that it calls, as "file:first line", and `STARTS`.
-    """
-
-    seconds: dict[str, float] = field(default_factory=dict)
-    called: dict[str, list[str]] = field(default_factory=dict)
-
-
-class Watch:
-    """A pytest plug-in: notes what each test calls, or runs some tests only, in a given order."""
-
-    def __init__(self, room: Path, wanted: dict[str, float] | None) -> None:
-        self.room, self.wanted, self.known = str(room), wanted, Known()
-
-    def pytest_configure(self) -> None:
-        """Properties fail as they are found; looking for the smallest example would take minutes."""
-        from hypothesis import Phase, settings
-
-        settings.register_profile("mutants", deadline=None, derandomize=True, database=None, max_examples=40,
-                                  phases=[Phase.explicit, Phase.generate])  # fmt: skip
-        settings.load_profile("mutants")
-
-    def pytest_collection_modifyitems(self, items: list) -> None:
-        if self.wanted is not None:
-            place = {name: number for number, name in enumerate(self.wanted)}
-            items[:] = sorted((i for i in items if i.nodeid in place), key=lambda i: place[i.nodeid])
-
-    def pytest_runtest_setup(self, item) -> None:
-        self._calls: set[str] = set()
-        self._noted: set[CodeType] = set()
-        self._begun = time.process_time()
-        if self.wanted is None:
-            sys.settrace(self._note)
-        else:
-            # A fault may make a loop endless: the signal ends the process. Any test may have to make what
-            # several share.
-            signal.setitimer(signal.ITIMER_PROF, GRACE_SECONDS + PATIENCE * max(self.wanted.values()))
-
-    def pytest_runtest_teardown(self, item) -> None:
-        sys.settrace(None)
-        signal.setitimer(signal.ITIMER_PROF, 0)
-        self.known.seconds[item.nodeid] = time.process_time() - self._begun
-        self.known.called[item.nodeid] = sorted(self._calls)
-
-    def _note(self, frame, event: str, _) -> None:
-        """Of each call once; returns nothing, so that no line is traced."""
-        code = frame.f_code
-        if code in self._noted:
-            return
-        self._noted.add(code)
-        if code.co_filename.startswith(self.room):
-            self._calls.add(f"{code.co_filename}:{code.co_firstlineno}")
-        elif code.co_qualname in ("Popen.__init__", "BaseProcess.start"):
-            self._calls.add(STARTS)
-
-
-def run_tests(
-    copy: Path, room: str, wanted: dict[str, float] | None, limit: float | None
-) -> tuple[int, Known]:
-    """Run tests of a room in their own process; the exit status (-1: out of time), and what was noted."""
-    report = copy / "report.json"
-    report.unlink(missing_ok=True)
-    sys.stdout.flush()
-    child = os.fork()
-    if child == 0:
-        os.setsid()
-        _be_the_child(copy, room, wanted, limit, report)
-    status = _waited(child, None if limit is None else 20 * limit)
-    found = json.loads(report.read_text()) if report.exists() else {}
-    return status, Known(**found)
-
-
-def _be_the_child(
-    copy: Path, room: str, wanted: dict[str, float] | None, limit: float | None, report: Path
-) -> None:
-    status = 70
-    try:
-        if limit is not None:
-            resource.setrlimit(resource.RLIMIT_CPU, (int(limit) + 1, int(limit) + 2))
-        os.chdir(copy)
-        quiet = os.open(os.devnull if wanted else copy / "baseline.txt", os.O_WRONLY | os.O_CREAT)
-        os.dup2(quiet, 1)
-        os.dup2(quiet, 2)
-        os.environ |= {"PYTHONPATH": str(copy / "src"), "PYTHONDONTWRITEBYTECODE": "1"}
-        sys.path.insert(0, str(copy / "src"))
-        sys.dont_write_bytecode = True
-        import pytest
-
-        watch = Watch(copy / "src" / "headrace" / room, wanted)
-        files = sorted({name.partition("::")[0] for name in wanted}) if wanted else TESTS[room]
-        status = int(pytest.main(["-q", "-x" if wanted else "-q", "-p", "no:xdist", "-p", "no:cacheprovider",
-                                  *files], plugins=[watch]))  # fmt: skip
-        report.write_text(json.dumps(watch.known.__dict__))
-    finally:
-        os._exit(status)
-
-
-def _waited(child: int, limit: float | None) -> int:
-    begun = time.monotonic()
-    while True:
-        done, status = os.waitpid(child, os.WNOHANG)
-        if done:
-            return os.waitstatus_to_exitcode(status)
-        if limit is not None and time.monotonic() - begun > limit:
-            os.killpg(child, signal.SIGKILL)
-            os.waitpid(child, 0)
-            return -1
-        time.sleep(0.02)
 
 
 def covering(mutant: Mutant, copy: Path, known: Known) -> dict[str, float]:
@@ -173,20 +46,24 @@ def covering(mutant: Mutant, copy: Path, known: Known) -> dict[str, float]:
     Returns:
         Test -> its processor time without the fault.
     """
-    file, inside = copy / mutant.file, _function(copy / mutant.file, mutant.line)
-    first = None if inside is None else min([inside.lineno, *(d.lineno for d in inside.decorator_list)])
-    seen = [test for test, calls in known.called.items() if first is None or f"{file}:{first}" in calls]
+    around = _functions(copy / mutant.file, mutant.line)
+    called = f"{copy / mutant.file}:{_first(around[-1])}" if around else ""
+    seen = [test for test, calls in known.called.items() if not around or called in calls]
     unseen = [test for test, calls in known.called.items() if STARTS in calls and test not in seen]
     quickest = [sorted(tests, key=lambda test: known.seconds[test]) for tests in (seen, unseen)]
     return {test: known.seconds[test] for tests in quickest for test in tests}
 
 
-def _function(file: Path, line: int) -> ast.FunctionDef | None:
-    """The innermost function around a line."""
+def _functions(file: Path, line: int) -> list[ast.FunctionDef]:
+    """The functions around a line, the outermost first."""
     tree = ast.walk(ast.parse(file.read_bytes()))
     functions = [node for node in tree if isinstance(node, ast.FunctionDef)]
     around = [node for node in functions if node.lineno <= line <= (node.end_lineno or 0)]
-    return max(around, key=lambda node: node.lineno, default=None)
+    return sorted(around, key=lambda node: node.lineno)
+
+
+def _first(function: ast.FunctionDef) -> int:
+    return min([function.lineno, *(decorator.lineno for decorator in function.decorator_list)])
 
 
 def telling(found: list[Mutant]) -> list[Mutant]:
@@ -196,8 +73,8 @@ def telling(found: list[Mutant]) -> list[Mutant]:
     functions = {(one["file"], one["function"]) for one in listed if "function" in one}
 
     def changes_nothing(mutant: Mutant) -> bool:
-        inside = _function(ROOT / mutant.file, mutant.line)
-        name = inside.name if inside else ""
+        around = _functions(ROOT / mutant.file, mutant.line)
+        name = around[-1].name if around else ""
         where = str(mutant.file)
         line = {(where, mutant.before, mutant.after), (where, mutant.before, None)}
         return bool(lines & line) or (where, name) in functions
@@ -212,9 +89,10 @@ def all_mutants(room: str) -> list[Mutant]:
     return [mutant for file in kept for mutant in mutants(file, (ROOT / file).read_bytes())]
 
 
-def lives(mutant: Mutant, copy: Path, room: str, known: Known) -> bool:
+def lives(mutant: Mutant, stand: Stand, known: Known) -> bool:
     """Whether no test of the room notices the fault."""
-    tests = covering(mutant, copy, known)
+    copy = stand.copy
+    tests, around = covering(mutant, copy, known), _functions(copy / mutant.file, mutant.line)
     if not tests:
         return True
     file = copy / mutant.file
@@ -222,7 +100,10 @@ def lives(mutant: Mutant, copy: Path, room: str, known: Known) -> bool:
     file.write_bytes(mutant.applied(source))
     try:
         limit = START_SECONDS + PATIENCE * sum(tests.values())
-        status, _ = run_tests(copy, room, tests, limit)
+        first = _first(around[0]) if around else 0
+        status = stand.run(tests, limit, file, first)[0] if around else UNFIT
+        if status in (0, UNFIT):
+            status = run_anew(copy, stand.room, tests, limit)
     finally:
         file.write_bytes(source)
     return status == 0
@@ -231,29 +112,33 @@ def lives(mutant: Mutant, copy: Path, room: str, known: Known) -> bool:
 def examine(room: str, chosen: list[Mutant], say: Callable[[str], None]) -> list[Mutant]:
     """The faults that live, of those chosen."""
     with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
-        copy = Path(folder)
-        for name in COPIED:
-            source = ROOT / name
-            ignored = shutil.ignore_patterns("__pycache__", ".hypothesis")
-            if source.is_dir():
-                shutil.copytree(source, copy / name, ignore=ignored)
-            elif source.exists():
-                shutil.copy(source, copy / name)
-        status, known = run_tests(copy, room, None, None)
+        copy = Path(folder).resolve()
+        _copy_to(copy)
+        stand = Stand(copy, copy / "src" / "headrace" / room, TESTS[room])
+        status, known, failures = stand.run(None, None)
         if status:
-            raise SystemExit(
-                f"the tests of {room} fail without any fault:\n{(copy / 'baseline.txt').read_text()[-3000:]}"
-            )
+            raise SystemExit(f"the tests of {room} fail without any fault:\n{failures[-3000:]}")
         say(f"{room}: {len(known.seconds)} tests, {sum(known.seconds.values()):.0f} s")
         living: list[Mutant] = []
         for number, mutant in enumerate(chosen, 1):
-            lived = lives(mutant, copy, room, known)
-            if lived:
+            if lives(mutant, stand, known):
                 living.append(mutant)
                 say(f"\nLIVES {mutant.file}:{mutant.line}\n- {mutant.before}\n+ {mutant.after}")
-            elif number % 10 == 0:
+            if number % 10 == 0:
                 say(f"{number} of {len(chosen)}: {len(living)} live")
+        stand.close()
         return living
+
+
+def _copy_to(folder: Path) -> None:
+    for name in COPIED:
+        source = ROOT / name
+        if source.is_dir():
+            shutil.copytree(
+                source, folder / name, ignore=shutil.ignore_patterns("__pycache__", ".hypothesis")
+            )
+        elif source.exists():
+            shutil.copy(source, folder / name)
 
 
 def main() -> None:
@@ -268,7 +153,9 @@ def main() -> None:
     candidates = telling(every)
     size = min(asked.sample or len(candidates), len(candidates))
     chosen = random.Random(f"{asked.seed} {asked.room}").sample(candidates, size)
-    import numpy  # noqa: F401  (once, before the tests' processes)
+    # Once, before the tests' processes.
+    import hypothesis  # noqa: F401
+    import scipy.stats  # noqa: F401
     import torch
 
     torch.set_num_threads(1)
