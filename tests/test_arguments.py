@@ -12,7 +12,8 @@ import pytest
 import torch
 
 import headrace
-from headrace import policies, selection
+from headrace import EnsembleStatistics, policies, scaling, selection
+from headrace.analysis.comparison import compare
 from headrace.errors import InputError
 from headrace.histories import History, LabelWindow, LossHistory
 from headrace.random import generator
@@ -26,6 +27,7 @@ from headrace.sampling import (
     shuffled_batches,
 )
 from headrace.training.noise_scale import NoiseScale
+from headrace.workloads import from_tensors
 
 N, C = 12, 3
 PLAIN = [None, True, "3", math.nan, math.inf, 1 + 2j, object(), [1], {}, np.array([1, 2])]
@@ -45,6 +47,12 @@ HOSTILE: dict[str, list[Any]] = {
         3, True, "abc", [0.5], [-1], [N], [1, 1], [[0]], [True, False], [None], {}, torch.tensor([0.0]),
         np.array([2**63], np.uint64),
     ],
+    "series": [
+        None, True, 3, "abc", math.nan, ["a"] * 8, [None] * 8, {}, object(), [[1], [1, 2]], [1j] * 8,
+        np.ones((8, 2)), [math.nan] * 8, [],
+    ],
+    "name": [None, True, 3, math.nan, object(), ["a"], {}],
+    "names": [True, 3, "abc", math.nan, object(), {}, (1, 2, 3), ("a", "b"), ("a", "a", "b"), (None,) * 3],
 }  # fmt: skip
 """Kind of an argument -> what it is not."""
 
@@ -157,6 +165,40 @@ CALLS: dict[str, tuple[Any, dict[str, Any], dict[str, str]]] = {
         {"ranks": 1},
         {"ranks": "count"},
     ),
+    "EnsembleStatistics": (
+        EnsembleStatistics,
+        {"num_examples": N, "num_classes": C, "multilabel": False, "votes": True, "precision": "auto",
+         "device": "cpu"},
+        {"num_examples": "count", "num_classes": "count", "multilabel": "flag", "votes": "flag",
+         "precision": "word", "device": "word"},
+    ),
+    "add_member": (
+        lambda probabilities: EnsembleStatistics(N, C).add_member(0, probabilities),
+        {"probabilities": ONE}, {"probabilities": "array"},
+    ),
+    "merge": (lambda other: EnsembleStatistics(N, C).merge(other), {"other": EnsembleStatistics(N, C)},
+              {"other": "rng"}),
+    "fit": (
+        scaling.fit,
+        {"batch_sizes": [8, 16, 32, 64], "steps": [800, 420, 230, 150], "overhead": 0.2, "tolerance": 0.2,
+         "reference_batch": 8.0, "level": 0.9},
+        {"batch_sizes": "series", "steps": "series", "overhead": "share", "tolerance": "share",
+         "reference_batch": "share or none", "level": "share"},
+    ),
+    "compare": (
+        lambda **given: compare(["a"] * 4 + ["b"] * 4, [*range(4)] * 2, **given),
+        {"metric": [1.0, 1.1, 0.9, 1.2, 2.0, 2.2, 1.9, 2.1], "baseline": "a", "higher_is_better": False,
+         "level": 0.9, "pairing": "auto", "granularity": 0.01, "margin": 0.1, "sequential": False},
+        {"metric": "series with nan", "baseline": "word", "higher_is_better": "flag", "level": "share",
+         "pairing": "word", "granularity": "share or none", "margin": "share or none", "sequential": "flag"},
+    ),
+    "from_tensors": (
+        lambda **given: from_tensors(model=lambda classes: torch.nn.Linear(2, classes), **given),
+        {"inputs": np.ones((200, 2), np.float32), "targets": np.arange(200) % C, "goal": 0.5,
+         "name": "mine", "label_noise": 0.1, "classes": ("a", "b", "c"), "ids": None},
+        {"targets": "array", "goal": "share above 0", "label_noise": "share", "name": "name",
+         "classes": "names", "ids": "series or none", "inputs": "array"},
+    ),
 }  # fmt: skip
 """Name -> the call, good arguments, and the kind of those that are varied."""
 
@@ -165,6 +207,10 @@ def hostile(kind: str) -> list[Any]:
     values = HOSTILE[kind.split(maxsplit=1)[0]]
     if kind.endswith("or none"):
         values = [value for value in values if value is not None]
+    if kind.endswith("with nan"):
+        values = [value for value in values if not (isinstance(value, list) and value == [math.nan] * 8)]
+    if kind.endswith("above 0"):
+        values = [value for value in values if not (isinstance(value, float) and value < 0)]
     if kind.endswith("without count"):
         values = [value for value in values if type(value) is not int]
     if kind.endswith("but repeated"):

@@ -34,7 +34,11 @@ def on_host(values: Any, dtype: npt.DTypeLike | None = None) -> np.ndarray:
 
         host = values.detach().cpu()
         values = (host.float() if host.dtype == torch.bfloat16 else host).numpy()
-    return np.asarray(unmasked(values), dtype=dtype)
+    try:
+        return np.asarray(unmasked(values), dtype=dtype)
+    except ValueError:
+        what = f"{type(values).__name__} {values!r:.60}"
+        raise InputError("must be numbers, in rows of one length", where="array", got=what) from None
 
 
 def unmasked(values: Any) -> Any:

@@ -100,7 +100,7 @@ def text(value: Any, where: str) -> str:
     return instance(value, str, where, "text")
 
 
-def instance(value: Any, kind: type[Kind], where: str, of: str) -> Kind:
+def instance(value: Any, kind: type[Kind] | tuple[type[Kind], ...], where: str, of: str) -> Kind:
     """A value of one type.
 
     Args:

@@ -168,38 +168,38 @@ def corruptions(kind: Kind, folder: Path, paths: list[Path], *, places: int, see
 def kills(arguments: list[str], folder: Path, modules: Path, *, times: int, seed: int = 0) -> int:
     """Run a command on a folder, killed with its workers at random moments, then once to its end; how often.
 
+    A moment is a number of files in the folder, and a little later: how busy the machine is plays no part.
+
     Args:
         arguments: Of the command line; `--out` is added.
         folder: The folder.
         modules: Where the workload's module is.
-        times: How many kills are tried; later ones come later, since the start takes its time.
+        times: How many kills are tried; each comes later than the one before.
         seed: Decides when.
     """
-    random, killed = Random(seed), 0
+    random, killed, timed = Random(seed), 0, folder.with_name("timed")
     environment = {**os.environ, "PYTHONPATH": f"{modules}:{os.environ.get('PYTHONPATH', '')}"}
-    command = [sys.executable, "-m", "headrace", *arguments, "--out", str(folder)]
-    began = time.monotonic()
-    subprocess.run(
-        [*command[:-1], str(folder.with_name("timed"))], env=environment, check=True, capture_output=True
-    )
-    whole = time.monotonic() - began
-    for _ in range(times):
-        process = subprocess.Popen(
-            command,
-            env=environment,
-            start_new_session=True,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-        )
-        try:
-            _, errors = process.communicate(timeout=whole * random.uniform(0.2, 1.0))
-            assert process.returncode == 0, errors
-        except subprocess.TimeoutExpired:
+    command = [sys.executable, "-m", "headrace", *arguments, "--out"]
+    subprocess.run([*command, str(timed)], env=environment, check=True, capture_output=True)
+    moments = sorted(random.uniform(0, 0.9) for _ in range(times))
+    for moment in moments:
+        process = subprocess.Popen([*command, str(folder)], env=environment, start_new_session=True,
+                                   stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)  # fmt: skip
+        while process.poll() is None and _files(folder) <= moment * _files(timed):
+            time.sleep(0.005)
+        time.sleep(random.uniform(0, 0.1))
+        if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
-            process.communicate()
             killed += 1
-    subprocess.run(command, env=environment, check=True, capture_output=True)
+        _, errors = process.communicate()
+        assert process.returncode in (0, -signal.SIGKILL), errors
+    subprocess.run([*command, str(folder)], env=environment, check=True, capture_output=True)
     return killed
+
+
+def _files(folder: Path) -> int:
+    """How many whole files there are below a folder; some may vanish meanwhile."""
+    return sum(not name.endswith(".partial") for _, _, names in os.walk(folder) for name in names)
 
 
 def everything(folder: Path) -> dict[str, bytes | None]:

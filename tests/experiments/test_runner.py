@@ -161,9 +161,12 @@ def test_a_run_that_was_ended_goes_on_to_the_same(
     folder = tmp_path / "ended"
     process = started(slow, folder, tmp_path)
     workers = workers_of(process.pid)
+    # Stopped meanwhile: on a busy machine the run could come to its end before the signal.
+    process.send_signal(signal.SIGSTOP)
     with pytest.raises(InputError, match=f"is in use by process {process.pid}"):
         run(slow, folder, processes=1)
     process.send_signal(how)
+    process.send_signal(signal.SIGCONT)
     _, errors = process.communicate(timeout=60)
     assert process.returncode != 0
     assert (b"KeyboardInterrupt" in errors) == (how is signal.SIGINT)

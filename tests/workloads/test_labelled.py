@@ -98,7 +98,7 @@ def test_flipped_examples_are_drawn_from_all_places() -> None:
     [
         (3, [0, 1], None, "3 inputs but 2 targets"),
         (2, [0, -1], None, "counted from 0; number 1 is -1. Leave out the 1 examples"),
-        (2, [0, 2], ("a", "b"), "class number 2 has no name"),
+        (2, [0, 2], ("a", "b"), "there are 2 names of classes"),
     ],
 )
 def test_what_cannot_be_labelled_is_refused(

@@ -118,7 +118,7 @@ def test_check_of_cifar_reads_all_of_it(no_data: Path) -> None:
 
 def test_locations_and_registry_import_no_torch() -> None:
     code = (
-        "import sys, headrace.workloads.locations as l, headrace.workloads.registry as r; "
+        "import sys, headrace.workloads.survey as l, headrace.workloads.registry as r; "
         "l.survey(); r.check_spec('mnist-fc'); sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

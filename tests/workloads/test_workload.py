@@ -38,7 +38,7 @@ def test_a_workload_is_frozen_and_its_copies_are_checked() -> None:
     with pytest.raises(FrozenInstanceError):
         workload().goal = 0.2  # pyright: ignore[reportAttributeAccessIssue]
     assert replace(workload(), goal=0.2).goal == 0.2
-    with pytest.raises(InputError, match="goal is to be a finite number"):
+    with pytest.raises(InputError, match="goal must be a finite number"):
         replace(workload(), goal=float("nan"))
 
 
@@ -48,9 +48,9 @@ def test_a_workload_is_frozen_and_its_copies_are_checked() -> None:
         ({"name": ""}, "Workload: name is to be a text that is not empty; got ''"),
         ({"metric_name": "top 5"}, "metric_name is to be one word"),
         ({"metric_name": "loss"}, "metric_name is the name under which the loss is recorded"),
-        ({"goal": "low"}, "goal is to be a finite number; got 'low'"),
-        ({"goal": True}, "goal is to be a finite number"),
-        ({"goal": float("inf")}, "goal is to be a finite number"),
+        ({"goal": "low"}, "goal must be a finite number; got 'low'"),
+        ({"goal": True}, "goal must be a finite number"),
+        ({"goal": float("inf")}, "goal must be a finite number"),
         ({"build_model": torch.tensor(1)}, "build_model is to be a function; got 'Tensor'"),
         ({"loss": None}, "loss is to be a function; got None"),
         ({"train": [1, 2]}, "train is not ExampleData: it has no fetch, to; got 'list'. Wrap tensors in"),

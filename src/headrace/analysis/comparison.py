@@ -13,12 +13,12 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
+from headrace import checks
 from headrace.analysis import pairing as pairs
 from headrace.analysis.correction import holm, holm_levels
 from headrace.analysis.granularity import detect_granularity, rounding_variance
 from headrace.analysis.power import detectable_difference, detectable_interval
 from headrace.analysis.runs import Table, by_group, check_baseline, check_groups
-from headrace.errors import InputError
 
 __all__ = [
     "Comparison",
@@ -183,6 +183,8 @@ def compare(
             of different lengths, or a setting out of its range.
     """
     _check_settings(level=level, pairing=pairing, granularity=granularity, margin=margin)
+    checks.flag(higher_is_better, "higher_is_better")
+    checks.flag(sequential, "sequential")
     table = by_group(groups, seeds, metric)
     check_baseline(table, baseline)
     check_groups(table, baseline)
@@ -335,12 +337,9 @@ def _plain(value: Any) -> Any:
 def _check_settings(
     *, level: float, pairing: pairs.Pairing, granularity: float | None, margin: float | None
 ) -> None:
-    if not 0 < level < 1:
-        raise InputError("must be between 0 and 1", where="level", got=level, fix="Write 0.95 for 95%.")
-    if pairing not in get_args(pairs.Pairing):
-        accepted = ", ".join(map(repr, get_args(pairs.Pairing)))
-        raise InputError(f"must be one of {accepted}", where="pairing", got=pairing)
-    if granularity is not None and not (math.isfinite(granularity) and granularity >= 0):
-        raise InputError("must be a finite number, at least 0", where="granularity", got=granularity)
-    if margin is not None and not (math.isfinite(margin) and margin > 0):
-        raise InputError("must be a positive finite number", where="margin", got=margin)
+    checks.number(level, "level", above=0, below=1)
+    checks.choice(pairing, "pairing", get_args(pairs.Pairing))
+    if granularity is not None:
+        checks.number(granularity, "granularity", least=0)
+    if margin is not None:
+        checks.number(margin, "margin", above=0)

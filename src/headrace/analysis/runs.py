@@ -17,6 +17,9 @@ Table = Mapping[str, Mapping[Hashable, float]]
 
 def by_group(groups: Sequence[str], seeds: Sequence[Hashable], metric: Sequence[float]) -> Table:
     """Group -> seed -> metric, checked."""
+    for name, column in (("groups", groups), ("seeds", seeds), ("metric", metric)):
+        if isinstance(column, str) or not (hasattr(column, "__len__") and hasattr(column, "__iter__")):
+            raise InputError("must be a list with an entry for each row", where=name, got=column)
     if not len(groups) == len(seeds) == len(metric):
         raise InputError(
             "groups, seeds and metric must be of one length",

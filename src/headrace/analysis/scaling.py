@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from headrace import checks
 from headrace.analysis import _draws, _fit_tests, _law_free, _profile
 from headrace.analysis.regimes import TOLERANCE, limits
 from headrace.csv_cells import LARGEST, SMALLEST
@@ -335,10 +336,7 @@ def _exp(value: float) -> float:
 
 
 def _checked(values: Numbers, name: str) -> Float[np.ndarray, " points"]:
-    given = np.asarray(values)
-    if given.dtype.kind not in "iuf":
-        raise InputError("must be numbers", where=name, got=values)
-    array = given.astype(np.float64).reshape(-1)
+    array = checks.numeric(values, name, "batch size", kinds="iuf").astype(np.float64)
     too_large = np.flatnonzero(np.isfinite(array) & (array > 0) & ~((array >= SMALLEST) & (array <= LARGEST)))
     if len(too_large):
         raise InputError(
@@ -364,9 +362,7 @@ def _check_settings(*, overhead: float, reference_batch: float, tolerance: float
         ("tolerance", tolerance, LARGEST),
         ("level", level, 1.0),
     ):
-        if not (math.isfinite(value) and 0 < value < most):
-            accepted = "between 0 and 1" if most == 1 else f"a positive number below {most:g}"
-            raise InputError(f"must be {accepted}", where=name, got=value)
+        checks.number(value, name, above=0, below=most)
 
 
 def _whole(batch_size: float) -> float:

@@ -28,6 +28,7 @@ from headrace.ensembles._probabilities import (
 from headrace.ensembles.coverage import Coverage, Interval, missing
 from headrace.ensembles.votes import Votes
 from headrace.errors import DamagedError, InputError
+from headrace.histories.arrays import as_device
 
 Precision = Literal["auto", "float64", "float32"]
 _SUMS = ("probability_sum", "entropy_sum", "members", "errors", "targeted")
@@ -76,10 +77,10 @@ class EnsembleStatistics:
         device: torch.device | str = "cpu",
     ) -> None:
         self.num_examples = num_examples = checks.whole(num_examples, "num_examples", least=1)
-        least = 1 if multilabel else 2
+        least = 1 if checks.flag(multilabel, "multilabel") else 2
         self.num_classes = num_classes = checks.whole(num_classes, "num_classes", least=least)
         self.multilabel = multilabel
-        place = torch.device(device)
+        place = as_device(device)
         if place.type in WITHOUT_FLOAT64:
             fix = "Leave device out: predictions are moved to the host as they are added."
             raise InputError(
@@ -94,7 +95,8 @@ class EnsembleStatistics:
         self.members, self.errors, self.targeted = (
             torch.zeros(num_examples, dtype=torch.int32, device=place) for _ in range(3)
         )
-        self.votes = Votes(num_examples, num_classes, place) if votes and not multilabel else None
+        votes = checks.flag(votes, "votes") and not multilabel
+        self.votes = Votes(num_examples, num_classes, place) if votes else None
         self.coverage = Coverage()
 
     def add_member(
@@ -300,6 +302,7 @@ class EnsembleStatistics:
         return targets
 
     def _check_mergeable(self, other: EnsembleStatistics) -> None:
+        checks.instance(other, EnsembleStatistics, "other", "statistics of an ensemble")
         for name in ("num_examples", "num_classes", "multilabel"):
             if getattr(self, name) != getattr(other, name):
                 raise InputError(
@@ -325,10 +328,6 @@ def _raise_twice(member: str, interval: Interval) -> None:
 
 def _sum_dtype(precision: Precision, elements: int) -> torch.dtype:
     kinds = {"float64": torch.float64, "float32": torch.float32}
-    if precision == "auto":
+    if checks.choice(precision, "precision", [*kinds, "auto"]) == "auto":
         return torch.float64 if elements * 8 <= FLOAT64_BYTES else torch.float32
-    if precision not in kinds:
-        raise InputError(
-            "unknown precision", where="precision", got=precision, fix=f"One of {[*kinds, 'auto']}."
-        )
     return kinds[precision]

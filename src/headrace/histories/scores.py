@@ -18,6 +18,7 @@ from collections.abc import Mapping
 
 import torch
 from jaxtyping import Float
+from torch import Tensor
 
 from headrace.arrays import widest
 from headrace.errors import InputError

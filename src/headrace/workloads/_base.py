@@ -8,7 +8,6 @@ The data are read by every trial and must not be changed by any.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,6 +16,7 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor, nn
 
+from headrace import checks
 from headrace import ids as example_ids
 from headrace.errors import InputError
 from headrace.ids import Ids
@@ -131,8 +131,10 @@ class Workload:
         for field in ("train_transform", "eval_transform"):
             if getattr(self, field) is not None and not callable(getattr(self, field)):
                 raise self._wrong(field, "must be a function of a batch of inputs, or None")
-        if not _is_number(self.goal) or not math.isfinite(self.goal):
-            raise self._wrong("goal", "is to be a finite number")
+        try:
+            checks.number(self.goal, "goal")
+        except InputError:
+            raise self._wrong("goal", "must be a finite number") from None
         clean = self.clean_targets
         if clean is not None and len(clean) != len(self.train):
             raise self._wrong(
@@ -222,7 +224,3 @@ class Workload:
 
 def _transformed(data: ExampleData, transform: Callable[[Any], Any] | None) -> ExampleData:
     return data if transform is None else Transformed(data, transform)
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -12,13 +12,14 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
+from headrace import checks
 from headrace.arrays import for_torch, unmasked
 from headrace.errors import InputError
 from headrace.ids import Id, checked
 from headrace.training.data import TensorData
 from headrace.workloads import _settings
 from headrace.workloads._base import Workload
-from headrace.workloads.class_numbers import class_numbers
+from headrace.workloads.class_numbers import check_classes, class_numbers
 from headrace.workloads.labelled import Labelled, Splits, flip_labels, split
 from headrace.workloads.models import Model
 
@@ -153,6 +154,8 @@ def from_tensors(
         InputError: The inputs are not numbers, the targets are not class numbers (texts, real numbers, NaN,
             negative or not counted from 0), or the ids are not such.
     """
+    checks.text(name, "name")
+    check_classes(classes)
     whole = Labelled(
         inputs=_numbers(inputs, name),
         targets=class_numbers(targets, name, named=classes is not None),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
+from headrace import checks
 from headrace.arrays import unmasked
 from headrace.errors import InputError
 
@@ -58,8 +60,45 @@ def check_counted_from_0(numbers: Int64[np.ndarray, " examples"], where: str) ->
     )
 
 
+def check_classes(classes: Any) -> None:
+    """Refuse what is not names of classes: different texts in a tuple or a list, or None.
+
+    Raises:
+        InputError: Names the first that is not a text, or occurs twice.
+    """
+    if classes is None:
+        return
+    checks.instance(classes, (tuple, list), "classes", "a tuple of texts, the name of each class")
+    for number, name in enumerate(classes):
+        checks.text(name, f"classes[{number}]")
+        if name in classes[:number]:
+            raise InputError("two classes have the same name", where=f"classes[{number}]", got=name)
+
+
+def check_named(numbers: Int64[np.ndarray, " examples"], classes: Sequence[str] | None, where: str) -> None:
+    """Refuse class numbers beyond the names of the classes, where there are names.
+
+    Raises:
+        InputError: Names the first such number and its place.
+    """
+    if classes is None or not len(numbers) or numbers.max() < len(classes):
+        return
+    first = int((numbers >= len(classes)).argmax())
+    raise InputError(
+        f"there are {len(classes)} names of classes, and number {first} of the class numbers is "
+        f"{int(numbers[first])}",
+        where=where,
+        fix=f"Class numbers must be from 0 to {len(classes) - 1}.",
+    )
+
+
 def _as_array(targets: Any, where: str) -> np.ndarray:
-    values = targets.detach().cpu().numpy() if isinstance(targets, Tensor) else np.asarray(unmasked(targets))
+    try:
+        values = (
+            targets.detach().cpu().numpy() if isinstance(targets, Tensor) else np.asarray(unmasked(targets))
+        )
+    except ValueError:
+        raise InputError("targets must be class numbers, one per example", where=where, got=targets) from None
     if values.dtype.kind == "O" and all(isinstance(value, int | float) for value in values.flat):
         values = np.array(values.tolist())
     if values.dtype.kind in "biuf":

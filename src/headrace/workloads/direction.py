@@ -56,8 +56,8 @@ def _contradicts(workload: Workload, outputs: Tensor, targets: Tensor) -> bool |
         return None
     try:
         with torch.no_grad():
-            losses = [float(workload.loss(made, targets).double().mean()) for made in pair]
-            metrics = [float(workload.metric(made, targets).double().mean()) for made in pair]
+            losses = [float(workload.loss(made, targets).cpu().double().mean()) for made in pair]
+            metrics = [float(workload.metric(made, targets).cpu().double().mean()) for made in pair]
     except (RuntimeError, TypeError, ValueError, LookupError, AttributeError, HeadraceError):
         return None
     if not losses[0] < losses[1] or metrics[0] == metrics[1]:

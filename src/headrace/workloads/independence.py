@@ -60,7 +60,9 @@ def _same(values: object, expected: Tensor, outputs: Tensor) -> bool:
     if not isinstance(values, Tensor) or values.shape != expected.shape:
         return False
     relative = _RELATIVE_HALF if outputs.dtype in (torch.float16, torch.bfloat16) else _RELATIVE
-    return torch.allclose(values.double(), expected.detach().double(), rtol=relative, atol=_ABSOLUTE)
+    return torch.allclose(
+        values.cpu().double(), expected.detach().cpu().double(), rtol=relative, atol=_ABSOLUTE
+    )
 
 
 def _fix(outputs: Tensor, targets: Tensor) -> str:

@@ -14,7 +14,7 @@ from headrace import random
 from headrace.errors import InputError
 from headrace.ids import Ids
 from headrace.random import Name
-from headrace.workloads.class_numbers import check_counted_from_0
+from headrace.workloads.class_numbers import check_classes, check_counted_from_0, check_named
 
 _SPLIT_SEED = 0
 """Splits belong to the workload, not to the experiment: their root seed is the same for ever."""
@@ -46,10 +46,9 @@ class Labelled:
             raise InputError("class numbers must be int64", got=str(self.targets.dtype))
         if not len(self):
             return
+        check_classes(self.classes)
         check_counted_from_0(self.targets.numpy(), "targets")
-        highest = int(self.targets.max())
-        if self.classes is not None and highest >= len(self.classes):
-            raise InputError(f"class number {highest} has no name: there are {len(self.classes)}")
+        check_named(self.targets.numpy(), self.classes, "targets")
 
     def __len__(self) -> int:
         return len(self.targets)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from headrace.errors import InputError
 from headrace.ids import checked
-from headrace.workloads.class_numbers import check_counted_from_0
+from headrace.workloads.class_numbers import check_counted_from_0, check_named
 from headrace.workloads.labelled import Labelled
 from headrace.workloads.readers.hugging_face_files import (
     check_rows,
@@ -70,11 +70,12 @@ def read_hugging_face(
         for row, value in enumerate(table[image])
     ]
     described = features.get(label)
-    names = described.get("names") if isinstance(described, dict) else None
+    listed = described.get("names") if isinstance(described, dict) else None
+    names = tuple(map(str, listed)) if isinstance(listed, list) and listed else None
     return Labelled(
         inputs=stack_pictures(sources, mode=mode, size=size),
-        targets=_targets(table[label], where),
-        classes=tuple(names) if names else None,
+        targets=_targets(table[label], names, where),
+        classes=names,
         ids=checked(_ids(table, ids, where), len(table), where=where),
     )
 
@@ -166,7 +167,7 @@ def _content(value: object, folder: Path, where: str) -> bytes | Path:
     raise InputError("the image column holds no encoded picture", where=where, got=type(value).__name__)
 
 
-def _targets(column: pl.Series, where: str) -> Tensor:
+def _targets(column: pl.Series, names: Sequence[str] | None, where: str) -> Tensor:
     if not column.dtype.is_integer() or column.null_count():
         raise InputError(
             f"the label column {column.name!r} must hold whole numbers without gaps",
@@ -174,6 +175,11 @@ def _targets(column: pl.Series, where: str) -> Tensor:
             got=f"{column.dtype}, {column.null_count()} empty",
             fix="For texts call class_encode_column() of `datasets` before saving.",
         )
-    numbers = column.cast(pl.Int64).to_numpy()
+    wide = column.cast(pl.Int64, strict=False)
+    if wide.null_count():
+        row = int(wide.is_null().arg_max() or 0)
+        raise InputError("class numbers must be below 2**63", where=f"{where}, row {row}", got=column[row])
+    numbers = wide.to_numpy()
     check_counted_from_0(numbers, where)
+    check_named(numbers, names, where)
     return torch.from_numpy(numbers.copy())
