@@ -214,6 +214,46 @@ EXTENSIONS = {
             assert load_workload("digits-wide", {"goal": 0.25}).goal == 0.25
             """,
     ),
+    "figure": Extension(
+        file="report/figures/trials_made.py",
+        source="""
+            from functools import partial
+            from headrace.report.canvas import Box, linear_axis, panel_grid
+            from headrace.report.figures._base import Picture, Words
+            from headrace.report.tables import Table
+
+            WORDS = Words(title="Trials made", caption=("How many trials each study made.",))
+
+            def figures(analysis):
+                rows = [(row["study"], row["complete"]) for row in analysis.steps.to_dicts()]
+                table = Table(columns=("study", "trials"), rows=tuple(rows))
+                draw_them = partial(draw, [count for _, count in rows])
+                said = f"{WORDS.title}: {len(rows)} studies."
+                made = {"name": "trials-made", "words": WORDS, "description": said}
+                return [Picture(**made, table=table, draw=draw_them)]
+
+            def draw(counts, layout):
+                canvas, (axes,) = panel_grid(layout, 1, columns=1, height=200, box=Box())
+                linear_axis(axes, 0, max(counts) + 1)
+                axes.plot(range(len(counts)), counts, marker="o")
+                return canvas.figure
+            """,
+        registry="report/figures/registry.py",
+        line='"trials-made": FigureEntry(home=_ROOM + "trials_made:figures", part="experiment"),',
+        works="""
+            from pathlib import Path
+            from headrace import Experiment
+            from headrace.analysis.results import analyse
+            from headrace.experiments.runner import run
+            from headrace.report import write_report
+
+            stored = run(Experiment.from_dict(EXPERIMENT), "out", processes=1)
+            page = write_report(analyse(stored), Path("out"))
+            assert "How many trials each study made." in page.read_text()
+            for form in ("svg", "pdf", "png", "csv"):
+                assert (Path("out/figures") / f"trials-made.{form}").stat().st_size > 20
+            """,
+    ),
 }
 LAST_OF_DICT = re.compile(r"(?ms)(^\w+: dict\[str, \w+\] = \{\n.*?)^\}")
 

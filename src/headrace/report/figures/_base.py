@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from importlib import import_module
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from headrace.report.canvas import Layout
 from headrace.report.tables import Table
@@ -52,23 +51,3 @@ class Absent:
 
 Part = Literal["experiment", "portraits", "search"]
 """Where a figure stands: in the page of an experiment, in its part on examples, in the page of a search."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Figures:
-    """An entry of the registry: where the figures of one kind are made.
-
-    Attributes:
-        part: Where they stand.
-        home: `module:function` of a function that takes an `Analysis` (of a search a `SearchAnalysis`) and
-            returns its figures in their order: none, one, or several.
-    """
-
-    part: Part
-    home: str
-
-    def of(self, analysis: Any) -> Sequence[Picture | Absent]:
-        """The figures of an analysis."""
-        module, _, function = self.home.partition(":")
-        make: Callable[[Any], Sequence[Picture | Absent]] = getattr(import_module(module), function)
-        return make(analysis)
