@@ -92,7 +92,7 @@ def settings(policy: str, **values: Any) -> dict[str, Any]:
         ),
         (
             settings("weight", score="difficulti"),
-            "search.policy.weight.score: no such score to draw or weigh by; got 'difficulti'",
+            "search.policy.weight.score: unknown score to draw or weigh by; got 'difficulti'",
         ),
         (
             settings("focal", gamma={"low": 2.0, "high": 1.0, "scale": "linear"}),

@@ -107,7 +107,7 @@ def test_policies_refuse_a_history_that_is_not_finite(policy, bad):
     logits = LOGITS.clone()
     logits[2, 1] = bad
     sampler = ExampleSampler(4, policy=make_policy(policy), history=recorded(logits=logits), epochs=2)
-    with pytest.raises(InputError, match="history: the losses recorded of example 2 are not finite"):
+    with pytest.raises(InputError, match="history: the losses recorded for example 2 are not finite"):
         iter(sampler)
 
 

@@ -176,7 +176,9 @@ def test_partitions_put_what_was_not_observed_at_the_mean():
     ]
     variance = Partition("blocks", "loss-variance")
     assert variance.assess(Known(num_examples=4, history=observed([2, 2, 3, 3])), at).shape == (4,)
-    with pytest.raises(InputError, match="needs 2 observations, and 2 examples have fewer, as 1; got 1"):
+    with pytest.raises(
+        InputError, match=r"needs 2 observations, but 2 examples \(first 1\) have fewer; got 1"
+    ):
         variance.assess(Known(num_examples=4, history=observed([2, 1, 3, 0])), at)
 
 

@@ -148,7 +148,7 @@ def test_a_variance_of_one_value_is_refused() -> None:
     once.record(torch.arange(3), torch.ones(3))
     made = ExampleSampler(4, policy=Partition("stripes", "loss-variance"), history=once, batch_size=2)
     with pytest.raises(
-        InputError, match=r"needs 2 observations, and 1 examples have fewer, as 3; got 1\. Warm"
+        InputError, match=r"needs 2 observations, but 1 examples \(first 3\) have fewer; got 1\. Warm"
     ):
         next(made.batches())
     mean = ExampleSampler(4, policy=Partition("stripes"), history=once, batch_size=2)
@@ -166,7 +166,7 @@ def test_what_is_refused() -> None:
             "burn_in_epochs: partition-blocks needs at least 2",
         ),
         (lambda: Partition("rows"), "must be 'stripes' or 'blocks'; got 'rows'"),
-        (lambda: Partition("blocks", "luck"), "partition-blocks.score: no such score; got 'luck'"),
+        (lambda: Partition("blocks", "luck"), "partition-blocks.score: unknown score; got 'luck'"),
         (lambda: PerClass(RandomPartition()), "divides the examples among workers"),
         (
             lambda: next(sampler(Partition(), 7, batch_size=4, workers=3).batches()),

@@ -239,8 +239,8 @@ def test_per_class_keeps_the_share_of_each_class():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Sample("hardness"), "no such score to draw or weigh by; got 'hardness'"),
-        (lambda: Sample("aum"), "no such score to draw or weigh by; got 'aum'"),
+        (lambda: Sample("hardness"), "unknown score to draw or weigh by; got 'hardness'"),
+        (lambda: Sample("aum"), "unknown score to draw or weigh by; got 'aum'"),
         (lambda: Weight(epsilon=0.0), "Weight.epsilon: must be a finite number above 0"),
         (lambda: RandomSubsets(0.0), "rs2.share: must be a finite number above 0 and at most 1; got 0.0"),
         (lambda: InfoBatch(ratio=1.0), "infobatch.ratio: must be a finite number at least 0 and below 1"),

@@ -124,7 +124,7 @@ def test_settings_by_position_end_where_those_of_the_wrappers_begin() -> None:
     for name, given in (("infobatch", (0.25, 0.5, 3)), ("shuffle", (1,)), ("WD", (0.1, 2))):
         with pytest.raises(InputError, match=f"at most {len(given) - 1} settings by position"):
             make_policy(name, *given)
-    with pytest.raises(InputError, match="policy: no such setting"):
+    with pytest.raises(InputError, match="policy: unknown setting"):
         make_policy("shuffle", ratio=0.5)
 
 
@@ -139,7 +139,7 @@ def test_a_name_almost_right_is_answered_with_the_nearest_three() -> None:
     with pytest.raises(InputError) as caught:
         make_policy("importance-difficult")
     assert str(caught.value).count(" or ") == 2
-    with pytest.raises(InputError, match=r"One of shuffle, uniform, .*partition-random\.$"):
+    with pytest.raises(InputError, match=r"Known: shuffle, uniform, .*partition-random\.$"):
         make_policy("q")
 
 

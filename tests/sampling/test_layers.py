@@ -96,7 +96,7 @@ def test_a_layer_that_changes_batches_is_named(layer, message, workers, shows):
 
 def test_batches_put_together_are_named():
     sampler = ExampleSampler(24, batch_size=4, seed=2)
-    with pytest.raises(InputError, match=r"begin with it and go on.*batches of batches"):
+    with pytest.raises(InputError, match=r"begin with it and continue.*batches of batches"):
         train(sampler, indices(plain(Joined(sampler))))
 
 
@@ -118,7 +118,9 @@ def test_parts_of_a_batch_in_order_are_right_and_count_when_they_are_whole():
     assert sampler.state_dict()["position"] == 4
     train(sampler, [second[3:]])
     assert sampler.state_dict(done=2)["position"] == 8
-    with pytest.raises(InputError, match=r"done: .*are 2; got 1.*from the beginning of the epoch"):
+    with pytest.raises(
+        InputError, match=r"done: .*trained on 2 batches.*; got 1.*from the beginning of the epoch"
+    ):
         sampler.state_dict(done=1)
 
 
@@ -158,7 +160,7 @@ def test_what_a_history_records_is_known_to_be_trained_on():
         history.record(index, torch.randn(4, 3), targets)
     assert sampler.state_dict()["position"] == 8
     history.record(torch.arange(24), torch.randn(24, 3), torch.zeros(24, dtype=torch.int64))
-    with pytest.raises(InputError, match="how many were trained on is not known"):
+    with pytest.raises(InputError, match="cannot see how many were trained on"):
         sampler.state_dict()
 
 
@@ -216,7 +218,7 @@ def test_shown_in_a_worker_it_is_refused():
     def collate(items):
         return sampler.weights_for(torch.tensor([index for index, _ in items]))
 
-    with pytest.raises(Exception, match="in a worker of the loader"):
+    with pytest.raises(Exception, match="in a worker process of the loader"):
         list(plain(sampler, num_workers=1, collate_fn=collate))
     assert len(list(plain(sampler, num_workers=0, collate_fn=collate))) == 6
 
@@ -232,7 +234,7 @@ def test_the_environment_says_the_rank(monkeypatch):
     for given in ({"rank": 0}, {"rank": 0, "world_size": 2}):
         with pytest.raises(InputError, match="RANK, WORLD_SIZE\\) says that this process is rank 1 of 2"):
             ExampleSampler(24, batch_size=4, **given)
-    with pytest.raises(InputError, match="workers: every rank is one worker, and there are 2; got 3"):
+    with pytest.raises(InputError, match="workers: every rank is one worker, so this must be 2; got 3"):
         list(ExampleSampler(24, batch_size=4, workers=3))
     monkeypatch.delenv("RANK")
     with pytest.raises(InputError, match="WORLD_SIZE is 2, and RANK does not say"):

@@ -273,7 +273,7 @@ def test_a_resumed_epoch_that_is_planned_otherwise_is_refused():
         23, policy=make_policy("self-paced"), batch_size=5, epochs=9, history=first.history
     )
     longer.load_state_dict(first.state(None)["sampler"])
-    with pytest.raises(InputError, match="planned otherwise now"):
+    with pytest.raises(InputError, match="differs from its plan when it began"):
         list(longer)
 
 

@@ -255,7 +255,7 @@ def test_bad_input(settings, message):
 
 
 def test_what_a_rank_cannot_know_is_refused():
-    with pytest.raises(InputError, match=r"rank: is missing where there are several ranks"):
+    with pytest.raises(InputError, match=r"rank: must be given if there are several ranks"):
         ExampleSampler(20, batch_size=4, world_size=2)
     with pytest.raises(InputError, match="must be a policy, not its name; got 'SD'"):
         ExampleSampler(20, policy="SD")

@@ -20,7 +20,7 @@ def test_all_errors_at_once() -> None:
             warmup_steps=2.5,  # pyright: ignore[reportArgumentType]
         )
     assert [str(error) for error in caught.value.errors] == [
-        "optimizer: unknown name; got 'adam'. Known are adamw, momentum, nesterov, sgd.",
+        "optimizer: unknown name; got 'adam'. Known: adamw, momentum, nesterov, sgd.",
         "learning_rate: must be a finite number > 0; got 0.0",
         "momentum: must be a finite number >= 0 and < 1; got 1.0",
         "weight_decay: must be a finite number >= 0; got nan",

@@ -7,13 +7,13 @@
    sampler keeps these values, as part of its state, for `refresh_epochs` epochs.
 3. *Plans*, directly after: `plan(values, epoch, rng)` is a pure function: the same values, epoch and
    generator state give the same plan in any process. The generator is the epoch's own. A resumed run plans
-   again from the saved values and goes on where it was, so no order needs to be stored.
+   again from the saved values and continues where it was, so no order needs to be stored.
 4. *Chooses* (only a `BatchPolicy`, only in epochs whose plan asks for candidates): in every step the loop
    forwards `candidates` examples for each one to be trained on. `rate` gives each candidate one number, on
    the device and without waiting for it; `pick` takes the numbers of the whole global batch and returns which
    are trained on. What it must remember it takes and returns as `state`, a dict of tensors.
 
-A policy holds no arithmetic that cannot be called alone, touches no global state, and says whether it changes
+A policy holds no arithmetic that cannot be called alone, changes no global state, and says whether it changes
 the objective. `headrace.policies.testing` checks all this; every policy joins it by one line.
 """
 
@@ -38,10 +38,10 @@ State = dict[str, "Tensor"]
 
 
 class Policy(ABC):
-    """Decides once an epoch which examples are trained on, in which order, and what their losses weigh."""
+    """Decides once per epoch which examples are trained on, in which order, and what their losses weigh."""
 
     changes_objective: bool
-    """Whether training minimises something else than the mean loss over all examples."""
+    """Whether training minimises something other than the mean loss over all examples."""
 
     needs: frozenset[Need] = frozenset()
     """What must be given to the sampler; its absence is an error when the sampler is made."""
@@ -66,18 +66,18 @@ class Policy(ABC):
 
     @abstractmethod
     def plan(self, values: Values | None, epoch: Epoch, rng: np.random.Generator) -> Plan:
-        """The epoch's plan; pure. `values` is None where `assess` returned None; it must not be changed."""
+        """The epoch's plan; pure. `values` is None if `assess` returned None; it must not be changed."""
 
     @abstractmethod
     def draws(self, epoch: Epoch) -> int | None:
-        """The number of indices that `plan` will return, or None where it depends on the values."""
+        """The number of indices that `plan` will return, or None if it depends on the values."""
 
 
 class BatchPolicy(Policy):
     """A policy that also chooses within each batch, from the outputs of a forward pass over candidates."""
 
     candidates: int
-    """At most so many examples are forwarded for each one trained on: the cost of the policy."""
+    """At most this many examples are forwarded for each one trained on: the cost of the policy."""
 
     @abstractmethod
     def rate(

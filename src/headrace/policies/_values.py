@@ -28,18 +28,18 @@ def store(policy: object, **checked: Any) -> None:
 
 
 def check_score(name: object, where: str) -> None:
-    """`InputError` where a policy cannot draw by the score `name`."""
+    """`InputError` if a policy cannot draw by the score `name`."""
     if not isinstance(name, str) or name.replace("_", "-") not in SCORES:
         raise InputError(
-            "no such score to draw or weigh by", where=where, got=name, fix=f"One of {', '.join(SCORES)}."
+            "unknown score to draw or weigh by", where=where, got=name, fix=f"Known: {', '.join(SCORES)}."
         )
 
 
 def check_partition_score(name: object, where: str) -> None:
-    """`InputError` where examples cannot be sorted by the score `name`."""
+    """`InputError` if examples cannot be sorted by the score `name`."""
     known = (*SCORES, *_SIGNED)
     if not isinstance(name, str) or name.replace("_", "-") not in known:
-        raise InputError("no such score", where=where, got=name, fix=f"One of {', '.join(known)}.")
+        raise InputError("unknown score", where=where, got=name, fix=f"Known: {', '.join(known)}.")
 
 
 def score(name: str, history: Any) -> Float[np.ndarray, " examples"]:
@@ -59,14 +59,14 @@ def as_float64(values: Any) -> Float[np.ndarray, " examples"]:
 
 
 def last_losses(history: Any) -> Float[np.ndarray, " examples"]:
-    """The loss that each example had when it was last trained on [examples]; NaN where never."""
+    """The loss that each example had when it was last trained on [examples]; NaN if never."""
     return np.where(as_float64(history.count) > 0, as_float64(history.last_loss()), np.nan)
 
 
 def filled(values: Float[np.ndarray, " examples"]) -> Float[np.ndarray, " examples"]:
-    """The values, where undefined (NaN) their mean over the defined ones; all 1 where none is defined.
+    """The values, with the mean of the defined ones for undefined ones (NaN); all 1 if none is defined.
 
-    A score of one or no prediction is undefined; the mean neither favours nor neglects such an example.
+    A score of too few predictions is undefined; the mean neither favours nor neglects such an example.
     """
     undefined = np.isnan(values)
     if not undefined.any():

@@ -40,7 +40,7 @@ def smoothed(raw: Values, epsilon: float | None = None) -> Float[np.ndarray, " e
     if not np.isfinite(known).all() or known.min() < 0:
         bad = int(np.flatnonzero(~(known >= 0) | np.isinf(known))[0])
         raise InputError(
-            f"the score of example {bad} is negative or infinite, so it is no odds to draw by",
+            f"the score of example {bad} is negative or infinite, so examples cannot be drawn by it",
             where="score",
             got=float(known[bad]),
             fix="Use a score that is never negative, such as difficulty or mean_loss.",
@@ -128,7 +128,7 @@ class ImportanceSample(_Scored):
 
 @dataclass(frozen=True)
 class Weight(_Scored):
-    """Every example once an epoch, weighed by its smoothed score (WD, WE, WPV, WPTC).
+    """Every example once per epoch, weighed by its smoothed score (WD, WE, WPV, WPTC).
 
     Args:
         score: A name in `headrace.scores` or a function of the history.

@@ -47,7 +47,7 @@ class GradientNorm(BatchPolicy):
         return score("el2n", known.history)
 
     def plan(self, values: Values | None, epoch: Epoch, rng: np.random.Generator) -> Plan:
-        """Every example once, as a candidate or, while it is off, to be trained on."""
+        """Every example once, as a candidate or, while the policy is off, to train on."""
         order = permutation(epoch.num_examples, rng)
         return Plan(indices=order, candidates=self.candidates if self.pays(values) else 1)
 
@@ -96,7 +96,7 @@ class SelectiveBackprop(BatchPolicy):
     Args:
         beta: The power; `1 / (beta + 1)` of the candidates are kept on average in the paper.
         candidates: Candidates for each example trained on, at least 2; by default `round(beta) + 1`.
-        window: So many of the latest losses rank a new one.
+        window: How many of the latest losses rank a new one.
     """
 
     beta: float = 1.0

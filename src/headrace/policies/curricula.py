@@ -18,9 +18,9 @@ from headrace.sampling.plan import Epoch, Known, Plan
 class InfoBatch(Policy):
     """Leave out a random part of the examples whose last loss is below the mean (Qin et al. 2024).
 
-    Those of them that stay weigh as much more, so the epoch's expected gradient is the full one. The paper's
-    weight 1/(1-r) holds where r times their number is whole; here it is their number over the number kept, so
-    the weights add up to N exactly. Examples without a loss are kept.
+    Those of them that stay weigh correspondingly more, so the epoch's expected gradient is the full one. The
+    paper's weight 1/(1-r) holds if r times their number is whole; here the weight is their number over the
+    number kept, so the weights add up to N exactly. Examples without a loss are kept.
 
     Args:
         ratio: The share left out of those below the mean, in [0, 1).
@@ -43,7 +43,7 @@ class InfoBatch(Policy):
         return last_losses(known.history)
 
     def plan(self, values: Values | None, epoch: Epoch, rng: np.random.Generator) -> Plan:
-        """What was kept, in random order; it stands for all examples."""
+        """What was kept, in random order; it represents all examples."""
         order = permutation(epoch.num_examples, rng)
         full = epoch.progress("infobatch") >= self.until
         if values is None or full or np.isnan(values).all():
@@ -66,7 +66,7 @@ class SelfPaced(Policy):
     """Train on the examples of small loss only, on more of them as training goes on (Kumar et al. 2010).
 
     The rule is `v = 1[loss < lambda]` with a growing lambda. Here lambda is the quantile of the last losses
-    that lets a given share through, because a share needs no knowledge of the scale of the loss.
+    that lets a given share through, because a share does not depend on the scale of the loss.
 
     Args:
         start: The share of the examples in epoch 0, in (0, 1].
@@ -94,7 +94,7 @@ class SelfPaced(Policy):
         return last_losses(known.history)
 
     def plan(self, values: Values | None, epoch: Epoch, rng: np.random.Generator) -> Plan:
-        """The easiest, in random order; a random share while no loss is known."""
+        """The easiest, in random order; a random share while no loss was recorded."""
         order = permutation(epoch.num_examples, rng)
         losses = np.zeros(epoch.num_examples) if values is None else filled(values)
         # Ties are broken at random: the sort is stable and the order is random.

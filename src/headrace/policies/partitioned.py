@@ -1,6 +1,6 @@
 """Policies that decide which worker gets which examples (Sheikholeslami et al., DAIS 2023).
 
-Every example is still seen once an epoch with weight 1. A worker's part of every batch comes from its own
+Every example is still seen once per epoch with weight 1. A worker's part of every batch comes from its own
 examples, which it shuffles anew each epoch; with one worker that is plain shuffling. The parts stay as long
 as the values do: `Refreshed` (`refresh_epochs`) is the paper's interval, `BurnIn` (`burn_in_epochs`) its
 warm-up.
@@ -103,7 +103,7 @@ class Partition(_Dividing):
 
 @dataclass(frozen=True)
 class RandomPartition(_Dividing):
-    """Each worker gets random examples, the same ones for the interval: what the others are held against."""
+    """Each worker gets random examples, the same ones for the interval: the baseline of the others."""
 
     def assess(self, known: Known, epoch: Epoch) -> Values:
         """A random number for each example."""
@@ -120,13 +120,13 @@ def _plan(parts: list[Int[np.ndarray, " examples_of_worker"]], rng: np.random.Ge
 
 
 def _check_observed(count: Float[np.ndarray, " examples"], least: int) -> None:
-    fix = "Warm up for longer (burn_in_epochs); where batches straddle epochs, by one epoch more."
+    fix = "Warm up for longer (burn_in_epochs); if batches straddle epochs, by one more epoch."
     if not (count > 0).any():
         raise InputError("no example was observed yet, so none has a score", where="partition", fix=fix)
     short = np.flatnonzero(count < least)
     if least > 1 and len(short):
         raise InputError(
-            f"a variance needs {least} observations, and {len(short)} examples have fewer, as {short[0]}",
+            f"a variance needs {least} observations, but {len(short)} examples (first {short[0]}) have fewer",
             where="partition",
             got=int(count[short[0]]),
             fix=fix,

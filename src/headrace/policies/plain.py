@@ -16,7 +16,7 @@ from headrace.sampling.plan import Epoch, Known, Plan
 
 @dataclass(frozen=True)
 class Shuffle(Policy):
-    """Every example once an epoch, in random order (SGD-Scan in Chang et al. 2017)."""
+    """Every example once per epoch, in random order (SGD-Scan in Chang et al. 2017)."""
 
     changes_objective = False
 

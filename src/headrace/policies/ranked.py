@@ -47,7 +47,7 @@ class OnlineBatchSelection(Policy):
         return last_losses(known.history)
 
     def plan(self, values: Values | None, epoch: Epoch, rng: np.random.Generator) -> Plan:
-        """As many draws as were asked for; uniform while no loss is known."""
+        """As many draws as were asked for; uniform while no loss was recorded."""
         now = pressure(self.pressure, epoch, "online-batch-selection")
         if values is None or np.isnan(values).all():
             values = np.zeros(epoch.num_examples)
@@ -82,7 +82,7 @@ class RecencyBias(Policy):
         store(self, pressure=self.pressure)
 
     def assess(self, known: Known, epoch: Epoch) -> Values:
-        """The entropy of each example's window over that of all classes alike, in [0, 1]; NaN where empty."""
+        """The entropy of each example's window over that of all classes alike, in [0, 1]; NaN if empty."""
         window = known.label_window
         share = as_float64(window.entropy()) / np.log(window.num_classes)
         return np.where(as_float64(window.count) > 0, share, np.nan)

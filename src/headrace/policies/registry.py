@@ -139,10 +139,10 @@ def make_policy(name: str, /, *values: Any, **settings: Any) -> Policy:
     for setting in settings:
         if setting not in known:
             raise InputError(
-                f"no such setting of the policy {name}",
+                f"unknown setting of the policy {name}",
                 where="policy",
                 got=setting,
-                fix=f"One of {', '.join(known)}.",
+                fix=f"Known: {', '.join(known)}.",
             )
     settings = {**_entry(name).wrapped, **settings}
     policy = constructor(*values, **{key: value for key, value in settings.items() if key not in WRAPPERS})
@@ -166,6 +166,6 @@ def _entry(name: str) -> PolicyEntry:
     own = ACTIVE_BIAS.get(name, name)
     if own not in POLICIES:
         close = difflib.get_close_matches(name, [*POLICIES, *ACTIVE_BIAS], n=3, cutoff=0.4)
-        fix = f"Did you mean {' or '.join(close)}?" if close else f"One of {', '.join(POLICIES)}."
-        raise InputError("no such policy", where="policy", got=name, fix=fix)
+        fix = f"Did you mean {' or '.join(close)}?" if close else f"Known: {', '.join(POLICIES)}."
+        raise InputError("unknown policy", where="policy", got=name, fix=fix)
     return POLICIES[own]

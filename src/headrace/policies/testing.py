@@ -55,7 +55,7 @@ class Example:
         return (torch.arange(self.num_examples) % 5).clamp(max=_CLASSES - 1)
 
     def logits(self, noise: float = 0.0, round: int = 0) -> Float[torch.Tensor, "examples classes"]:
-        """What the linear model says, with noise as from training."""
+        """The outputs of the linear model, with noise as from training."""
         weights = torch.randn(_FEATURES, _CLASSES, generator=torch_generator(0, "weights"))
         disturbed = torch.randn(self.num_examples, _CLASSES, generator=torch_generator(0, "noise", round))
         return self.inputs @ weights + noise * disturbed
@@ -91,7 +91,7 @@ class Example:
 
 
 def check_policy(policy: Policy, replicates: int = 1500) -> None:
-    """Hold a policy to the whole contract.
+    """Check a policy against the whole contract.
 
     Args:
         policy: The policy, in any wrapping.
@@ -109,7 +109,7 @@ def check_policy(policy: Policy, replicates: int = 1500) -> None:
 
 
 def make_sampler(policy: Policy, example: Example, **settings: Any) -> ExampleSampler:
-    """A sampler with everything that is known, in the middle of the training."""
+    """A sampler with everything that a policy may read, in the middle of the training."""
     return ExampleSampler(
         example.num_examples, policy=policy, epochs=EPOCHS, **{**example.known(), **settings}
     )
@@ -122,7 +122,7 @@ def check_plan(policy: Policy, example: Example) -> None:
         assert plan.indices.dtype == np.int64, "indices are int64"
         assert len(plan.indices) > 0, "an epoch has at least one example"
         assert plan.indices.min() >= 0 and plan.indices.max() < example.num_examples, "indices are in range"
-        assert policy.draws(epoch) in (None, len(plan.indices)), "draws() tells the length of the plan"
+        assert policy.draws(epoch) in (None, len(plan.indices)), "draws() returns the length of the plan"
         if plan.weights is not None:
             assert plan.weights.shape == (example.num_examples,), "one weight per example of the training set"
             assert np.isfinite(plan.weights).all(), "weights are finite"
@@ -130,7 +130,7 @@ def check_plan(policy: Policy, example: Example) -> None:
 
 
 def check_same_in_any_order(policy: Policy, example: Example) -> None:
-    """An epoch is the same whatever was planned before it; different epochs differ."""
+    """An epoch does not depend on what was planned before it; different epochs differ."""
     sampler = make_sampler(policy, example)
     orders = [_epoch(sampler, number) for number in (2, 3)]
     backwards = make_sampler(policy, example)
@@ -142,7 +142,7 @@ def check_same_in_any_order(policy: Policy, example: Example) -> None:
 
 
 def check_resume(policy: Policy, example: Example) -> None:
-    """Stopped in mid-epoch and loaded into a new sampler whose history has gone on: the same rest."""
+    """Stopped in mid-epoch and loaded into a new sampler whose history has changed: the same rest."""
     sampler = make_sampler(policy, example, batch_size=4)
     sampler.set_epoch(3)
     walk = iter(sampler)
@@ -155,25 +155,25 @@ def check_resume(policy: Policy, example: Example) -> None:
     later = make_sampler(policy, Example(rounds=9), batch_size=4)
     later.load_state_dict(state)
     again = list(later) if rest else []
-    assert again == rest, "a resumed epoch goes on with the same examples"
+    assert again == rest, "a resumed epoch continues with the same examples"
     assert not rest or torch.equal(_choose(later, example), chosen), "a resumed choice is the same"
 
 
 def check_no_side_effect(policy: Policy, example: Example) -> None:
-    """Neither the global generators nor the history are touched."""
+    """Neither the global generators nor the history change."""
     before = torch.get_rng_state(), _numpy_state()
     known = example.known()
     history = known["history"].mean("loss").clone()
     sampler = make_sampler(policy, example, batch_size=4, **known)
     list(sampler)
     _choose(sampler, example)
-    assert torch.equal(torch.get_rng_state(), before[0]), "torch's global generator is untouched"
-    assert _numpy_state() == before[1], "NumPy's global generator is untouched"
-    assert torch.equal(known["history"].mean("loss"), history), "the history is untouched"
+    assert torch.equal(torch.get_rng_state(), before[0]), "torch's global generator is unchanged"
+    assert _numpy_state() == before[1], "NumPy's global generator is unchanged"
+    assert torch.equal(known["history"].mean("loss"), history), "the history is unchanged"
 
 
 def check_objective(policy: Policy, example: Example, replicates: int = 1500) -> None:
-    """Expected weight one, halves alike, and the expected gradient the full one where that is said.
+    """Expected weight one, halves alike, and the expected gradient the full one if the policy says so.
 
     Within 4 standard errors in every parameter for a policy that does not change the objective; beyond 6 in
     at least one for a policy that says it does, so that the flag cannot lie.
@@ -200,7 +200,7 @@ def check_objective(policy: Policy, example: Example, replicates: int = 1500) ->
 def weighted_counts(
     policy: Policy, example: Example, replicates: int, number: int = 2
 ) -> Float[np.ndarray, "halves replicates examples"]:
-    """What each example's gradient is multiplied by in an epoch's halves, over what the epoch stands for.
+    """What each example's gradient is multiplied by in an epoch's halves, over what the epoch represents.
 
     Of a policy that chooses within batches: in one step of 6 examples, the first of the epoch.
     """
@@ -259,7 +259,7 @@ def fingerprints(wanted: dict[str, dict[str, Any]]) -> dict[str, list[Any]]:
 def _trained_on(
     policy: Policy, plan: Plan, values: np.ndarray | None, example: Example, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray, int]:
-    """The indices trained on, their weights, and how many examples they stand for."""
+    """The indices trained on, their weights, and how many examples they represent."""
     chooser = batch_policy(policy)
     if chooser is None or plan.candidates == 1:
         weights = np.ones(example.num_examples) if plan.weights is None else plan.weights
@@ -301,5 +301,5 @@ def _standard_error(draws: np.ndarray) -> Any:
 
 
 def _numpy_state() -> str:
-    """The state of NumPy's global generator, which is looked at and not used."""
+    """The state of NumPy's global generator, which is read and not used."""
     return repr(np.random.get_state())  # noqa: NPY002

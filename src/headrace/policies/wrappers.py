@@ -18,7 +18,7 @@ from headrace.sampling.plan import Epoch, Known, Need, Plan
 
 @dataclass(frozen=True)
 class Wrapper(Policy):
-    """A policy that changes when or on what another is used; what it does not change is the other's."""
+    """A policy that changes when or on what another is used; all else is passed to the other."""
 
     policy: Policy
     changes_objective: bool = field(init=False, repr=False)
@@ -28,7 +28,7 @@ class Wrapper(Policy):
     divides: bool = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        """Take over the other's properties, and check the settings."""
+        """Copy the other's properties, and check the settings."""
         instance(self.policy, Policy, f"{type(self).__name__}.policy", "a policy")
         for name in ("changes_objective", "needs", "refresh_epochs", "graded", "divides"):
             object.__setattr__(self, name, getattr(self.policy, name))
@@ -39,7 +39,7 @@ class Wrapper(Policy):
 
     @abstractmethod
     def check(self) -> None:
-        """`InputError` where the settings do not fit."""
+        """`InputError` if the settings do not fit."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class BurnIn(Wrapper):
         return None if epoch.number < self.epochs else self.policy.assess(known, epoch)
 
     def plan(self, values: Values | None, epoch: Epoch, rng: np.random.Generator) -> Plan:
-        """While it lasts a permutation, or uniform draws where a number of draws was asked for."""
+        """While it lasts a permutation, or uniform draws if a number of draws was asked for."""
         if epoch.number < self.epochs:
             return (Shuffle() if epoch.size is None else Uniform()).plan(None, epoch, rng)
         return self.policy.plan(values, epoch, rng)
@@ -73,7 +73,7 @@ class BurnIn(Wrapper):
 
 @dataclass(frozen=True)
 class Refreshed(Wrapper):
-    """Assess the examples every so many epochs only; in between the values stay.
+    """Assess the examples only every `epochs` epochs; in between the values stay.
 
     Args:
         policy: Whose values.
@@ -101,7 +101,7 @@ class Refreshed(Wrapper):
 
 @dataclass(frozen=True)
 class Annealed(Wrapper):
-    """Let the values go linearly to their mean, so that the policy ends uniform.
+    """Move the values linearly to their mean, so that the policy ends uniform.
 
     In epoch e the values are `(1 - a) values + a mean`, `a = min(e / epochs, 1)`.
 

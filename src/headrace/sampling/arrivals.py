@@ -1,8 +1,8 @@
-"""What of a walk arrived in the training loop: the indices that come back, held against those handed out.
+"""Which part of a walk arrived in the training loop: indices that come back against those handed out.
 
 Between the sampler and the loop lies a loader, and layers of frameworks around it, each of which may shuffle,
 share out, drop, put together or fetch ahead. The loop shows the indices it got, and they must be the walk's
-next ones: a batch, or the parts of one in order. Pure bookkeeping on the host.
+next ones: a batch, or its parts in order. Pure bookkeeping on the host.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Arrivals:
         return self.items == self.walk.size
 
     def take(self, arrived: Arrived) -> bool:
-        """Count indices if they are the next ones that were handed out; says whether they are."""
+        """Count indices if they are the next ones that were handed out; returns whether they are."""
         if self.items >= self.walk.given:
             return False
         due = self._due(len(arrived))
@@ -86,7 +86,7 @@ class Arrivals:
         if place is not None and place < self.items:
             return (
                 f"they are those of {self.walk.word} number {self.walk.before + place}, which arrived before",
-                "Train on what a walk gives once; if two loops train at the same time, "
+                "Train on each batch of a walk once; if two loops train at the same time, "
                 "give each a sampler of its own.",
             )
         if place is not None and place > self.items:
@@ -94,16 +94,16 @@ class Arrivals:
                 f"they are those of number {self.walk.before + place}, and what comes before did not arrive",
                 "Show every batch to the sampler. If batches are left out, use last='drop' instead of "
                 "the loader's drop_last; if they come out of order, use DataLoader(in_order=True); if "
-                f"another layer shares them out to the ranks again, take it away. {_ONE_LAYER}",
+                f"another layer divides them among the ranks again, remove it. {_ONE_LAYER}",
             )
         if len(due) and len(arrived) > len(due) and np.array_equal(due, arrived[: len(due)]):
-            return "they begin with it and go on", f"Another layer makes batches of batches. {_ONE_LAYER}"
+            return "they begin with it and continue", f"Another layer makes batches of batches. {_ONE_LAYER}"
         if len(due) and len(arrived) < len(due):
             return (
                 "they are fewer and not the beginning of it",
-                f"Another layer shares out or cuts the batch again, as accelerate.prepare does. {_ONE_LAYER}",
+                f"Another layer divides or cuts the batch again, as accelerate.prepare does. {_ONE_LAYER}",
             )
-        return "they are other examples", f"Another layer shuffles or shares them out. {_ONE_LAYER}"
+        return "they are other examples", f"Another layer shuffles or divides them. {_ONE_LAYER}"
 
     def _found(self, arrived: Arrived) -> int | None:
         """The item of the walk that is equal to what arrived."""
@@ -122,5 +122,5 @@ class Arrivals:
 _ONE_LAYER = (
     "Give the sampler to one plain DataLoader (batch_sampler=sampler, or sampler=sampler without shuffle), "
     "keep that loader out of accelerator.prepare, and in Lightning set use_distributed_sampler=False: the "
-    "sampler shares the batches out to the ranks itself."
+    "sampler itself gives each rank its part of the batches."
 )

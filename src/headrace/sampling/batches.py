@@ -22,9 +22,9 @@ class Batch:
 
     Attributes:
         indices: The examples, `[batch]`; an example may occur more than once.
-        weights: What each example's loss is multiplied by, or None where all are 1.
+        weights: What each example's loss is multiplied by, or None if all are 1.
         epoch: The pass over the training set, from 0, in which the first of these examples was drawn.
-        train_on: How many of these candidates are to be chosen and trained on, or None for all.
+        train_on: How many of these candidates must be chosen and trained on, or None for all.
         sizes: How many of the examples, in their order, are each worker's; None: as equal as can be.
     """
 
@@ -68,7 +68,7 @@ class Batch:
             raise InputError(
                 f"a batch of {len(self)} cannot be shared by {workers} workers",
                 where="batches",
-                fix="batch_size is that of all workers together, and each needs an example of it.",
+                fix="batch_size is that of all workers together, and each worker needs at least one example.",
             )
         return [slice(start, stop) for start, stop in edges]
 
@@ -84,7 +84,7 @@ def shuffled_batches(
     """Endless batches of exactly `batch_size` examples in random order, without replacement within an epoch.
 
     Each epoch's permutation comes from the stream `(*path, "order", epoch)`. The permutations are joined end
-    to end and cut, so a batch may hold the end of one epoch and the beginning of the next, or, where it is
+    to end and cut, so a batch may hold the end of one epoch and the beginning of the next, or, if it is
     larger than the data, several epochs. All examples are seen equally often, to within one, and no step is
     smaller.
 
@@ -93,10 +93,10 @@ def shuffled_batches(
         batch_size: Examples per batch.
         seed: The root seed.
         path: The names of the stream, see `headrace.random`.
-        device: Where the indices shall lie; each epoch is moved there once, whole.
+        device: Where the indices must be; each epoch is moved there once, whole.
 
     Raises:
-        InputError: Where a number is not positive.
+        InputError: A number is not positive.
     """
     num_examples = whole(num_examples, "num_examples", least=1)
     batch_size = whole(batch_size, "batch_size", least=1)

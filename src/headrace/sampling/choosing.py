@@ -17,7 +17,7 @@ class Choosing:
     """Calls a batch policy's `rate` and `pick`; step t draws from the stream `("choose", t)`.
 
     Args:
-        policy: The policy, perhaps wrapped; only used where it is a batch policy.
+        policy: The policy, perhaps wrapped; only used if it is a batch policy.
         seed: The root seed.
     """
 
@@ -55,7 +55,7 @@ class Choosing:
         return {"steps": self._steps, "memory": {name: held.cpu() for name, held in self._memory.items()}}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take both over; tensors go to the device of the next losses."""
+        """Restore both; tensors go to the device of the next losses."""
         self._steps = state["steps"]
         self._memory = dict(state["memory"])
 

@@ -16,10 +16,10 @@ from headrace.sampling.loaders import Caller
 from headrace.sampling.walks import Walk
 
 _WAITING = 1 << 22
-"""Indices on a device that are kept until they are looked at: 32 MB."""
+"""Indices on a device that are kept until they are read: 32 MB."""
 
 _KEPT = 4
-"""Walks of an epoch that are remembered, beside the one that is trained on."""
+"""Walks of an epoch that are remembered, besides the one that is trained on."""
 
 _UNTOLD = (
     "Show each batch to the sampler (weights_for, narrow, or record of its history), or say how many items "
@@ -68,7 +68,7 @@ class _Walked:
         return self.walk.given >= self.walk.size
 
     def place(self, items: int) -> Place:
-        """The place after so many items of the walk."""
+        """The place after this many items of the walk."""
         position = self.walk.reached(items)
         return Place(
             position=position,
@@ -113,7 +113,7 @@ class Course:
         return self._place.finished and not self._walks
 
     def begin_anew(self) -> None:
-        """Let the next walk begin the epoch anew, though one was left before its end."""
+        """Let the next walk begin the epoch anew, even if one was left before its end."""
         self._said = True
 
     @property
@@ -133,12 +133,12 @@ class Course:
         if not self._walks:
             return self._place.finished
         walked = self._current or self._walks[-1]
-        # A loader with workers calls iter() twice before it takes anything, also where there is nothing.
+        # A loader with workers calls iter() twice before it takes anything, even if there is nothing.
         return walked.over and (walked.walk.size > 0 or walked.walk.walked)
 
     def see(self, indices: Tensor, how: Seen) -> None:
-        """Note indices (int64) that arrived; those on a device are looked at later, without waiting."""
-        # What is recorded matters only where nothing is shown.
+        """Note indices (int64) that arrived; those on a device are read later, without waiting."""
+        # What is recorded matters only if nothing is shown.
         if not self._walks or not len(indices) or (how == "recorded" and self._current is not None):
             return
         if indices.device.type != "cpu" or self._waiting:
@@ -153,11 +153,11 @@ class Course:
         """The place to resume from.
 
         Args:
-            done: How many items of the epoch this rank has trained on, or None if that is seen.
+            done: How many items of the epoch this rank has trained on, or None if the sampler saw them.
             asked_by: Who asks. A loader that keeps the state itself means what it was handed.
 
         Raises:
-            InputError: `done` is out of its range or contradicts what arrived; or nobody knows.
+            InputError: `done` is out of its range or contradicts what arrived; or it is needed.
         """
         self._look()
         if not self._walks:
@@ -178,7 +178,7 @@ class Course:
             return walked.place(walked.recorded.items)
         raise InputError(
             f"the loader has fetched {before + given} {walked.walk.word} of the epoch ahead of the loop, and "
-            "how many were trained on is not known",
+            "the sampler cannot see how many were trained on",
             where="ExampleSampler.state_dict",
             fix=_UNTOLD,
         )
@@ -191,14 +191,14 @@ class Course:
             return
         seen = f"{least}" if least == most else f"from {least} to {most}"
         raise InputError(
-            f"this rank's batches (or single examples) that are done, from the epoch's beginning, are {seen}",
+            f"this rank has trained on {seen} batches (or single examples) since the epoch's beginning",
             where="done",
             got=done,
             fix="Count from the beginning of the epoch, also after a resume; or leave done out.",
         )
 
     def _look(self) -> None:
-        """Look at what arrived on a device; waits for it."""
+        """Read what arrived on a device; waits for it."""
         waiting, self._waiting, self._held = self._waiting, [], 0
         if not waiting:
             return
@@ -231,21 +231,21 @@ class Course:
         return walked.shown.any or walked.by.loader or not walked.over
 
     def _settle_on(self, walked: _Walked) -> None:
-        """Take the walk that is trained on; one of a loader is not left before its end without a word."""
+        """Take the walk that is trained on; to leave one of a loader before its end takes `set_epoch`."""
         last, self._current = self._current, walked
         if last in (None, walked) or last.shown.complete or not last.by.loader or walked.said:
             return
         walk, items = last.walk, last.shown.items
         raise InputError(
             f"{walk.before + items} of the epoch's {walk.before + walk.size} {walk.word} arrived, and then "
-            "those of a new walk of it",
+            "those of a new walk through it",
             where="ExampleSampler",
             fix="Show every batch to the sampler; and before an epoch that follows one that ended early call "
             "sampler.set_epoch: with the next number, or with the same one to begin this epoch anew.",
         )
 
     def _check_alone(self, walked: _Walked) -> None:
-        """`InputError` where what looks like a second look is another walk that goes on beside this one."""
+        """`InputError` if what looks like a second look is another walk that runs at the same time."""
         given = walked.walk.given
         beside = any(other.walk.given == given for other in self._walks if other is not walked)
         if beside and 2 <= given < walked.walk.size:

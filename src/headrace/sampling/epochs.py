@@ -111,7 +111,7 @@ class Epochs:
         return pieces, first
 
     def _step_into(self, position: int) -> tuple[Plan, int]:
-        """The current epoch's plan, or the next one's from its beginning where the current one is used up."""
+        """The current epoch's plan, or the next one's from its beginning if the current one is used up."""
         plan = self.plan()
         if position < len(plan.indices):
             return plan, position

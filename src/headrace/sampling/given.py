@@ -33,7 +33,7 @@ def source(examples: int | WeightSource, policy: Planner | None, draw: Draw) -> 
         raise InputError(
             "weights and a policy were given, but only one can decide",
             where="ExampleSampler",
-            fix="Give the number of examples and the policy, or the weights alone.",
+            fix="Give the number of examples and the policy, or only the weights.",
         )
     given = GivenWeights(examples, draw)
     return len(given.weights()), given
@@ -57,18 +57,18 @@ def recorder(given: Any, where: str) -> Any:
         InputError: Something that does not count observations of examples.
     """
     if isinstance(given, str | bytes | complex | float | int | list | tuple | dict | np.ndarray):
-        raise InputError("must be what records the examples", where=where, got=type(given).__name__)
+        raise InputError("must be an object that records the examples", where=where, got=type(given).__name__)
     return given
 
 
 def check_finite_history(history: Any, needs: frozenset[Any]) -> None:
-    """`InputError` where a history that a policy reads holds a loss that is NaN or infinite."""
+    """`InputError` if a history that a policy reads holds a loss that is NaN or infinite."""
     if "history" not in needs or not hasattr(history, "mean"):
         return
     bad = ~history.mean("loss").isfinite()
     if bad.any():
         raise InputError(
-            f"the losses recorded of example {int(bad.nonzero()[0])} are not finite, so it has no score",
+            f"the losses recorded for example {int(bad.nonzero()[0])} are not finite, so it has no score",
             where="history",
             fix="The model gave NaN or infinite outputs: lower the learning rate, or resume from before.",
         )
@@ -81,7 +81,7 @@ def listen(history: Any, listener: Callable[[Any], None]) -> None:
 
 
 def check_nothing_dropped(by: Caller, examples: int) -> None:
-    """`InputError` where a loader makes batches of single examples and would drop the last ones."""
+    """`InputError` if a loader makes batches of single examples and would drop the last ones."""
     if by.batch is not None and examples % by.batch:
         raise InputError(
             f"the loader would drop the last {examples % by.batch} of this rank's {examples} examples",

@@ -44,5 +44,5 @@ class Indexed(Dataset[tuple[int, Any]]):
         return len(self.dataset)
 
     def __getitem__(self, index: int) -> tuple[int, Any]:
-        """The index, and what the data set has there."""
+        """The index, and the data set's item at it."""
         return int(index), self.dataset[index]

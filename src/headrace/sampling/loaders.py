@@ -1,8 +1,8 @@
-"""What lies between a sampler and a training loop, read from who asks for the indices.
+"""Which loader is between a sampler and a training loop, read from the caller that asks for indices.
 
-torch's loaders tell a sampler nothing of themselves, and it matters: a loader that fetches ahead asks for
-batches long before they are trained on, and one that drops the last batch leaves examples out. So who called
-`iter(sampler)` or `sampler.state_dict()` is looked up on the call stack, once an epoch.
+torch's loaders pass a sampler no facts about themselves, but these matter: a loader that fetches ahead asks
+for batches long before they are trained on, and one that drops the last batch leaves examples out. So the
+caller of `iter(sampler)` or `sampler.state_dict()` is looked up on the call stack, once per epoch.
 """
 
 from __future__ import annotations
@@ -50,10 +50,10 @@ def caller() -> Caller:
 
 
 def check_not_in_worker() -> None:
-    """`InputError` in a loader's worker process, whose copy of the sampler may be of an earlier epoch."""
+    """`InputError` in a loader's worker process, whose copy of the sampler may be from an earlier epoch."""
     if get_worker_info() is not None:
         raise InputError(
-            "the indices are shown in a worker of the loader, which has a copy of the sampler",
+            "the indices were passed in a worker process of the loader, which has only a copy of the sampler",
             where="ExampleSampler",
             fix="Call weights_for and narrow in the training loop, with the indices that the loader gives.",
         )

@@ -61,7 +61,7 @@ def rows(value: Any, places: Tensor, batch: int, where: str) -> Any:
         where: The name of the parameter.
 
     Raises:
-        InputError: Something has not one row per example, or cannot be indexed.
+        InputError: A value does not have one row per example, or cannot be indexed.
     """
     if isinstance(value, Tensor | np.ndarray):
         if value.ndim == 0 or len(value) != batch:
@@ -88,7 +88,7 @@ def rows(value: Any, places: Tensor, batch: int, where: str) -> Any:
         "or list of tensors",
         where=where,
         got=type(value).__name__,
-        fix="Give what the model takes as tensors, and put them together in the model= function.",
+        fix="Give the model's inputs as tensors, and combine them in the model= function.",
     )
 
 
@@ -109,13 +109,13 @@ def check_candidates(indices: Tensor, outputs: Any, losses: Any) -> None:
             f"the loss must be one number for each of the {batch} candidates",
             where="losses",
             got="a scalar" if got == () else got,
-            fix='Give a loss with reduction="none", such as nn.CrossEntropyLoss(reduction="none"); of losses '
-            "per token take each document's mean over its counted tokens.",
+            fix='Give a loss with reduction="none", such as nn.CrossEntropyLoss(reduction="none"); for '
+            "losses per token give each document's mean over its counted tokens.",
         )
 
 
 def check_finite_losses(losses: Tensor, indices: Tensor) -> None:
-    """`InputError` where a loss on the host is NaN; a device would have to be waited for."""
+    """`InputError` if a loss on the host is NaN; checking a device would make the step wait."""
     if losses.device.type == "cpu" and losses.isnan().any():
         place = int(losses.isnan().nonzero()[0])
         raise InputError(

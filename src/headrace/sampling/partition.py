@@ -22,7 +22,7 @@ def partition(
 
     The examples are sorted by score, ascending, ties by index. `stripes`: worker w takes the places w, w + W,
     w + 2W, ... `blocks`: worker w takes the w-th contiguous piece, so the last worker has the highest scores.
-    `random`: pieces of a random order, whatever the scores.
+    `random`: pieces of a random order, regardless of the scores.
 
     Args:
         scores: One finite number per example [examples].

@@ -34,8 +34,8 @@ def joined(
         workers: How many share the batch.
 
     Returns:
-        The indices; their weights, or None where all are 1; and how many of them, in their order, are each
-        worker's, or None where that does not matter.
+        The indices; their weights, or None if all are 1; and how many of them, in their order, are each
+        worker's, or None if that does not matter.
     """
     indices = np.concatenate([piece.plan.indices[piece.start : piece.stop] for piece in pieces])
     weights = None

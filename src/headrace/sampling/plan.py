@@ -1,6 +1,6 @@
 """What the sampler asks of a policy and what it gets: plain records, without torch.
 
-The sampler lies below the policies and knows them only by the protocol `Planner`.
+The sampler is below the policies and knows them only by the protocol `Planner`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Need = Literal["history", "label_window", "holdout_losses", "labels"]
-"""What a policy may need beside the number of examples."""
+"""What a policy may need besides the number of examples."""
 
 NEEDS: dict[Need, str] = {
     "history": "Give ExampleSampler(history=...) and record every trained batch into it.",
@@ -32,11 +32,11 @@ NEEDS: dict[Need, str] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Known:
-    """What is known when a policy assesses the examples: read only.
+    """The facts that a policy may read when it assesses the examples; it must not change them.
 
     Attributes:
         num_examples: Examples in the training set.
-        history: A `headrace.History` (whatever the scores read), or None.
+        history: A `headrace.History` (or any record that the scores read), or None.
         label_window: The labels predicted lately, or None.
         holdout_losses: Loss of each example under a model trained on held-out data [examples], or None.
 
@@ -54,7 +54,7 @@ class Known:
             size = getattr(getattr(self, name), "num_examples", self.num_examples)
             if size != self.num_examples:
                 raise InputError(
-                    f"is of {size} examples, and the training set has {self.num_examples}",
+                    f"is of {size} examples, but the training set has {self.num_examples}",
                     where=name,
                     fix="Give the one that records this training set.",
                 )
@@ -62,16 +62,16 @@ class Known:
 
 @dataclass(frozen=True, kw_only=True)
 class Epoch:
-    """The epoch to be planned.
+    """The epoch that a policy plans.
 
     Attributes:
         number: From 0.
-        epochs: How many there will be, or None where nobody said.
+        epochs: How many there will be, or None if the number was not given.
         num_examples: Examples in the training set.
         size: Asked number of draws, for policies that draw; None means `num_examples`.
         labels: The class of each example [examples], or None.
         workers: How many workers share each batch.
-        seed: The root of the sampler's streams, for what shall stay the same over several epochs.
+        seed: The root of the sampler's streams, for what must stay the same over several epochs.
     """
 
     number: int
@@ -84,14 +84,14 @@ class Epoch:
 
     @property
     def draws(self) -> int:
-        """How many draws a policy makes that may make any number."""
+        """How many draws a policy makes if it can make any number."""
         return self.num_examples if self.size is None else self.size
 
     def progress(self, policy: str) -> float:
-        """The share of the training that is over, in [0, 1); `InputError` where its length is not known."""
+        """The share of the training that is over, in [0, 1); `InputError` if its length was not given."""
         if self.epochs is None:
             raise InputError(
-                f"{policy} changes over the training and must know its length",
+                f"{policy} changes over the training, so it needs the number of epochs",
                 where="epochs",
                 fix="Give the number of epochs as ExampleSampler(epochs=...).",
             )
@@ -108,10 +108,10 @@ class Plan:
 
     Attributes:
         indices: int64 [draws], in the order of training; any stretch is distributed like any other.
-        weights: The weight of each example of the *training set* [examples], or None where all are 1.
+        weights: The weight of each example of the *training set* [examples], or None if all are 1.
         candidates: How many of these indices are forwarded for each one that is trained on (see
             `headrace.policies.BatchPolicy`).
-        stands_for: How many examples the plan stands for; None means the number of indices.
+        stands_for: How many examples the plan represents; None means the number of indices.
         dealt: Whether position p is for worker p modulo `Epoch.workers`; otherwise a worker may get any.
     """
 
@@ -136,7 +136,7 @@ class Chosen:
 
 
 class Planner(Protocol):
-    """What the sampler calls; `headrace.policies.Policy` tells the whole contract."""
+    """What the sampler calls; `headrace.policies.Policy` describes the whole contract."""
 
     needs: frozenset[Need]
     refresh_epochs: int
@@ -153,7 +153,7 @@ class Planner(Protocol):
         ...
 
     def draws(self, epoch: Epoch) -> int | None:
-        """The number of indices in the epoch's plan, or None where it depends on the values."""
+        """The number of indices in the epoch's plan, or None if it depends on the values."""
         ...
 
 

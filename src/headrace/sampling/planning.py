@@ -1,4 +1,4 @@
-"""From a policy and what is known to the plans of the epochs, and the state that makes a plan again."""
+"""From a policy and the facts that it reads to the plans of the epochs; the state that makes a plan again."""
 
 from __future__ import annotations
 
@@ -164,7 +164,7 @@ class Planning:
         return self._summed[1]
 
     def length(self, number: int) -> int | None:
-        """The number of indices in an epoch; None where it is not known before it is planned."""
+        """The number of indices in an epoch; None if only the plan determines it."""
         if self._planned is not None and self._planned[0] == number:
             return len(self._planned[1].indices)
         return self.policy.draws(self.epoch(number))
@@ -183,7 +183,7 @@ class Planning:
         return {"values": values, "assessed_in": self._assessed_in}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take the values over; the plan is made again from them.
+        """Restore the values; the plan is made again from them.
 
         Raises:
             InputError: Values that are not one number per example.
@@ -200,7 +200,7 @@ class Planning:
         self._planned = None
 
     def _refresh(self, number: int) -> None:
-        """Assess anew, unless this epoch's values are there or the last ones serve on."""
+        """Assess anew, unless this epoch's values exist or the last ones are still valid."""
         last = self._assessed_in
         if last is not None:
             serves = 1 if self.values is None else self.policy.refresh_epochs
@@ -222,7 +222,7 @@ class Planning:
             return
         if self.policy.draws(self.epoch(0)) != self.size:
             raise InputError(
-                f"has no effect: the length of an epoch of {self.policy!r} is its own",
+                f"has no effect: {self.policy!r} decides the length of its epochs",
                 where="size",
                 got=self.size,
                 fix="Leave it out, or use a policy that draws.",

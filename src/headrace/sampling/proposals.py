@@ -1,9 +1,9 @@
-"""Independent weighted draws at a few nanoseconds each: propose an example, take it or not.
+"""Independent weighted draws at a few nanoseconds each: propose an example, then accept or reject it.
 
 Every example is a cell; one that weighs more than twice the mean is as many cells of equal weight as keep
-each below that bound. A cell is proposed with equal probability and taken where u x bound < its weight (von
+each below that bound. A cell is proposed with equal probability and accepted if u x bound < its weight (von
 Neumann 1951). With N examples of mean weight m there are at most N + N m / bound cells, so a draw takes at
-most (N + N m / bound) bound / (N m) = bound / m + 1 <= 3 proposals on average, whatever the weights [D]. The
+most (N + N m / bound) bound / (N m) = bound / m + 1 <= 3 proposals on average, for any weights [D]. The
 draws come in random order and nothing has to be shuffled.
 """
 
@@ -22,7 +22,7 @@ _PROPOSED = 1 << 16
 
 _LEVELS = 256
 _BELOW = 1 - 2.0**-50
-"""Keeps the largest share a byte: it would be 256 levels high."""
+"""Keeps the largest share within a byte: otherwise it would have level 256."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +50,7 @@ class Cells:
         return cells
 
     def taken(self, proposed: Int[np.ndarray, " batch"], rng: np.random.Generator) -> np.ndarray:
-        """Which of the proposed cells are drawn, bool [batch]; further bits of u where 8 do not decide."""
+        """Which of the proposed cells are drawn, bool [batch]; further bits of u if 8 do not decide."""
         first_bits = rng.integers(0, _LEVELS, proposed.size, dtype=np.uint8)
         levels = self.levels.take(proposed)
         taken = first_bits < levels

@@ -25,7 +25,7 @@ class Ranks:
     Attributes:
         rank: Its number.
         size: How many there are.
-        source: Who said so.
+        source: Where these numbers come from, for messages.
     """
 
     rank: int
@@ -40,7 +40,7 @@ def found() -> Ranks:
     """What the process group says, or else torchrun's environment variables RANK and WORLD_SIZE.
 
     Raises:
-        InputError: The environment has several processes but does not say which one this is.
+        InputError: The environment has several processes, but not the number of this one.
     """
     around = _around()
     if around is not None:
@@ -54,7 +54,7 @@ def found() -> Ranks:
 
 
 def _around() -> Ranks | None:
-    """As `found`; None where the environment does not say the rank."""
+    """As `found`; None if the environment does not hold the rank."""
     if dist.is_available() and dist.is_initialized():
         return Ranks(dist.get_rank(), dist.get_world_size(), "the process group")
     numbers = [os.environ.get(name, "") for name in ("RANK", "WORLD_SIZE")]
@@ -67,7 +67,7 @@ def _around() -> Ranks | None:
 
 
 def given(rank: int | None, world_size: int | None) -> Ranks | None:
-    """The ranks that were given, or None where `found` decides; one number alone is completed from `found`.
+    """The ranks that were given, or None if `found` decides; one number alone is completed from `found`.
 
     Raises:
         InputError: A number is out of its range, missing, or contradicts `found`.
@@ -82,7 +82,7 @@ def given(rank: int | None, world_size: int | None) -> Ranks | None:
     if mine is None:
         if size > 1 and size != around.size:
             raise InputError(
-                "is missing where there are several ranks", where="rank", fix="Give rank=dist.get_rank()."
+                "must be given if there are several ranks", where="rank", fix="Give rank=dist.get_rank()."
             )
         mine = around.rank if size > 1 else 0
     if mine >= size:
@@ -98,7 +98,7 @@ def given(rank: int | None, world_size: int | None) -> Ranks | None:
 
 
 def alike(make: Callable[[], Made], facts: Callable[[Made], Mapping[str, int]], ranks: Ranks) -> Made:
-    """What `make` makes, held against what the other ranks make; a collective call where there is a group.
+    """What `make` makes, compared with what the other ranks make; a collective call if there is a group.
 
     An error on one rank is an error on all of them.
 
@@ -144,7 +144,7 @@ DIFFERENT: dict[str, tuple[str, str]] = {
         "Give the same weights, labels and epochs= on every rank, and the same version of NumPy.",
     ),
 }
-"""What must be the same on every rank -> what it is, and what to do where it is not."""
+"""What must be the same on every rank -> its name, and the fix if it differs."""
 
 
 def difference(
@@ -154,7 +154,7 @@ def difference(
 
     Args:
         failed: Of each process, whether it raised an error.
-        ranks: The rank that each takes itself for.
+        ranks: The rank that each process believes to be.
         rows: Each one's numbers, in the order of `DIFFERENT`.
     """
     where = "ExampleSampler"
@@ -163,7 +163,7 @@ def difference(
         return InputError(f"rank {bad} could not plan the epoch; see its own error", where=where)
     if len(set(ranks)) < len(ranks):
         return InputError(
-            "several processes take themselves for the same rank",
+            "several processes have the same rank",
             where=where,
             got=list(ranks),
             fix="Leave rank and world_size out.",

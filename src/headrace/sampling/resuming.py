@@ -1,4 +1,4 @@
-"""A sampler's saved state, checked before anything of it is taken over."""
+"""A sampler's saved state, checked before any of it is restored."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def resumed(state: Any, mine: Mapping[str, Any], batch_size: int | None) -> Save
         batch_size: This sampler's; at another one the rest of the epoch is cut anew.
 
     Raises:
-        InputError: No state, or one of another sampler.
+        InputError: Not a state, or one of another sampler.
     """
     if not isinstance(state, Mapping):
         raise InputError("must be what state_dict() gave", where=_WHERE, got=type(state).__name__)
@@ -68,11 +68,11 @@ def resumed(state: Any, mine: Mapping[str, Any], batch_size: int | None) -> Save
 
 
 def check_same_plan(before: int, now: int) -> None:
-    """`InputError` where a resumed epoch is not planned as it was when it was begun."""
+    """`InputError` if a resumed epoch is not planned as it was when it began."""
     if before != now:
         raise InputError(
-            "the epoch that was begun is planned otherwise now, so its rest is not known",
+            "the plan of the resumed epoch differs from its plan when it began, so its rest cannot be found",
             where=_WHERE,
             fix="Give the sampler what it had when it was saved (epochs=, labels=, the policy's settings, "
-            "the number of workers), with the same version of NumPy; or go on to the next: set_epoch(...).",
+            "the number of workers), with the same version of NumPy; or begin the next: set_epoch(...).",
         )

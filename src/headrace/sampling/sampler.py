@@ -54,9 +54,9 @@ class ExampleSampler(Sampler[Any]):
     own part: disjoint, covering, nothing padded. `batch_size` is that of all ranks together.
 
     *When things happen.* At `iter()` the epoch is planned: the policy assesses the history (or the weights
-    are read), and order and weights are fixed until the next epoch, whatever is recorded meanwhile and
-    however far a loader prefetches. An epoch walked to its end is followed by the next; `set_epoch` says the
-    number explicitly. Every `iter()` is a walk of its own.
+    are read), and order and weights are fixed until the next epoch, regardless of what is recorded meanwhile
+    and how far a loader prefetches. An epoch walked to its end is followed by the next; `set_epoch` sets the
+    number explicitly. Every `iter()` is an independent walk.
 
     Args:
         examples: The number of examples; or weights, to draw in proportion to them.
@@ -77,7 +77,7 @@ class ExampleSampler(Sampler[Any]):
         label_window: A `headrace.histories.LabelWindow`, for recency bias.
 
     Raises:
-        InputError: What is missing, what has no effect, and what cannot be shared by the ranks.
+        InputError: An argument is missing or has no effect, or the ranks cannot share the epoch.
     """
 
     def __init__(
@@ -147,20 +147,20 @@ class ExampleSampler(Sampler[Any]):
         return self._epochs.next
 
     def set_epoch(self, epoch: int) -> None:
-        """Let the next `iter()` walk this epoch; no effect in the middle of it, so a resumed one goes on.
+        """Let the next `iter()` walk this epoch; no effect in the middle of it, so a resumed one continues.
 
         An epoch that was resumed at its end has nothing left: if a loop sets its number once more, the next
         walk is empty, so that a loop which counts from the epoch of its checkpoint trains nothing twice.
 
         Raises:
-            InputError: A negative epoch, or no whole number.
+                InputError: A negative epoch, or not a whole number.
         """
         self._epochs.set(whole(epoch, "epoch", least=0))
 
     def __iter__(self) -> Iterator[Any]:
         """Plan the epoch, if it is not planned, and walk it; after `load_state_dict`, from where it was.
 
-        Where there is a process group, all ranks begin an epoch together, and each is told if they differ.
+        If there is a process group, all ranks begin an epoch together, and each raises if they differ.
         """
         by, mine = caller(), self._ranks or ranks.found()
         walk = (
@@ -172,7 +172,7 @@ class ExampleSampler(Sampler[Any]):
         return iter(walk)
 
     def __len__(self) -> int:
-        """Items of a whole epoch on this rank; where epochs vary, at most so many until it is planned."""
+        """Items of a whole epoch on this rank; if epochs vary, the most until it is planned."""
         length = self._planning.length(self._epochs.number)
         length = self.num_examples if length is None else length
         if self.batch_size is None:
@@ -188,11 +188,11 @@ class ExampleSampler(Sampler[Any]):
     def weights_for(self, indices: Int64[Tensor, " batch"]) -> Float[Tensor, " batch"]:
         """What these examples' losses are multiplied by in this epoch, on the device of `indices`.
 
-        The step's loss is `(sampler.weights_for(index) * losses).mean()` over the global batch. Nothing
-        waits for the device but the first call of an epoch, which moves the weights there.
+        The step's loss is `(sampler.weights_for(index) * losses).mean()` over the global batch. Only
+        the first call of an epoch waits for the device, because it moves the weights there.
 
-        Within an epoch the indices must be the next batch of the walk as the loader gave it, or the parts of
-        one in their order: so the sampler knows what was trained on. To look up any weights use
+        Within an epoch the indices must be the next batch of the walk as the loader gave it, or its
+        parts in order: so the sampler knows what was trained on. To look up any weights use
         `plan().weights`.
 
         Raises:
@@ -225,7 +225,7 @@ class ExampleSampler(Sampler[Any]):
             count: How many are trained on (`Batch.train_on`); None is as the current epoch's plan has it.
 
         Raises:
-            InputError: On several ranks, where a rank does not see the whole batch; or losses that are not
+            InputError: There are several ranks, so no rank sees the whole batch; or losses that are not
                 one number per candidate.
         """
         indices = as_indices(indices, self.num_examples)
@@ -249,7 +249,7 @@ class ExampleSampler(Sampler[Any]):
         model: Callable[[Any], Tensor],
         loss: Callable[[Tensor, Any], Tensor],
     ) -> tuple[Tensor, Any, Any, Tensor]:
-        """What a loop of one's own trains on of a loader's batch: with every policy, in one line.
+        """What your own loop trains on from a loader's batch: with every policy, in one line.
 
         With a policy that chooses within batches the candidates are forwarded without gradients, by the model
         in the mode in which it is, and the chosen are returned. With any other, or while it is off, all of
@@ -267,7 +267,7 @@ class ExampleSampler(Sampler[Any]):
 
         Raises:
             InputError: The indices are not the next ones; the losses are not one number per example; inputs
-                or targets cannot be indexed; on several ranks, where a rank does not see the whole batch.
+                or targets cannot be indexed; there are several ranks, so no rank sees the whole batch.
         """
         check_not_in_worker()
         indices = as_indices(indices, self.num_examples)
@@ -292,14 +292,14 @@ class ExampleSampler(Sampler[Any]):
     def batches(self, device: torch.device | str = "cpu") -> Iterator[Batch]:
         """Endless batches of exactly `batch_size` (times the candidates), epochs joined end to end.
 
-        For the training loop, where every step shall have the same size. Each epoch is planned when its first
-        example is needed. `state_dict` between two batches resumes exactly.
+        For the training loop, in which every step must have the same size. Each epoch is planned when its
+        first example is needed. `state_dict` between two batches resumes exactly.
 
         With several workers a batch says which part of it is whose (`Batch.parts`); on ranks that were given
         (`rank=`, `world_size=`) each has its part only.
 
         Raises:
-            InputError: Without a batch size, or where a worker might find no example of its own in a batch.
+            InputError: There is no batch size, or a batch might hold no example of some worker.
         """
         if self.batch_size is None:
             raise InputError("is needed to make batches", where="ExampleSampler.batch_size", got=None)
@@ -309,15 +309,15 @@ class ExampleSampler(Sampler[Any]):
             yield self._next_batch(torch.device(device))
 
     def state_dict(self, done: int | None = None) -> dict[str, Any]:
-        """What `load_state_dict` needs to go on exactly, on any number of ranks: plain data and tensors.
+        """What `load_state_dict` needs to resume exactly, on any number of ranks: plain data and tensors.
 
-        Trained on is what was shown to the sampler (`weights_for`, `narrow`) or recorded in its history; in a
-        loop that shows nothing, what was handed out.
+        What was passed to `weights_for` or `narrow`, or recorded in the sampler's history, counts as trained
+        on; in a loop that does neither, what was handed out.
 
         Args:
             done: How many items of the epoch (batches, or single examples) this rank has trained on, counted
-                from its beginning, also after a resume. Needed only where a loader fetches ahead
-                (`num_workers > 0`) and the loop shows nothing; elsewhere it is checked.
+                from its beginning, also after a resume. Needed only if a loader fetches ahead
+                (`num_workers > 0`) and the loop passes nothing; otherwise it is checked.
 
         Raises:
             InputError: `done` is out of range or contradicts what was shown; or it is needed.
@@ -339,7 +339,7 @@ class ExampleSampler(Sampler[Any]):
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on where `state_dict` was called: the next `iter()` walks the rest of that epoch.
+        """Resume where `state_dict` was called: the next `iter()` walks the rest of that epoch.
 
         At another batch size or world size the rest is the same examples in the same order, cut anew.
 
@@ -395,6 +395,6 @@ class ExampleSampler(Sampler[Any]):
         return batch.to(device)
 
     def _check_world(self, size: int) -> None:
-        """`InputError` where the epochs cannot be shared out to that many ranks."""
+        """`InputError` if that many ranks cannot share the epochs."""
         check_one_worker_per_rank(self._workers, size)
         check_split(self._planning.length(0), self.batch_size, self.last, size)

@@ -10,7 +10,7 @@ from jaxtyping import Int
 from headrace.errors import InputError
 
 Last = Literal["short", "drop", "even"]
-"""What becomes of an epoch's last, incomplete batch: kept, dropped, or all batches made nearly equal."""
+"""What happens to an epoch's last, incomplete batch: kept, dropped, or all batches made nearly equal."""
 
 
 def cut(length: int, batch_size: int, last: Last = "short", start: int = 0) -> Int[np.ndarray, " edges"]:
@@ -34,7 +34,7 @@ def cut(length: int, batch_size: int, last: Last = "short", start: int = 0) -> I
 def cut_on(length: int, batch_size: int, last: Last, cut_from: int, start: int) -> Int[np.ndarray, " edges"]:
     """The edges from `start` on of batches that were cut from `cut_from`, so that a resume cuts as before.
 
-    Where no batch began at `start` (at another batch size), the rest is cut anew.
+    If no batch began at `start` (at another batch size), the rest is cut anew.
     """
     edges = cut(length, batch_size, last, cut_from)
     if start in edges:
@@ -51,12 +51,12 @@ def part(start: int, stop: int, rank: int, world_size: int) -> tuple[int, int]:
 def check_split(
     examples: int | None, batch_size: int | None, last: Last, world_size: int, where: str = "ExampleSampler"
 ) -> None:
-    """`InputError` where some rank would get nothing; `examples` None is a length that varies.
+    """`InputError` if some rank would get nothing; `examples` None is a length that varies.
 
     Args:
         examples: Positions in the epoch.
         batch_size: Positions in a global batch, or None for single examples.
-        last: What becomes of the last batch.
+        last: What happens to the last batch.
         world_size: Number of ranks.
         where: Named in the error.
     """
@@ -82,15 +82,15 @@ def check_split(
         f"the last batch of an epoch may have fewer examples than there are ranks ({world_size})",
         where=where,
         got=f"last={last!r}",
-        fix='Use last="drop", or last="even" with a batch size of at least twice the ranks.',
+        fix='Use last="drop", or last="even" with a batch size of at least twice the number of ranks.',
     )
 
 
 def check_one_worker_per_rank(workers: int | None, world_size: int) -> None:
-    """`InputError` where another number of workers than of ranks was asked for."""
+    """`InputError` if another number of workers than of ranks was asked for."""
     if world_size > 1 and workers not in (None, world_size):
         raise InputError(
-            f"every rank is one worker, and there are {world_size}",
+            f"every rank is one worker, so this must be {world_size}",
             where="workers",
             got=workers,
             fix="Leave it out, or give rank=0 and world_size=1 to walk whole batches on every rank.",
@@ -98,10 +98,10 @@ def check_one_worker_per_rank(workers: int | None, world_size: int) -> None:
 
 
 def check_sees_whole_batches(policy: object, world_size: int) -> None:
-    """`InputError` where several ranks share the batches within which a policy chooses."""
+    """`InputError` if several ranks share the batches within which a policy chooses."""
     if world_size > 1:
         raise InputError(
-            "chooses within global batches, which no single rank sees",
+            "chooses within global batches, but each rank sees only its part",
             where=repr(policy),
             got=f"world_size={world_size}",
             fix="Use one process, or a policy that plans epochs.",
@@ -109,13 +109,13 @@ def check_sees_whole_batches(policy: object, world_size: int) -> None:
 
 
 def check_dealing(examples: int, batch_size: int, workers: int, where: str) -> None:
-    """`InputError` where batches that straddle epochs may hold no example of some worker's own.
+    """`InputError` if batches that straddle epochs may hold no example of some worker's own.
 
-    Epochs are dealt to the workers in turn, each from the first worker on. Where the workers do not divide
+    Epochs are dealt to the workers in turn, each from the first worker on. If the workers do not divide
     the examples, the end of an epoch and the beginning of the next may both leave out the same workers.
 
     Args:
-        examples: Examples in the training set, each once an epoch.
+        examples: Examples in the training set, each once per epoch.
         batch_size: Examples in a global batch.
         workers: How many share it.
         where: Named in the error.

@@ -1,4 +1,4 @@
-"""A number that tells plans apart."""
+"""A number that distinguishes plans."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Walks through a planned epoch. Each is an iterator of its own that knows how far it came.
+"""Walks through a planned epoch. Each is an independent iterator that knows how far it came.
 
 A walk consists of *items*: single examples, or batches. They are counted from the beginning of the epoch, as
 training loops count them: a walk that begins in the middle of an epoch has items before it.
@@ -185,7 +185,7 @@ def new_walk(
         plan: The epoch's.
         ranks: This process among the others.
         batch_size: Examples trained on in a global batch, or None for single examples.
-        last: What becomes of an incomplete last batch.
+        last: What happens to an incomplete last batch.
         start: The position where the walk begins.
         cut_from: The position from which batches are cut.
     """

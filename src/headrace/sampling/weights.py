@@ -1,4 +1,4 @@
-"""What the losses of a batch are multiplied by, looked up where the batch is."""
+"""What the losses of a batch are multiplied by, looked up on the device of the batch."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from headrace.sampling.plan import Plan
 
 
 class WeightsOf:
-    """The weights of one plan, on every device where they are asked for.
+    """The weights of one plan, on every device that asks for them.
 
     Args:
         plan: The plan of an epoch.

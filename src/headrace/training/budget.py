@@ -26,13 +26,13 @@ def budget_steps(
         epochs: the budget in passes over the training set, not necessarily whole.
 
     Raises:
-        InputError: Where not exactly one of the two is given, or the budget allows no step.
+        InputError: Not exactly one of the two is given, or the budget allows no step.
     """
     if (steps is None) == (epochs is None):
         raise InputError(
             "give either steps or epochs", where="budget", got={"steps": steps, "epochs": epochs}
         )
-    # The tolerance keeps 0.1 epochs of 30 examples at 3 examples, where the product is a rounding error less.
+    # The tolerance keeps 0.1 epochs of 30 examples at 3 examples: the product is a rounding error less.
     allowed = steps if steps is not None else int((epochs or 0.0) * num_examples * (1 + 1e-12) / batch_size)
     if allowed < 1:
         raise InputError(
@@ -47,9 +47,9 @@ def budget_steps(
 def evaluation_steps(budget_steps: int, ratio: float = 1.05, every: int | None = None) -> list[int]:
     """The steps at which a trial is evaluated: strictly increasing from 0 to `budget_steps`.
 
-    Geometric by default: after step s comes `max(s + 1, floor(s * ratio))`, so that the steps to result are
-    known to a constant relative resolution and evaluations cost only the logarithm of the budget. The steps
-    do not depend on the budget, but for the last, which is the budget.
+    Geometric by default: after step s comes `max(s + 1, floor(s * ratio))`, so that the steps to result have
+    a constant relative resolution and evaluations cost only the logarithm of the budget. The steps
+    do not depend on the budget, except the last, which is the budget.
 
     Args:
         budget_steps: The last step, at least 1.
@@ -57,7 +57,7 @@ def evaluation_steps(budget_steps: int, ratio: float = 1.05, every: int | None =
         every: Instead, evaluate at every multiple of this number of steps.
 
     Raises:
-        InputError: Where an argument is out of range, or there would be more than `MOST_EVALUATIONS`.
+        InputError: An argument is out of range, or there would be more than `MOST_EVALUATIONS`.
     """
     for what, value, allowed in (
         ("the budget must be at least 1 step", budget_steps, budget_steps >= 1),
@@ -86,7 +86,7 @@ def evaluation_steps(budget_steps: int, ratio: float = 1.05, every: int | None =
 
 
 def _following(ratio: float, every: int | None) -> Callable[[int], int]:
-    """What gives the next evaluated step."""
+    """The function that gives the next evaluated step."""
     if every is not None:
         return lambda step: step + every
     return lambda step: max(step + 1, int(min(step * ratio, 1e18)))

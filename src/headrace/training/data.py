@@ -25,7 +25,7 @@ class ExampleData(Protocol):
     """A finite set of examples, known by their indices 0 .. len - 1.
 
     `fetch` is called once per micro-batch, in the thread of the loop; it may not change the indices it is
-    given and may be called with the same index twice. Indices may lie on any device: the data moves them to
+    given and may be called with the same index twice. Indices may be on any device: the data moves them to
     its own. `to` is called once, before training.
     """
 
@@ -45,7 +45,7 @@ class ExampleData(Protocol):
 
 
 class TensorData:
-    """Examples that lie in two tensors.
+    """Examples that are stored in two tensors.
 
     Args:
         inputs: `[examples, ...]`. Images may be kept as uint8, a quarter of the memory, with a `transform`.
@@ -53,11 +53,11 @@ class TensorData:
         transform: Applied to each fetched batch of inputs, on the device of the data; for example
             `lambda pixels: pixels.float() / 255`. Deterministic: it serves training and evaluation. A random
             one for training alone is `headrace.Workload(train_transform=...)`.
-        ids: What the examples are called wherever a person or a file names them: integers or texts, each
+        ids: What the examples are called whenever a person or a file names them: integers or texts, each
             different [examples]. None: their rows.
 
     Raises:
-        InputError: Where inputs and targets are no tensors, differ in length, or are empty, or the ids are
+        InputError: Inputs and targets are not tensors, differ in length, or are empty, or the ids are
             not such.
     """
 
@@ -126,7 +126,7 @@ class MapData:
     """Any map-style data set whose items are pairs (input, target), fetched one by one in the loop's process.
 
     For data that do not fit in memory; if they do, `TensorData` is much faster. Items that are augmented when
-    they are fetched are augmented whenever they are looked at: leave that to `Workload(train_transform=...)`.
+    they are fetched are augmented in evaluation too: leave that to `Workload(train_transform=...)`.
 
     Args:
         dataset: Items are pairs; anything that `collate` can batch.
@@ -276,7 +276,7 @@ class Transformed:
     Args:
         data: The data set.
         transform: Applied to each fetched batch of inputs, on the device of the data. What it draws from
-            torch's, NumPy's or Python's global generators is on the stream of whoever fetches.
+            torch's, NumPy's or Python's global generators is on the stream of the caller that fetches.
     """
 
     def __init__(self, data: ExampleData, transform: Callable[[Any], Any]) -> None:

@@ -18,8 +18,8 @@ def diverged(first_loss: float, train_loss: float | None, validation_loss: float
     Args:
         first_loss: The validation loss before the first step.
         train_loss: The mean training loss since the last evaluation; a single step that is not finite makes
-            this mean not finite. None where no step was made.
-        validation_loss: The validation loss, or None where it was not measured.
+            this mean not finite. None if no step was made.
+        validation_loss: The validation loss, or None if it was not measured.
     """
     limit = EXPLOSION * max(abs(first_loss), 1.0)
     losses = [loss for loss in (first_loss, train_loss, validation_loss) if loss is not None]

@@ -57,7 +57,7 @@ def evaluate(
         metric_name: What to call it.
         weigh: How much each example counts, see `evaluator`.
         batch_size: Examples per forward pass; speed and memory only.
-        device: Where `data` shall be fetched to; None leaves it where it is.
+        device: Where `data` must be fetched to; None leaves it where it is.
     """
     split = data if device is None else data.to(device)
     measure = evaluator(
@@ -79,12 +79,12 @@ def evaluator(
     """A function that evaluates a model on all splits, in one pass and with one wait for the device.
 
     Args:
-        splits: Name -> data that lie on the model's device, for example `{"validation": data}`.
+        splits: Name -> data on the model's device, for example `{"validation": data}`.
         loss: One loss per example.
         metric: One number per example.
         metric_name: What to call it.
         weigh: How much each example counts in the means, for example `losses.counted_targets`. None counts
-            all alike, except that with a built-in loss or metric of classes those whose targets are all
+            all the same, except that with a built-in loss or metric of classes those whose targets are all
             ignored (-100) are left out.
         batch_size: Examples per forward pass; speed and memory only.
 
@@ -129,10 +129,10 @@ def _sums(
 def _sum(values: Float[Tensor, " batch"], weights: Float[Tensor, " batch"]) -> Float[Tensor, ""]:
     """The weighted sum, in no less than float32: half precision would lose counts above 2048.
 
-    What does not count is left out even if it is NaN, as the mean over no token is.
+    An example that does not count is left out even if its value is NaN, as the mean over no token is.
 
     Raises:
-        InputError: There is not one number for each example.
+        InputError: There is not one number per example.
     """
     if values.shape != weights.shape:
         raise InputError(

@@ -22,7 +22,7 @@ class Chosen:
 
     Attributes:
         positions: Positions in the batch, `[chosen]`; at least one.
-        weights: What each one's loss is multiplied by, or None where all are 1. They replace the batch's own.
+        weights: What each one's loss is multiplied by, or None if all are 1. They replace the batch's own.
     """
 
     positions: Int64[Tensor, " chosen"]
@@ -32,11 +32,11 @@ class Chosen:
 Record = Callable[[Tensor, Tensor, Tensor], object]
 """`record(indices [batch], outputs [batch, ...], targets [batch, ...])`, of what was trained on.
 
-With one worker it is called for each micro-batch, with several once a step, for the whole batch.
+With one worker it is called for each micro-batch, with several once per step, for the whole batch.
 """
 
 Choose = Callable[[Tensor, Tensor, Tensor, Batch], Chosen]
-"""`choose(outputs [batch, ...], targets [batch, ...], losses [batch], batch) -> Chosen`, once a step."""
+"""`choose(outputs [batch, ...], targets [batch, ...], losses [batch], batch) -> Chosen`, once per step."""
 
 _LOSS_FIX = "Return losses of shape [batch], for example with reduction='none'."
 
@@ -80,7 +80,7 @@ class Gradients:
             self.record(batch.indices, outputs, targets)
 
     def _backward_part(self, batch: Batch, part: slice) -> list[tuple[Tensor, Tensor]]:
-        """One worker's part; returns its micro-batches' outputs and targets where they are to be recorded."""
+        """One worker's part; returns its micro-batches' outputs and targets if they must be recorded."""
         indices = batch.indices[part]
         weights = None if batch.weights is None else batch.weights[part]
         size = self.microbatch or len(indices)
@@ -113,14 +113,14 @@ class Gradients:
         # The gradient of sum(share * loss), without nodes in the graph for the product and the sum.
         losses.backward(shares)
         part = torch.dot(losses.detach(), shares)
-        # In no less than float32: a sum over many steps in half precision would stand still.
+        # In no less than float32: a sum over many steps in half precision would stop growing.
         wide = torch.promote_types(part.dtype, torch.float32)
         self.loss_sum = part.to(wide) if self.loss_sum is None else self.loss_sum.add_(part)
         return outputs.detach(), targets
 
     def _drop_old_gradients(self) -> None:
         # Between forward and backward: freed before the forward pass, their memory goes back to the system
-        # and must be paged in anew, which costs a CNN 5 % of its step on the CPU.
+        # and must be paged in anew, which costs a CNN 5% of its step on the CPU.
         for parameter in self.parameters:
             parameter.grad = None
         self._stale = False

@@ -1,6 +1,6 @@
 """The training loop: a generator that trains a model and stops at each evaluation for its caller.
 
-It knows nothing of goals, bounds and stores. The caller reads the measurements and stops iterating when it
+It does not depend on goals, bounds and stores. The caller reads the measurements and stops iterating when it
 has seen enough.
 """
 
@@ -29,7 +29,7 @@ from headrace.training.schedules import check_schedule, is_constant, learning_ra
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Measurement:
-    """What is known after `step` updates.
+    """The measurement after `step` updates.
 
     Attributes:
         step: Updates made.
@@ -61,9 +61,9 @@ def train(
     stream: AbstractContextManager[object] | None = None,
     world: World | None = None,
 ) -> Iterator[Measurement]:
-    """Train `model` and yield a measurement at each evaluation step, before the first update too.
+    """Train `model` and yield a measurement at each evaluation step, also before the first update.
 
-    A step's loss is `sum(weight * loss) / examples in the batch`, whatever the micro-batches and the workers.
+    A step's loss is `sum(weight * loss) / examples in the batch`, for any micro-batches and workers.
     Nothing in a step waits for the device. Training may be abandoned after any measurement; the model is then
     as measured.
 
@@ -72,7 +72,7 @@ def train(
         data: The training set, on the same device.
         loss: One loss per example. With label smoothing it is called with `label_smoothing=` as well.
         batches: What each step is fed; as many as there are steps.
-        recipe: Optimiser, hyperparameters and schedule.
+        recipe: Optimizer, hyperparameters and schedule.
         budget_steps: Where the schedule ends.
         evaluation_steps: Strictly increasing, from 0; training ends at the last, at most the budget.
         evaluate: Measures the model, see `headrace.training.evaluation.evaluator`.
@@ -85,7 +85,7 @@ def train(
             process trains on its part, and all give the same arguments and get the same measurements.
 
     Raises:
-        InputError: Where the steps are out of order, the warm-up is too long, the batches end too early, the
+        InputError: The steps are out of order, the warm-up is too long, the batches end too early, the
             model has nothing to train, the loss does not return one number per example or cannot be smoothed.
     """
     _check_steps(evaluation_steps, budget_steps)

@@ -1,8 +1,8 @@
 """Losses and metrics: one number per example, so that examples can be weighed, chosen and recorded.
 
-A target of `IGNORED` (-100, as in `torch.nn.functional.cross_entropy`) marks padding: it counts neither above
-nor below the fraction line. An example whose targets are all ignored has a loss and an error of 0, so it
-moves no weight in training; an evaluation leaves it out of its means (`counted_examples`).
+A target of `IGNORED` (-100, as in `torch.nn.functional.cross_entropy`) marks padding: it counts neither in
+the numerator nor in the denominator. An example whose targets are all ignored has a loss and an error of 0,
+so it moves no weight in training; an evaluation leaves it out of its means (`counted_examples`).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Weigh = Callable[[Tensor], Tensor]
 """`targets [batch, ...] -> [batch]`: how much each example counts in a mean over a split."""
 
 IGNORED = -100
-"""The target of padding and of whatever else is not to be learnt."""
+"""The target of padding and of anything else that must not be learnt."""
 
 
 def cross_entropy(
@@ -64,7 +64,7 @@ def cross_entropy(
 def classification_error(
     outputs: Float[Tensor, "batch classes ..."], targets: Shaped[Tensor, "batch ..."]
 ) -> Float32[Tensor, " batch"]:
-    """1 where the largest output is not the target's, else 0; the first of equal outputs counts.
+    """1 if the largest output is not the target's, else 0; the first of equal outputs counts.
 
     A row with NaN is an error, regardless of its largest output. If targets have further axes, the share of
     errors among those that are not `IGNORED`; 0 if all are ignored.

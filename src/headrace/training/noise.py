@@ -6,7 +6,8 @@ E|G_B|^2 = |G|^2 + tr(Sigma)/B, and the noise scale is B_simple = tr(Sigma) / |G
 they are averaged over steps or examples, and divided once.
 
 The interval of the ratio is Fieller's (1954 [M]): all ratios that a t-test of the two means does not
-reject. Unlike the delta method it says when the signal cannot be told from zero: its high end is infinite.
+reject. Unlike the delta method it shows when the signal cannot be distinguished from zero: its high end is
+infinite.
 """
 
 from __future__ import annotations
@@ -30,9 +31,9 @@ class NoiseEstimate:
     """A gradient noise scale.
 
     Attributes:
-        noise_scale: tr(Sigma) / |G|^2 in examples; infinite where the estimate of |G|^2 is not positive.
-        interval: Its interval; the high end is infinite where the signal cannot be told from zero, and it is
-            None where there are too few observations.
+        noise_scale: tr(Sigma) / |G|^2 in examples; infinite if the estimate of |G|^2 is not positive.
+        interval: Its interval; the high end is infinite if the signal cannot be distinguished from zero, and
+            it is None if there are too few observations.
         noise: The mean estimate of tr(Sigma), the total variance of the gradient of one example.
         signal: The mean estimate of |G|^2, the squared norm of the mean gradient.
         observations: How many steps (or examples) it rests on; with a half-life, effectively.
@@ -47,7 +48,7 @@ class NoiseEstimate:
     level: float
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON: the interval as a list, null for what is infinite."""
+        """Plain JSON: the interval as a list, null for infinity."""
         ends = None if self.interval is None else [_finite(end) for end in self.interval]
         return {**vars(self), "noise_scale": _finite(self.noise_scale), "interval": ends}
 
@@ -96,7 +97,7 @@ def parts_and_whole(
         share: q; for k equal parts 1/k.
 
     Returns:
-        The estimates of |G|^2 and of tr(Sigma), one a step.
+        The estimates of |G|^2 and of tr(Sigma), one per step.
     """
     signal = (whole - parts) / (1 - share)
     return signal, examples * (whole - signal)
@@ -106,7 +107,7 @@ def per_example(squares: Each, products: Each, mean_square: float) -> tuple[Each
     """Signal and noise from n per-example gradients g_i, as the pseudo-values of the jackknife.
 
     Their means are the unbiased estimates tr(Sigma) = n/(n-1) (mean |g_i|^2 - |Gn|^2) [V] and
-    |G|^2 = |Gn|^2 - tr(Sigma)/n; their scatter tells how far those are to be trusted [D].
+    |G|^2 = |Gn|^2 - tr(Sigma)/n; their scatter shows how far those can be trusted [D].
 
     Args:
         squares: |g_i|^2.
@@ -131,13 +132,13 @@ def per_example(squares: Each, products: Each, mean_square: float) -> tuple[Each
 def estimate(
     signal: Each, noise: Each, *, half_life: float | None = None, level: float = 0.95
 ) -> NoiseEstimate:
-    """The noise scale from one pair of estimates a step (or an example): the ratio of the averages.
+    """The noise scale from one pair of estimates per step (or example): the ratio of the averages.
 
     Args:
         signal: Estimates of |G|^2, oldest first.
         noise: Estimates of tr(Sigma), likewise.
-        half_life: Steps after which a pair counts half: an exponential average, about the end. None: a plain
-            average over all of them. A drift of the means widens the interval.
+        half_life: Steps after which a pair counts half: an exponential average that favours the end. None: a
+            plain average over all of them. A drift of the means widens the interval.
         level: The level of the interval.
 
     Raises:
@@ -170,9 +171,9 @@ def estimate(
 def ratio_interval(
     means: Float[np.ndarray, " 2"], covariance: Float[np.ndarray, "2 2"], quantile: float
 ) -> Interval:
-    """Fieller's interval of means[1] / means[0], cut at 0; the high end is infinite where means[0] may be 0.
+    """Fieller's interval of means[1] / means[0], cut at 0; the high end is infinite if means[0] may be 0.
 
-    It is found for the inverse ratio s, whose denominator (the noise) is hardly ever in doubt:
+    It is found for the inverse ratio s, whose denominator (the noise) is hardly ever uncertain:
     (x - s y)^2 <= t^2 var(x - s y), a quadratic in s.
 
     Args:

@@ -19,7 +19,7 @@ _BLOCK = 1024
 
 
 class NoiseScale:
-    """Measures the gradient noise scale while a loop trains, for a few microseconds a step.
+    """Measures the gradient noise scale while a loop trains, for a few microseconds per step.
 
     A step's gradient is the sum of several parts: the micro-batches of gradient accumulation, the ranks of
     data parallelism, or both. Hooks on the parameters take the norm of each part as `backward()` makes it;
@@ -29,11 +29,11 @@ class NoiseScale:
         noise = NoiseScale(model.parameters())
         for each step:
             for each micro-batch: backward()
-            noise.step(examples)        # before clipping and before the optimiser's step
+            noise.step(examples)        # before clipping and before the optimizer's step
         print(noise.estimate())
 
-    Every example must count alike in the step's gradient (a mean over it, not a mean of means of unequal
-    micro-batches), and the gradients must have been zeroed before the step. Where examples are drawn without
+    Every example must count the same in the step's gradient (a mean over it, not a mean of means of unequal
+    micro-batches), and the gradients must have been zeroed before the step. If examples are drawn without
     replacement from N, the signal is that of the population behind the training set, |G_N|^2 - tr(Sigma)/N.
 
     Args:
@@ -74,11 +74,11 @@ class NoiseScale:
         """End a step, after its last `backward()`.
 
         Args:
-            examples: The global batch size, in equal parts; or this rank's micro-batch sizes, where the last
+            examples: The global batch size, in equal parts; or this rank's micro-batch sizes, if the last
                 is smaller. Ranks have equal parts.
 
         Raises:
-            InputError: The step had one part only, or not as many as sizes are given.
+            InputError: The step had only one part, or another number of parts than sizes.
         """
         parts, norms = max(self._calls), self._norms
         self._norms, self._calls = [], [0] * len(self._parameters)
@@ -86,7 +86,7 @@ class NoiseScale:
         whole = [parameter.grad for parameter in self._parameters if parameter.grad is not None]
         if not whole:
             raise InputError(
-                "there are no gradients", where="NoiseScale.step", fix="Call step() before zero_grad()."
+                "no parameter has a gradient", where="NoiseScale.step", fix="Call step() before zero_grad()."
             )
         squares = torch.stack([_sum_of_squares(norms), _sum_of_squares([_norm(grad) for grad in whole])])
         self._recent.append(squares)
@@ -133,7 +133,7 @@ class NoiseScale:
         """The noise scale so far; the host waits for the device.
 
         Args:
-            last: Use the last so many steps only; None for all.
+            last: Use only this many of the latest steps; None for all.
             half_life: Steps after which a step counts half; None for a plain average.
             level: The level of the interval.
 
@@ -159,7 +159,7 @@ class NoiseScale:
         return squares.cpu().numpy().astype(np.float64)
 
     def state_dict(self) -> dict[str, Any]:
-        """Plain data, from which `load_state_dict` goes on: this rank's squared norms of every step."""
+        """Plain data from which `load_state_dict` resumes: this rank's squared norms of every step."""
         blocks = [*self._blocks, *([torch.stack(self._recent)] if self._recent else [])]
         squares = [row for block in blocks for row in block.tolist()]
         return {
@@ -171,7 +171,7 @@ class NoiseScale:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from `state_dict`; what was measured before is forgotten.
+        """Resume from `state_dict`; what was measured before is forgotten.
 
         Raises:
             InputError: The state is of another version, or of another number of ranks.
@@ -185,17 +185,17 @@ class NoiseScale:
         self._examples, self._shares = [*state["examples"]], [*state["shares"]]
 
     def close(self) -> None:
-        """Take the hooks off the parameters; what was measured stays."""
+        """Remove the hooks from the parameters; what was measured stays."""
         for hook in self._hooks:
             hook.remove()
         self._hooks = []
 
     def __enter__(self) -> Self:
-        """The measure itself; its hooks are taken off at the end of the block."""
+        """The object itself; its hooks are removed at the end of the block."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Take the hooks off."""
+        """Remove the hooks."""
         self.close()
 
 

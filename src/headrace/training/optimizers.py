@@ -1,4 +1,4 @@
-"""From a recipe to a torch optimiser, in the form that is fastest on the parameters' device."""
+"""From a recipe to a torch optimizer, in the form that is fastest on the parameters' device."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from headrace.training.recipe import Recipe
 from headrace.training.registry import OPTIMIZERS
 
 FUSED_DEVICES = frozenset({"cpu", "cuda", "mps", "xpu"})
-"""Where torch's optimisers update all parameters in one pass over the memory."""
+"""The devices on which torch's optimizers update all parameters in one pass over the memory."""
 
 
 def sgd(parameters: list[nn.Parameter], recipe: Recipe, **common: Any) -> torch.optim.Optimizer:
-    """Plain SGD; `common` is what every optimiser takes."""
+    """Plain SGD; `common` is what every optimizer takes."""
     return torch.optim.SGD(parameters, **common)
 
 
@@ -38,9 +38,9 @@ def adamw(parameters: list[nn.Parameter], recipe: Recipe, **common: Any) -> torc
 
 
 def build_optimizer(parameters: Iterable[nn.Parameter], recipe: Recipe) -> torch.optim.Optimizer:
-    """The optimiser of the recipe; its learning rate is `recipe.learning_rate` until it is set.
+    """The optimizer of the recipe; its learning rate is `recipe.learning_rate` until it is set.
 
-    Fused where torch offers it: one call for all parameters, instead of several for each (measured in
+    Fused if torch offers it: one call for all parameters, instead of several for each (measured in
     `docs/training.md`).
     """
     listed = list(parameters)

@@ -34,8 +34,9 @@ def per_example_noise(
 ) -> NoiseEstimate:
     """The noise scale of `model` as it is, from the gradient of each of these examples.
 
-    The gradients are those of evaluation mode, since with batch normalisation in training mode no example has
-    a gradient of its own: no dropout, running statistics. The model and its gradients are left as they were.
+    The gradients are those of evaluation mode (no dropout, running statistics), because with batch
+    normalisation in training mode no example has a gradient of its own. The model and its gradients do not
+    change.
 
     Args:
         model: Any module that `torch.func` can transform.
@@ -43,7 +44,7 @@ def per_example_noise(
         targets: Of the inputs.
         loss: One loss per example.
         chunk: Examples whose gradients are held at once; None for as many as 64 MiB hold.
-        level: The level of the interval, which speaks of the choice of the examples.
+        level: The level of the interval, which covers the choice of the examples.
 
     Raises:
         InputError: Fewer than three examples, or nothing to train.
@@ -60,7 +61,7 @@ def per_example_pairs(
     *,
     chunk: int | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """As `per_example_noise`, the jackknife's pseudo-values of |G|^2 and tr(Sigma), one an example."""
+    """As `per_example_noise`, the jackknife's pseudo-values of |G|^2 and tr(Sigma), one per example."""
     if len(inputs) != len(targets):
         raise InputError("must be as many as inputs", where="targets", got=len(targets))
     parameters = {name: p.detach() for name, p in model.named_parameters() if p.requires_grad}

@@ -1,4 +1,4 @@
-"""How a model is trained: the optimiser, its hyperparameters and the schedule, as one frozen record.
+"""How a model is trained: the optimizer, its hyperparameters and the schedule, as one frozen record.
 
 Imports no torch: experiment files are checked against it.
 """
@@ -17,7 +17,7 @@ _ALWAYS = frozenset({"learning_rate", "weight_decay", "label_smoothing", "gradie
 HYPERPARAMETERS: dict[str, frozenset[str]] = {
     name: _ALWAYS | entry.uses for name, entry in registry.OPTIMIZERS.items()
 }
-"""Optimiser -> the hyperparameters that have an effect with it (those of the schedule apart)."""
+"""Optimizer -> the hyperparameters that have an effect with it (without those of the schedule)."""
 
 SCHEDULE_HYPERPARAMETERS: dict[str, frozenset[str]] = {
     "constant": frozenset(),
@@ -56,7 +56,7 @@ class Range:
     whole: bool = False
 
     def __contains__(self, value: object) -> bool:
-        """Whether `value` is a number of the range; True and False are no numbers."""
+        """Whether `value` is a number of the range; True and False are not numbers."""
         kinds = int if self.whole else (int, float)
         if not isinstance(value, kinds) or isinstance(value, bool) or not is_number(value):
             return False
@@ -90,7 +90,7 @@ RANGES: dict[str, Range] = {
 
 
 def hyperparameters(optimizer: str, schedule: str) -> frozenset[str]:
-    """The names of all hyperparameters that have an effect with this optimiser and this schedule."""
+    """The names of all hyperparameters that have an effect with this optimizer and this schedule."""
     return HYPERPARAMETERS[optimizer] | SCHEDULE_HYPERPARAMETERS[schedule]
 
 
@@ -107,7 +107,7 @@ class Recipe:
         beta2: AdamW's decay of the mean of their squares.
         epsilon: AdamW's term in the denominator.
         weight_decay: Added to the gradient as `weight_decay * w` (an L2 penalty); for AdamW decoupled: w
-            shrinks by the share `lr * weight_decay`. On all parameters, whatever the examples' weights.
+            shrinks by the share `lr * weight_decay`. On all parameters, regardless of the examples' weights.
         label_smoothing: Of the training loss; validation is without.
         schedule: One of `SCHEDULES`, see `headrace.training.schedules`.
         end_factor: The last learning rate as a share of `learning_rate` (alpha).
@@ -150,7 +150,7 @@ class Recipe:
 def _unknown(where: str, got: str, known: frozenset[str]) -> list[InputError]:
     if got in known:
         return []
-    return [InputError("unknown name", where=where, got=got, fix=f"Known are {', '.join(sorted(known))}.")]
+    return [InputError("unknown name", where=where, got=got, fix=f"Known: {', '.join(sorted(known))}.")]
 
 
 def _out_of_range(name: str, value: object) -> list[InputError]:

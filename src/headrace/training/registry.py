@@ -1,4 +1,4 @@
-"""The names of optimisers, and the hyperparameters that each has. Imports no torch.
+"""The names of optimizers, and the hyperparameters that each has. Imports no torch.
 
 One is added by a file with its function, like those of `optimizers`, and one line here.
 """
@@ -14,11 +14,11 @@ _HERE = "headrace.training.optimizers:"
 
 @dataclass(frozen=True, kw_only=True)
 class OptimizerEntry(Entry):
-    """An optimiser.
+    """An optimizer.
 
     Attributes:
         words: How it is written in a sentence.
-        uses: The hyperparameters that have an effect with it, beside those that every optimiser has. With
+        uses: The hyperparameters that have an effect with it, besides those that every optimizer has. With
             `momentum` an update acts for about 1 / (1 - momentum) steps.
     """
 
@@ -38,11 +38,11 @@ OPTIMIZERS: dict[str, OptimizerEntry] = {
         home=_HERE + "adamw", words="AdamW", uses=frozenset({"beta1", "beta2", "epsilon"})
     ),
 }
-"""Name in experiment files -> optimiser."""
+"""Name in experiment files -> optimizer."""
 
 
 def in_words(name: str, *, first: bool = False) -> str:
-    """How the optimiser `name` is written in a sentence; one of another version's results by its name.
+    """How the optimizer `name` is written in a sentence; an unknown one, of another version, by its name.
 
     Args:
         name: As in an experiment file.

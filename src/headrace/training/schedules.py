@@ -49,10 +49,10 @@ def is_constant(recipe: Recipe) -> bool:
 
 
 def check_schedule(recipe: Recipe, budget_steps: int) -> None:
-    """Check that the warm-up fits in front of the decay, or in the budget where nothing decays.
+    """Check that the warm-up fits in front of the decay, or in the budget if nothing decays.
 
     Raises:
-        InputError: Where it does not.
+        InputError: It does not fit.
     """
     end = budget_steps if recipe.schedule == "constant" else recipe.decay_fraction * budget_steps
     if recipe.warmup_steps >= end:

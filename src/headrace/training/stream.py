@@ -8,16 +8,16 @@ from headrace.random import ACCELERATORS, HostStream, Name, torch_generator
 
 
 class TorchStream:
-    """A context manager, to be entered again and again, that goes on where its last block left off.
+    """A context manager that can be entered repeatedly and resumes where its last block ended.
 
     Within a block torch's global generators draw from the stream `path`; after it, their state is what it was
-    before. So a generator function may draw between its `yield`s without touching what the caller draws.
+    before. So a generator function may draw between its `yield`s without changing what the caller draws.
 
     Args:
         seed: The root seed.
         path: The names of the stream.
         device: The device of the model; an accelerator's own generator has a stream as well.
-        host: Whether NumPy's and Python's global generators have a stream too. Exchanging them takes half a
+        host: Whether NumPy's and Python's global generators have a stream too. Swapping them takes half a
             millisecond, so it is left out if nothing draws from them.
     """
 
@@ -34,11 +34,11 @@ class TorchStream:
         self._host = HostStream(seed, *path) if host else None
 
     def __enter__(self) -> None:
-        """Begin a block: exchange the global state for the stream's."""
+        """Begin a block: swap the global state for the stream's."""
         self._exchange()
 
     def __exit__(self, *_: object) -> None:
-        """End a block: exchange them back."""
+        """End a block: swap them back."""
         self._exchange()
 
     def _exchange(self) -> None:

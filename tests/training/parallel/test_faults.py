@@ -43,7 +43,7 @@ def test_what_differs_is_named_with_its_rank() -> None:
 def test_without_torchrun(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"):
         monkeypatch.delenv(name, raising=False)
-    with pytest.raises(InputError, match=r"this process is none of several\. Start it by: torchrun"):
+    with pytest.raises(InputError, match=r"this process was not started by torchrun\. Start it by: torchrun"):
         join()
     with pytest.raises(InputError, match=r"torch\.distributed has no process group"):
         ProcessWorld()

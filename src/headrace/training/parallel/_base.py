@@ -42,7 +42,7 @@ class World(Protocol):
 
     @property
     def scale(self) -> float:
-        """What gradients are multiplied by, where the exchange divides by the number of workers."""
+        """What gradients are multiplied by, if the exchange divides by the number of workers."""
         ...
 
     def attach(self, model: nn.Module) -> nn.Module:

@@ -1,4 +1,4 @@
-"""Whether all processes are to train the same on the same, before they begin."""
+"""A check, before training begins, that all processes train the same model on the same data."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Fact = TypeVar("Fact")
 
 
 def differences(facts: Sequence[Mapping[str, str]]) -> list[InputError]:
-    """What ranks have otherwise than rank 0, one error for each rank and fact.
+    """What ranks have that differs from rank 0, one error for each rank and fact.
 
     Args:
         facts: Of each rank, by what they are about: versions, checksums.
@@ -36,7 +36,7 @@ def agree(facts: Mapping[str, str]) -> None:
     """Compare what every rank has with what rank 0 has; collective.
 
     Args:
-        facts: This rank's. The versions of headrace and torch are compared beside them.
+        facts: This rank's. The versions of headrace and torch are compared too.
 
     Raises:
         InputErrors: Some rank has something else; in every process, naming the ranks.
@@ -50,7 +50,7 @@ def agree(facts: Mapping[str, str]) -> None:
 
 
 def gathered(mine: Fact) -> list[Fact]:
-    """What every rank gives, in the order of the ranks; collective."""
+    """The facts of every rank, in the order of the ranks; collective."""
     found = [mine] * dist.get_world_size()
     dist.all_gather_object(found, mine)
     return found

@@ -1,4 +1,4 @@
-"""Becoming one of several processes, as torchrun has started them."""
+"""Joining the other processes that torchrun has started."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from headrace.training.parallel.watch import Watch, restart, shared_store
 _WATCHES: list[Watch] = []
 """The watch of this process's group."""
 REST_SECONDS = 0.1
-"""How long a process that has left its group rests before it ends."""
+"""How long a process that has left its group waits before it ends."""
 
 
 def under_torchrun() -> bool:
-    """Whether this process was started as one of several, by torchrun or in its way."""
+    """Whether this process was started as one of several, by torchrun or with its environment variables."""
     return int(os.environ.get("WORLD_SIZE", "1")) > 1 and "RANK" in os.environ
 
 
@@ -33,14 +33,14 @@ def join(device: str = "auto", *, timeout_seconds: float = 600.0) -> torch.devic
 
     Args:
         device: "auto", "cpu" or "cuda"; on GPUs each process of a machine has one of its own.
-        timeout_seconds: How long a process may stand still before it is named and the run ends.
+        timeout_seconds: How long a process may hang before it is named and the run ends.
 
     Raises:
         InputError: The process was not started by torchrun, or there are fewer GPUs than processes.
     """
     if not {"RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"} <= set(os.environ):
         raise InputError(
-            "this process is none of several",
+            "this process was not started by torchrun",
             where="headrace.training.parallel.join",
             fix="Start it by: torchrun --nproc-per-node 2 SCRIPT.",
         )
@@ -48,9 +48,9 @@ def join(device: str = "auto", *, timeout_seconds: float = 600.0) -> torch.devic
     if mine.type == "cuda":
         torch.cuda.set_device(mine)
     if not dist.is_initialized():
-        # On GPUs gloo serves beside NCCL, for the few numbers that lie on the host.
+        # On GPUs gloo is used besides NCCL, for the few numbers that are on the host.
         backend = "cpu:gloo,cuda:nccl" if mine.type == "cuda" else "gloo"
-        # The watch knows who hangs, so it is to speak before the exchange gives up.
+        # The watch knows who hangs, so it must report before the exchange gives up.
         _meet(backend, timedelta(seconds=2 * timeout_seconds))
         atexit.register(end)
         _WATCHES.append(Watch(shared_store(), dist.get_rank(), dist.get_world_size(), timeout_seconds))
@@ -76,10 +76,10 @@ def leave() -> None:
 
 
 def end() -> None:
-    """Leave, and let torch's threads put down what was exchanged.
+    """Leave, and let torch's threads release what was exchanged.
 
-    They do so a moment after the exchange has returned, and need the interpreter for it. One that waits for
-    it while it shuts down aborts the process: all was trained, and torchrun calls it a failure.
+    They do so a moment after the exchange has returned, and need the interpreter for it. A thread that waits
+    for the interpreter while that shuts down aborts the process: torchrun would call the finished run failed.
     """
     leave()
     time.sleep(REST_SECONDS)

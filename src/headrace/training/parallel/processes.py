@@ -76,7 +76,7 @@ class ProcessWorld:
         return [(self.rank, batch.parts(self.workers)[self.rank])]
 
     def playing(self, worker: int) -> AbstractContextManager[object]:
-        """This rank's stream; the wrapped model starts from rank 0's buffers by itself."""
+        """This rank's stream; the wrapped model itself starts from rank 0's buffers."""
         return self._stream
 
     def exchanging(self, last: bool) -> AbstractContextManager[object]:
@@ -118,12 +118,12 @@ class ProcessWorld:
         return value
 
     def measure(self, evaluate: Callable[[nn.Module], Measured], model: nn.Module) -> Measured:
-        """What rank 0 measures, told to all, so that all decide alike."""
+        """What rank 0 measures, sent to all ranks, so that all decide the same."""
         self.settle()
         return self.told(evaluate(model) if self.rank == 0 else None)
 
     def told(self, value: Measured | None) -> Measured:
-        """What rank 0 says: its `value` in every process."""
+        """Rank 0's `value` in every process."""
         box = [value]
         PULSE.exchanges += 1
         dist.broadcast_object_list(box, src=0, device=self._device if self._device.type == "cuda" else None)
@@ -133,7 +133,7 @@ class ProcessWorld:
 
 
 def global_mean(values: Float[Tensor, " part"]) -> Float[Tensor, ""]:
-    """A mean over the examples of all ranks, for the loss of a loop of one's own in DistributedDataParallel.
+    """A mean over the examples of all ranks, for the loss in your own loop with DistributedDataParallel.
 
     That averages the ranks' gradients, so a mean over each rank's part would count the examples of smaller
     parts more. This is `ranks * sum(values) / examples of all ranks`; in one process it is the plain mean.

@@ -1,8 +1,8 @@
-"""Which process hangs: each counts the exchanges that it has come to, and a thread looks at all counts.
+"""Which process hangs: each counts the exchanges that it has reached, and a thread reads all counts.
 
-When a process stands still, the others wait for it within an exchange, so it is the one that has come to
-fewer. The counts are told through the store of `torch.distributed`, which torchrun keeps outside of the
-processes: so a process that was stopped altogether is found too.
+When a process hangs, the others wait for it within an exchange, so it is the one that has reached fewer. The
+counts are shared through the store of `torch.distributed`, which torchrun keeps outside of the processes: so
+a process that was stopped altogether is found too.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from torch._C._distributed_c10d import TCPStore
 from torch.distributed.distributed_c10d import PrefixStore, Store
 
 INTERVAL_SECONDS = 1.0
-"""How often the counts are told."""
+"""How often the counts are shared."""
 
 
 @dataclass
@@ -29,7 +29,7 @@ class Pulse:
 
     Attributes:
         step: Steps begun in the training that runs.
-        exchanges: Exchanges come to, of all trainings; the same in every process that waits for the same.
+        exchanges: Exchanges reached, of all trainings; the same in every process that waits for the same.
     """
 
     step: int = 0
@@ -41,10 +41,10 @@ PULSE = Pulse()
 
 
 def behind(exchanges: Mapping[int, int]) -> list[int]:
-    """The ranks that the others wait for: those that have come to the fewest exchanges, if some have more.
+    """The ranks that the others wait for: those that have reached the fewest exchanges, if some have more.
 
     Args:
-        exchanges: Rank -> the exchanges that it has come to.
+        exchanges: Rank -> the exchanges that it has reached.
     """
     least = min(exchanges.values())
     late = sorted(rank for rank, count in exchanges.items() if count == least)
@@ -56,7 +56,7 @@ def verdict(pulses: Mapping[int, Pulse], seconds: float) -> str:
 
     Args:
         pulses: Rank -> how far it has come; some are behind.
-        seconds: How long nothing went on.
+        seconds: How long no process made progress.
     """
     late = behind({rank: pulse.exchanges for rank, pulse in pulses.items()})
     names = " and ".join(f"rank {rank}" for rank in late)
@@ -66,13 +66,13 @@ def verdict(pulses: Mapping[int, Pulse], seconds: float) -> str:
 
 
 class Watch:
-    """A thread that tells this process's pulse, and ends the process when nothing goes on any more.
+    """A thread that shares this process's pulse, and ends the process if no process makes progress.
 
     Args:
         store: Shared by the processes.
         rank: This process.
         ranks: How many there are.
-        timeout_seconds: How long a process may stand still.
+        timeout_seconds: How long a process may hang.
     """
 
     def __init__(self, store: Store, rank: int, ranks: int, timeout_seconds: float) -> None:
@@ -85,7 +85,7 @@ class Watch:
         self._thread.start()
 
     def close(self) -> None:
-        """Look no more; a thread that still spoke to the store at the end of the process would abort it."""
+        """Stop; a thread that still used the store at the end of the process would abort it."""
         self._ended.set()
         self._thread.join(10 * INTERVAL_SECONDS)
 
@@ -104,10 +104,10 @@ class Watch:
                 self._judge(time.monotonic() - since)
 
     def _judge(self, seconds: float) -> None:
-        """Tell who hangs, once, and end the process: torchrun then ends or restarts the others.
+        """Report who hangs, once, and end the process: torchrun then ends or restarts the others.
 
-        Where all have come equally far they all work on something long; should they all wait for the network,
-        torch's own time runs out later.
+        If all have come equally far, they all work on something long; if they all wait for the network,
+        torch's own timeout comes later.
         """
         pulses = {rank: self._pulse(rank) for rank in range(self._ranks)}
         late = behind({rank: pulse.exchanges for rank, pulse in pulses.items()})
@@ -118,7 +118,7 @@ class Watch:
             sys.stderr.write(f"headrace: {verdict(pulses, seconds)}\n")
             sys.stderr.flush()
         else:
-            # The speaker goes first, so that its words are out before torchrun ends everybody.
+            # The process that reports goes first, so that its message is out before torchrun ends everybody.
             self._ended.wait(5 * INTERVAL_SECONDS)
         os._exit(1)
 
