@@ -65,10 +65,10 @@ def test_where_labels_are_hidden_nothing_is_claimed_of_them() -> None:
 
 def test_what_is_counted_is_so() -> None:
     labels, clean = np.array([0, 1, 1, 2]), np.array([0, 1, 2, 2])
-    one = count_taken((3, "entropy", 6), np.array([5, 6, 7, 9]), labels, clean, 4)
+    one = count_taken((3, "entropy", 6), np.array([5, 6, 7, 9]), labels, clean, classes=4, kind="classes")
     assert (one.seed, one.group, one.size, one.different) == (3, "entropy", 6, 4)
     assert (one.classes, one.wrong) == ((1, 2, 1, 0), 1)
-    assert count_taken((0, "x", 1), np.array([5]), None, clean[:1], 4).wrong is None
+    assert count_taken((0, "x", 1), np.array([5]), None, clean[:1], classes=4, kind="classes").wrong is None
 
 
 def test_walls_hold_what_the_last_round_chose_and_what_was_left() -> None:
@@ -91,9 +91,9 @@ def test_walls_hold_what_the_last_round_chose_and_what_was_left() -> None:
 def test_with_several_labels_at_once_each_counts_for_its_class() -> None:
     labels = np.array([[1, 0, 1], [0, 0, 0], [1, 1, 0]])
     clean = np.array([[1, 0, 1], [0, 0, 1], [0, 1, 1]])
-    one = count_taken((0, "entropy", 3), np.arange(3), labels, clean, 3)
+    one = count_taken((0, "entropy", 3), np.arange(3), labels, clean, classes=3, kind="labels")
     assert (one.classes, one.wrong) == ((2, 1, 1), 2)
-    assert [classes_of(row) for row in labels] == [(0, 2), (), (0, 1)]
-    assert classes_of(np.int64(2)) == (2,)
+    assert [classes_of(row, "labels") for row in labels] == [(0, 2), (), (0, 1)]
+    assert classes_of(np.int64(2), "classes") == (2,)
     several = CHOSEN.model_copy(update={"whole": (80, 60, 0), "examples": 100})
     assert holdings(several)[0].ratios[0][:2] == pytest.approx([0.2 / 0.8, 0.8 / 0.6])

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import nn
 
 from headrace.random import torch_generator
 from headrace.training.data import TensorData
+from headrace.training.losses import squared_error
 from headrace.workloads import Workload
 
 TRUE: torch.Tensor = torch.arange(240) % 3
@@ -146,3 +148,46 @@ def untrainable_pool() -> Workload:
         return outputs.sum(1) + targets
 
     return replace(pool(), loss=loss)
+
+
+def _with_targets(made: Workload, **changes: Any) -> Workload:
+    """The pool with other targets in each split, made of its class numbers."""
+    change = changes.pop("change")
+    splits = {name: getattr(made, name) for name in ("train", "validation", "test")}
+    other = {name: TensorData(data.inputs, change(data.targets)) for name, data in splits.items()}
+    return replace(made, **other, **changes)
+
+
+def shares_pool() -> Workload:
+    """The same pool with shares of the classes as targets."""
+    return _with_targets(
+        pool(),
+        change=lambda targets: 0.7 * nn.functional.one_hot(targets, 3) + 0.1,
+        metric=lambda outputs, targets: (outputs.argmax(1) != targets.argmax(1)).float(),
+    )
+
+
+def numbers_pool() -> Workload:
+    """Three numbers to be predicted."""
+    return _with_targets(
+        pool(),
+        change=lambda targets: 2.0 * nn.functional.one_hot(targets, 3) - 5,
+        loss=squared_error,
+        metric=squared_error,
+    )
+
+
+class _PerToken(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(1, 3)
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        return self.layer(inputs[:, :, None]).transpose(1, 2)
+
+
+def tokens_pool() -> Workload:
+    """A class for each of six tokens."""
+    return _with_targets(
+        pool(), change=lambda targets: targets[:, None].repeat(1, 6), build_model=_PerToken, classes=None
+    )

@@ -268,3 +268,45 @@ def test_documents_weigh_as_much_as_they_are_long() -> None:
 def test_fields_have_a_few_values(field: str) -> None:
     with pytest.raises(InputError, match=f"{field} must be one of .*; got 'documents'"):
         made(**{field: "documents"})
+
+
+SHARES = torch.softmax(torch.randn(N, 3, generator=RNG), 1)
+
+
+@pytest.mark.parametrize(
+    ("workload", "outputs"),
+    [
+        (made(), 3),
+        (made(SHARES, metric=lambda o, t: (o.argmax(1) != t.argmax(1)).float()), None),
+        (made((SHARES > 0.3).long(), loss=bce, metric=bce), 3),
+        (made(TOKENS, TOKEN_MODEL), 3),
+        (made(SHARES * 2, loss=squared_error, metric=squared_error), None),
+        (made(SHARES[:, 0], lambda: Then(lambda o: o[:, 0]), loss=squared_error, metric=squared_error), None),
+    ],
+)
+def test_the_number_of_classes_is_found_out_with_the_kind(workload: Workload, outputs: int | None) -> None:
+    assert inspect(workload).outputs == outputs
+
+
+@pytest.mark.parametrize(
+    ("given", "kind", "what"),
+    [
+        (SHARES, "classes", "one class number for each example"),
+        (TOKENS, "classes", "one class number for each example"),
+        (CLASSES, "tokens", "class numbers for the tokens"),
+        (CLASSES, "labels", "0 or 1 for each class"),
+        (SHARES, "labels", "0 or 1 for each class"),
+    ],
+)
+def test_a_kind_that_the_targets_are_not_is_refused(given: Tensor, kind: Any, what: str) -> None:
+    with pytest.raises(InputError, match=f"train: targets='{kind}' needs {what}"):
+        inspect(made(given, targets=kind))
+
+
+def test_another_number_of_outputs_than_is_stated_is_refused() -> None:
+    assert inspect(made(outputs=3)).outputs == 3
+    with pytest.raises(InputError, match=r"outputs: the model has another number .*; got '3, not 4'"):
+        inspect(made(outputs=4))
+    for wrong in (0, True, 2.5):
+        with pytest.raises(InputError, match=r"Workload\.outputs: must be"):
+            made(outputs=wrong)

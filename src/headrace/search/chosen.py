@@ -22,6 +22,7 @@ from headrace.trials.jobs import HangJob, classes_of
 if TYPE_CHECKING:
     from headrace.search.memo import Works
     from headrace.search.rounds import Chain
+    from headrace.workloads.kinds import Targets
 
 
 def count_taken(
@@ -29,7 +30,9 @@ def count_taken(
     indices: Int64[np.ndarray, " chosen"],
     labels: np.ndarray | None,
     clean: np.ndarray | None,
+    *,
     classes: int,
+    kind: Targets,
 ) -> Taken:
     """What a subset of different examples holds.
 
@@ -39,21 +42,23 @@ def count_taken(
         labels: Their labels [chosen], or yes and no of each class [chosen classes], or None.
         clean: Their right labels, or None.
         classes: How many classes there are.
+        kind: Of the labels.
     """
     seed, group, size = where
-    counts = None if labels is None else of_each_class(labels, classes)
+    counts = None if labels is None else of_each_class(labels, classes, kind)
     wrong = None if labels is None or clean is None else wrong_among(labels, clean)
     return Taken(seed=seed, group=group, size=size, different=len(indices), classes=counts, wrong=wrong)
 
 
-def of_each_class(labels: np.ndarray, classes: int) -> tuple[int, ...]:
+def of_each_class(labels: np.ndarray, classes: int, kind: Targets) -> tuple[int, ...]:
     """Examples of each class; of several at once where labels are yes or no for every class.
 
     Args:
         labels: Class numbers [examples], or 0 and 1 [examples classes].
         classes: How many classes there are.
+        kind: Of the labels.
     """
-    if labels.ndim == 2:
+    if kind == "labels":
         return tuple((labels > 0).sum(axis=0).tolist())
     return tuple(np.bincount(labels, minlength=classes).tolist())
 
@@ -61,7 +66,7 @@ def of_each_class(labels: np.ndarray, classes: int) -> tuple[int, ...]:
 def wrong_among(labels: np.ndarray, clean: np.ndarray) -> int:
     """How many examples have a label that is not the right one."""
     differs = labels != clean
-    return int((differs.any(axis=1) if differs.ndim == 2 else differs).sum())
+    return int(differs.reshape(len(differs), -1).any(axis=1).sum())
 
 
 def walls_of(
@@ -112,7 +117,7 @@ def look(works: Works, chains: Sequence[Chain], others: Mapping[tuple[int, str, 
     made = Chosen(
         key=key,
         classes=facts.classes,
-        whole=None if labels is None else of_each_class(labels, facts.num_classes),
+        whole=None if labels is None else of_each_class(labels, facts.num_classes, facts.targets),
         wrong=None if labels is None or clean is None else wrong_among(labels, clean),
         examples=facts.examples,
         taken=tuple(_taken(works, chains, others, labels, clean)),
@@ -152,14 +157,15 @@ def _taken(
     labels: np.ndarray | None,
     clean: np.ndarray | None,
 ) -> list[Taken]:
-    classes = works.facts.num_classes
+    classes, kind = works.facts.num_classes, works.facts.targets
     found = [
         count_taken(
             (chain.seed, chain.group, size),
             made.indices,
             made.labels if labels is None else labels[made.indices],
             None if clean is None else clean[made.indices],
-            classes,
+            classes=classes,
+            kind=kind,
         )
         for chain in chains
         for size, made in chain.snapshots.items()
@@ -170,7 +176,8 @@ def _taken(
             indices,
             None if labels is None else labels[indices],
             None if clean is None else clean[indices],
-            classes,
+            classes=classes,
+            kind=kind,
         )
         for where, indices in others.items()
     ]
@@ -208,6 +215,7 @@ def _galleries(works: Works, tables: Mapping[str, Mapping[str, np.ndarray]]) -> 
         for group, table in tables.items()
     }
     labels: dict[int, tuple[int, ...]] = {}
+    kind = works.facts.targets
     predicted: dict[str, dict[int, int]] = {}
     for group, some in walls.items():
         shown = sorted({int(example) for chosen, _ in some.values() for example in chosen})
@@ -216,7 +224,9 @@ def _galleries(works: Works, tables: Mapping[str, Mapping[str, np.ndarray]]) -> 
             predicted[group] = {example: int(table["predicted"][example]) for example in shown}
         if "label" in table:
             told = {example: table["label"][example] for example in shown}
-            labels |= {example: classes_of(label) for example, label in told.items() if np.min(label) >= 0}
+            labels |= {
+                example: classes_of(label, kind) for example, label in told.items() if np.min(label) >= 0
+            }
     job = HangJob(classes=works.facts.classes, walls=walls, labels=labels, predicted=predicted)
     return works.pool.do([job])[0]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from headrace.records import Record
 from headrace.workloads.fingerprint import Fingerprint
+from headrace.workloads.kinds import Targets
 
 
 class Facts(Record):
@@ -18,7 +19,7 @@ class Facts(Record):
         members: Paths of the user's own checkpoints, in order.
         gpus: How many GPUs there are; 0 if runs are trained on the CPU.
         features: Inputs of the model's last linear layer; None if no method asks for them.
-        multilabel: Whether every class is a yes or no of its own.
+        targets: The kind of the targets.
         scoring_bytes: The most memory that a scoring holds in addition to the data.
         fingerprint: What the workload is.
         random_items: Whether the training examples differ from fetch to fetch.
@@ -32,7 +33,12 @@ class Facts(Record):
     members: tuple[str, ...] = ()
     gpus: int = 0
     features: int | None = None
-    multilabel: bool = False
+    targets: Targets = "classes"
     scoring_bytes: int = 0
     fingerprint: Fingerprint | None = None
     random_items: bool = False
+
+    @property
+    def multilabel(self) -> bool:
+        """Whether every class is a yes or no of its own."""
+        return self.targets == "labels"

@@ -25,7 +25,6 @@ from headrace.sampling.plan import Need
 from headrace.sampling.sampler import ExampleSampler
 from headrace.specs.space import split
 from headrace.subsets.view import weighted
-from headrace.training.evaluation import evaluation_mode
 from headrace.training.gradients import Choose, Chosen, Record
 from headrace.trials.fed import FedLog, Overheard
 
@@ -196,16 +195,12 @@ def _one(entry: Any) -> Any:
 
 def predicts_classes(setting: Setting) -> bool:
     """Whether the workload's targets are one class for each example."""
-    assert setting.workload.targets is not None
-    return setting.workload.targets == "classes"
+    return setting.workload.kind == "classes"
 
 
 def width(setting: Setting) -> int:
-    """The number of classes that the workload's models tell apart."""
-    model = setting.new_model(setting.experiment.studies()[0], 0)
-    inputs, _ = setting.workload.evaluation_data("train").fetch(torch.zeros(1, dtype=torch.int64))
-    with evaluation_mode(model), torch.no_grad():
-        return model(inputs).shape[-1]
+    """The number of classes that the workload's models tell apart; 1 where they give one number."""
+    return setting.workload.outputs or 1
 
 
 def targets_of(setting: Setting) -> Tensor:

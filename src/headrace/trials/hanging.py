@@ -35,6 +35,9 @@ def galleries(workload: Workload, job: HangJob, *, hidden: bool) -> dict[str, Ga
         there = [classes[number] for number in numbers or () if 0 <= number < len(classes)]
         return None if numbers is None else ", ".join(there) or "none"
 
+    def right(example: int) -> tuple[int, ...] | None:
+        return None if clean is None else classes_of(clean[example].numpy(), workload.kind)
+
     return {
         group: hang(
             walls,
@@ -42,7 +45,7 @@ def galleries(workload: Workload, job: HangJob, *, hidden: bool) -> dict[str, Ga
             Labels(
                 given=lambda example: words(job.labels.get(example)),
                 predicted=lambda example, group=group: _predicted(job, group, example),
-                clean=lambda example: None if clean is None else words(classes_of(clean[example].numpy())),
+                clean=lambda example: words(right(example)),
             ),
             workload.example_ids,
         )

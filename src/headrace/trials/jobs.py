@@ -13,6 +13,7 @@ from headrace.random import Name
 from headrace.specs.methods import Select
 from headrace.store.members import Voters
 from headrace.workloads.fingerprint import Fingerprint
+from headrace.workloads.kinds import Targets
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,9 +38,9 @@ class NamesJob:
     """Tell what the training examples are called: their ids, or None where their indices are their names."""
 
 
-def classes_of(label: np.ndarray) -> tuple[int, ...]:
-    """The classes of one example: the one of a class number, or all of a row of yes and no."""
-    return tuple(np.flatnonzero(label).tolist()) if np.ndim(label) else (int(label),)
+def classes_of(label: np.ndarray, kind: Targets) -> tuple[int, ...]:
+    """The classes of one example: its own, or all that are a yes."""
+    return tuple(np.flatnonzero(label).tolist()) if kind == "labels" else (int(label),)
 
 
 @dataclass(frozen=True)

@@ -139,7 +139,8 @@ def _columns(setting: Setting, memory: Memory) -> dict[str, np.ndarray]:
     if (ids := setting.workload.example_ids) is not None:
         columns["id"] = ids
     if isinstance(history, LossHistory):
-        numbers = {"label": targets.numpy()} if targets.ndim == 1 else {}
+        single = setting.workload.kind == "numbers" and targets.ndim == 1
+        numbers = {"label": targets.numpy()} if single else {}
         own = {name: score(history) for name, score in SCORES.items() if not score.needs_predictions}
         return columns | numbers | own
     columns["label"] = targets.numpy()

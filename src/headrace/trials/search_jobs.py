@@ -171,13 +171,8 @@ class Workshop:
             classes=self._num_classes(),
             device=self._device,
             labelled=self._spec.search.labels == "known",
-            multilabel=self._multilabel,
+            multilabel=self._workload.kind == "labels",
         )
-
-    @cached_property
-    def _multilabel(self) -> bool:
-        """Whether a target says yes or no to each class."""
-        return self._workload.targets == "labels"
 
     @cached_property
     def _picker(self) -> Picker:
@@ -209,7 +204,7 @@ class Workshop:
             members=given(own) if own and not self._trains_only else (),
             gpus=torch.cuda.device_count() if self._device.type == "cuda" else 0,
             features=self._features(),
-            multilabel=self._multilabel,
+            targets=self._workload.kind,
             scoring_bytes=self._scoring_bytes(classes),
             fingerprint=self._loaded.identity.fingerprint,
             random_items=self._loaded.identity.random_items,
@@ -245,14 +240,15 @@ class Workshop:
     def _num_classes(self) -> int:
         model, inputs = self._fresh()
         with torch.inference_mode():
-            outputs = model(inputs)
-        if outputs.ndim != 2:
+            shape = tuple(model(inputs).shape)
+        if self._workload.kind == "tokens" or self._workload.outputs is None or len(shape) != 2:
             raise InputError(
-                "a subset search needs a classifier with outputs [batch, classes]",
+                "a subset search needs a classifier: one class, or yes or no to each class, for each example",
                 where=self._spec.workload.name,
-                got=tuple(outputs.shape),
+                got=f"targets that are {self._workload.kind}, and outputs {shape}",
+                fix="Let the model return [batch, classes]. Tokens and numbers cannot be searched yet.",
             )
-        return int(outputs.shape[1])
+        return shape[1]
 
     def _labels(self, indices: Int64[np.ndarray, " asked"]) -> Int64[np.ndarray, " asked"]:
         parts = [self._workload.train.fetch(torch.from_numpy(part))[1].cpu() for part in _pieces(indices)]

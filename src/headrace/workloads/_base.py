@@ -30,9 +30,8 @@ from headrace.training.losses import (
     cross_entropy,
     weighted_by_targets,
 )
+from headrace.workloads.kinds import Targets
 
-Targets = Literal["classes", "labels", "numbers", "tokens"]
-"""One class for each example; yes or no for each class; real numbers; one class for each token, pixel, ..."""
 MeanOver = Literal["examples", "targets"]
 
 _CHUNK = 4096
@@ -65,6 +64,8 @@ class Workload:
         targets: What kind of targets they are: "classes" [examples], "labels" (0 or 1 for each class)
             [examples classes], "numbers" (anything to be predicted as a number), or "tokens" (class numbers
             [examples ...], -100 for padding). None: found out once, from targets, outputs and loss.
+        outputs: How many classes the model's outputs tell apart. None: found out with `targets`; it stays
+            None where numbers are predicted.
         mean_over: "examples" counts all examples alike; "targets" weighs each by its number of targets that
             are not -100 (documents by their length), in training as in evaluation.
         ids: What the training examples are called wherever a person or a file names them: integers or
@@ -94,10 +95,17 @@ class Workload:
     clean_targets: Tensor | None = None
     show: Callable[[Any], object] | None = None
     targets: Targets | None = None
+    outputs: int | None = None
     mean_over: MeanOver = "examples"
     ids: object = None
     train_transform: Callable[[Any], Any] | None = None
     eval_transform: Callable[[Any], Any] | None = None
+
+    @property
+    def kind(self) -> Targets:
+        """The kind of targets, once it is stated: inspection states it where the workload does not."""
+        assert self.targets is not None
+        return self.targets
 
     @property
     def training_data(self) -> ExampleData:
@@ -189,6 +197,8 @@ class Workload:
         for field, choices in (("targets", (*get_args(Targets), None)), ("mean_over", get_args(MeanOver))):
             if getattr(self, field) not in choices:
                 raise self._wrong(field, f"must be one of {', '.join(map(repr, choices))}")
+        if self.outputs is not None:
+            object.__setattr__(self, "outputs", checks.whole(self.outputs, "Workload.outputs", least=1))
 
     def _check_texts(self) -> None:
         if not isinstance(self.name, str) or not self.name:  # pyright: ignore[reportUnnecessaryIsInstance]

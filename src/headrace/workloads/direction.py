@@ -67,7 +67,7 @@ def _contradicts(workload: Workload, outputs: Tensor, targets: Tensor) -> bool |
 
 def _right_and_wrong(workload: Workload, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor] | None:
     """Outputs that say what the targets say, and outputs that say something else."""
-    if workload.targets in ("classes", "tokens") and not targets.is_floating_point():
+    if workload.targets in ("classes", "tokens"):
         classes = outputs.shape[1] if outputs.dim() == targets.dim() + 1 else 0
         if classes < 2:
             return None

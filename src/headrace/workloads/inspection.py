@@ -1,13 +1,11 @@
 """A workload held against an untrained model before anything is trained: what would fail later, or be wrong.
 
-This is the one place that decides what kind of targets a workload has; everything later reads
-`Workload.targets`.
+The kind of targets is found out here and nowhere else; everything later reads `Workload.targets`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -17,12 +15,13 @@ from torch import Tensor, nn
 from headrace import random
 from headrace.errors import InputError
 from headrace.training.evaluation import evaluation_mode
-from headrace.training.losses import IGNORED, is_built_in, squared_error
+from headrace.training.losses import IGNORED, is_built_in
 from headrace.workloads.direction import check_direction
 from headrace.workloads.independence import check_independence
+from headrace.workloads.stating import state_kind
 
 if TYPE_CHECKING:
-    from headrace.workloads._base import Targets, Workload
+    from headrace.workloads._base import Workload
 
 SAMPLE = 16
 """Training examples that go through the untrained model; evenly spaced over the split."""
@@ -64,7 +63,7 @@ def inspected(workload: Workload, model: nn.Module, *, hidden: bool = False, tra
         inputs, targets = _sample(workload, split, SAMPLE)
         model.train(trains and len(inputs) > 1)
         outputs = _outputs(model, inputs)
-        stated = replace(workload, targets=workload.targets or _kind(workload, outputs, targets))
+        stated = state_kind(workload, outputs, targets, split)
         if not trains:
             return stated
         for name in ("validation", "test") if hidden else ("train", "validation", "test"):
@@ -153,29 +152,6 @@ def _inputs_fix(model: nn.Module, inputs: Tensor, error: Exception) -> str | Non
     if inputs.is_floating_point():
         return f"The model's parameters are {name}: give inputs.to(torch.{name}), or convert in a transform."
     return f"The model's parameters are {name}: convert by a transform, for pixels by Pixels()."
-
-
-def _kind(workload: Workload, outputs: Tensor, targets: Tensor) -> Targets:
-    """The kind of the targets, if the workload does not state it."""
-    measures = (workload.loss, workload.metric)
-    built_in = any(map(is_built_in, measures))
-    if not built_in and squared_error not in measures and _yes_or_no(targets, outputs):
-        return "labels"
-    if targets.is_floating_point():
-        return "numbers"
-    if targets.dim() > 1:
-        return "tokens" if built_in or outputs.dim() == targets.dim() + 1 else "numbers"
-    if built_in:
-        return "classes"
-    classes = outputs.shape[1] if outputs.dim() == 2 else 0
-    fits = classes > 1 and squared_error not in measures
-    return "classes" if fits and bool(((targets >= 0) & (targets < classes)).all()) else "numbers"
-
-
-def _yes_or_no(targets: Tensor, outputs: Tensor) -> bool:
-    """Whether targets are 0 or 1 for each of several outputs."""
-    fits = targets.dim() == 2 and targets.shape == outputs.shape and targets.shape[1] > 1
-    return fits and bool(((targets == 0) | (targets == 1)).all())
 
 
 def _check_targets(workload: Workload, split: str, outputs: Tensor) -> None:
