@@ -11,14 +11,13 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from threading import Lock
 from typing import TextIO
 
 from headrace.csv_cells import given_text, is_number
 from headrace.csv_files import CsvFile, read_csv_file
-from headrace.errors import InputError, InputErrors
+from headrace.errors import InputError, InputErrors, closest
 from headrace.printable import cut
 
 Row = tuple[int, Mapping[str, str]]
@@ -72,15 +71,15 @@ class CsvTable:
                 )
         missing = [name for name in names if name not in self.columns]
         if missing:
-            close = get_close_matches(missing[0], self.columns[:_COMPARED], n=1)
+            guess = closest(missing[0], self.columns, among=_COMPARED)
             if len(self.columns) == 1 and set(names) <= set(re.split(r"[\s,;]+", self.columns[0])):
-                fix, close = "Separate them by commas, and quote single cells, not whole lines.", []
+                fix, guess = "Separate them by commas, and quote single cells, not whole lines.", ""
             advice = fix or f"The columns needed are {','.join(names)}; the first line must name them."
             raise InputError(
                 f"there is no column {', '.join(map(repr, missing))}",
                 where=where,
                 got=self.names,
-                fix=f"Did you mean {close[0]!r}? {advice}" if close else advice,
+                fix=f"{guess} {advice}".lstrip(),
             )
         if not self.rows:
             raise InputError("the table has no rows", where=str(self.path), fix="Add them below its header.")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+from itertools import islice
 from pathlib import Path
 
 from headrace.printable import brief, cut, printable
@@ -12,6 +14,8 @@ _LIBRARIES = ("<", str(Path(__file__).parent), str(Path(traceback.__file__).pare
 """How file names begin that are not the user's: frozen modules, this package, the standard library."""
 _MOST_ERRORS = 30
 """How many errors of one file are shown."""
+_MOST_KNOWN, _LONGEST_GUESSED = 100, 80
+"""Among how many words the one that was meant is looked for, and for words of which length."""
 _LONGEST_PLACE, _LONGEST = 1_000, 100_000
 """The most characters of a place, and of what is wrong or the fix, that are shown."""
 
@@ -76,6 +80,30 @@ class BusyError(InputError):
 
 class DamagedError(InputError):
     """A stored part was truncated or altered: its checksum does not match."""
+
+
+def did_you_mean(got: str, known: Iterable[str]) -> str:
+    """The fix for an unknown word: the closest known one, and all of them (the first of very many)."""
+    names = [str(name) for name in islice(known, _MOST_KNOWN + 1)]
+    more = ", ..." if len(names) > _MOST_KNOWN else ""
+    return f"{closest(got, names)} Known: {', '.join(names[:_MOST_KNOWN])}{more}.".lstrip()
+
+
+def closest(
+    got: str, known: Iterable[str], *, most: int = 1, cutoff: float = 0.6, among: int = _MOST_KNOWN
+) -> str:
+    """A guess at what was meant, as a question, or nothing.
+
+    Args:
+        got: What was given. Comparing long words is slow: for them there is no guess.
+        known: What could be meant.
+        most: How many guesses there may be.
+        cutoff: How alike they must be, from 0 to 1.
+        among: How many of the known words are compared: the first.
+    """
+    names = list(islice(known, among)) if len(got) <= _LONGEST_GUESSED else []
+    close = get_close_matches(got, names, n=most, cutoff=cutoff)
+    return f"Did you mean {' or '.join(map(repr, close))}?" if close else ""
 
 
 def describe(error: BaseException) -> str:

@@ -103,7 +103,7 @@ def test_an_experiment_that_does_not_fit_its_workload_and_then_does(
         ("make = 3", "'make' in the module 'mine' is not a function; got 'int'"),
         ("def make(): return 3", "the function must return a headrace.Workload; got 'int'"),
         ("def make(): raise SystemExit('bye')", "the workload's function raised SystemExit: bye ("),
-        ("def made(): pass", "the module 'mine' has no function 'make'. Did you mean made?"),
+        ("def made(): pass", "the module 'mine' has no function 'make'. Did you mean 'made'?"),
         (
             "from tests.experiments.tiny_workload import blobs\n"
             "from dataclasses import replace\n"

@@ -221,7 +221,7 @@ def test_a_worker_that_dies_or_cannot_load_the_workload_is_told(experiment, tmp_
     deadly = experiment({"workload": {"name": "tiny_workload:deadly"}})
     with pytest.raises(WorkerDied, match="a worker process died, perhaps because the memory ran out"):
         run(deadly, tmp_path / "a", processes=1)
-    with pytest.raises(InputError, match=r"unknown workload; got 'digits-mpl'\. Did you mean digits-mlp"):
+    with pytest.raises(InputError, match=r"unknown workload; got 'digits-mpl'\. Did you mean 'digits-mlp'"):
         run(experiment({"workload": {"name": "digits-mpl"}}), tmp_path / "b", processes=1)
 
 

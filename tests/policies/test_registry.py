@@ -26,7 +26,7 @@ def test_settings():
 
 
 def test_unknown_names():
-    with pytest.raises(InputError, match=r"unknown policy; got 'info-batch'\. Did you mean infobatch"):
+    with pytest.raises(InputError, match=r"unknown policy; got 'info-batch'\. Did you mean 'infobatch'"):
         make_policy("info-batch")
     with pytest.raises(InputError, match=r"unknown setting of the policy rs2; got 'shares'\. Known: share,"):
         make_policy("rs2", shares=0.5)

@@ -60,7 +60,7 @@ def test_a_users_function_gets_its_settings(module: str) -> None:
         ("wrong", {}, "must return a headrace.Workload; got 'int'"),
         ("raises", {}, "raised ZeroDivisionError: division by zero"),
         ("refuses", {}, "my own words"),
-        ("godo", {}, "has no function 'godo'. Did you mean good"),
+        ("godo", {}, "has no function 'godo'. Did you mean 'good'"),
     ],
 )
 def test_what_is_wrong_with_a_users_function_is_said(
@@ -93,9 +93,9 @@ def test_a_module_that_does_not_import_is_said(tmp_path: Path, monkeypatch: pyte
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ("mnist-simple-cn", "Did you mean mnist-simple-cnn"),
+        ("mnist-simple-cn", "Did you mean 'mnist-simple-cnn'"),
         ("zzz", "Built in are digits-logistic"),
-        ("digits-mlp ", "Did you mean digits-mlp"),
+        ("digits-mlp ", "Did you mean 'digits-mlp'"),
     ],
 )
 def test_unknown_names_get_close_matches(spec: str, message: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -10,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from headrace.checks import flag, text, whole
-from headrace.errors import InputError
+from headrace.errors import InputError, closest
 from headrace.homes import Entry
 from headrace.policies._base import Policy
 from headrace.policies.wrappers import Annealed, BurnIn, PerClass, Refreshed
@@ -165,7 +164,7 @@ def _constructor(name: str) -> Callable[..., Policy]:
 def _entry(name: str) -> PolicyEntry:
     own = ACTIVE_BIAS.get(name, name)
     if own not in POLICIES:
-        close = difflib.get_close_matches(name, [*POLICIES, *ACTIVE_BIAS], n=3, cutoff=0.4)
-        fix = f"Did you mean {' or '.join(close)}?" if close else f"Known: {', '.join(POLICIES)}."
+        guess = closest(name, [*POLICIES, *ACTIVE_BIAS], most=3, cutoff=0.4)
+        fix = guess or f"Known: {', '.join(POLICIES)}."
         raise InputError("unknown policy", where="policy", got=name, fix=fix)
     return POLICIES[own]

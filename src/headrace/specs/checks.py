@@ -7,9 +7,8 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from headrace.errors import InputError
+from headrace.errors import InputError, did_you_mean
 from headrace.specs.checkpoints import shares
-from headrace.specs.findings import did_you_mean
 from headrace.specs.limits import MOST_STUDIES
 from headrace.specs.policy_checks import policy_errors
 from headrace.specs.settings import settings_errors

@@ -1,16 +1,14 @@
-"""What pydantic found wrong with a file, and wrong names, in words that a user can act on."""
+"""What pydantic found wrong with a file, in words that a user can act on."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from difflib import get_close_matches
-from itertools import islice
 from typing import TYPE_CHECKING, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from headrace.errors import InputError
+from headrace.errors import InputError, did_you_mean
 from headrace.printable import brief
 from headrace.specs.limits import Refusal
 from headrace.specs.space import Choices, Range
@@ -21,8 +19,8 @@ if TYPE_CHECKING:
 _FORM = re.compile(r"(constrained-|tuple\[|list\[|function-)")
 """How pydantic names one of several forms of a value."""
 _TAGS = ("range", "choices", "constant")
-_MOST_GUESSES, _MOST_KNOWN, _LONGEST_GUESSED = 100, 100, 80
-"""Of how many errors the key that was meant is looked for, among how many, and for words of which length."""
+_MOST_GUESSES = 100
+"""Of how many errors the key that was meant is looked for."""
 
 
 def input_errors(error: ValidationError, model: type[BaseModel]) -> list[InputError]:
@@ -100,17 +98,3 @@ def _tables(annotation: object) -> Iterator[type[BaseModel]]:
         yield annotation
     for inner in get_args(annotation):
         yield from _tables(inner)
-
-
-def did_you_mean(got: str, known: Iterable[str]) -> str:
-    """The fix for an unknown word: the closest known one, and all of them (the first of very many)."""
-    names = [str(name) for name in islice(known, _MOST_KNOWN + 1)]
-    more = ", ..." if len(names) > _MOST_KNOWN else ""
-    return f"{closest(got, names)}Known: {', '.join(names[:_MOST_KNOWN])}{more}."
-
-
-def closest(got: str, known: Iterable[str]) -> str:
-    """A guess at what was meant, as a question and a blank, or nothing: comparing long words is slow."""
-    names = list(islice(known, _MOST_KNOWN)) if len(got) <= _LONGEST_GUESSED else []
-    close = get_close_matches(got, names, n=1)
-    return f"Did you mean {close[0]!r}? " if close else ""

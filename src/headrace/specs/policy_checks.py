@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from headrace.errors import InputError
+from headrace.errors import InputError, closest, did_you_mean
 from headrace.policies import ACTIVE_BIAS, POLICIES, kinds_of, make_policy
-from headrace.specs.findings import closest, did_you_mean
 from headrace.specs.limits import MOST_COUNTED
 from headrace.specs.space import AnyEntry, Choices, Range
 from headrace.training.recipe import is_number
@@ -25,7 +24,7 @@ def policy_errors(experiment: Tables) -> Iterator[InputError]:
     for name in grid:
         if name not in POLICIES:
             guess = closest(name, [*POLICIES, *ACTIVE_BIAS])
-            fix = f"{guess}Known: {', '.join(POLICIES)}."
+            fix = f"{guess} Known: {', '.join(POLICIES)}.".lstrip()
             yield InputError("unknown policy", where="grid.policy", got=name, fix=fix)
     for name, settings in experiment.search.policy.items():
         where = f"search.policy.{name}"

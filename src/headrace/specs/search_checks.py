@@ -7,8 +7,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from headrace.ensembles.registry import ACQUISITIONS
-from headrace.errors import InputError
-from headrace.specs.findings import did_you_mean
+from headrace.errors import InputError, did_you_mean
 from headrace.specs.settings import settings_errors
 from headrace.training import recipe
 from headrace.workloads.registry import check_spec

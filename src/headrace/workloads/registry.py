@@ -6,14 +6,13 @@ import inspect
 import re
 import sys
 from collections.abc import Callable, Mapping
-from difflib import get_close_matches
 from importlib import import_module
 from keyword import iskeyword
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from headrace.errors import InputError, describe
+from headrace.errors import InputError, closest, describe
 from headrace.homes import Entry
 
 if TYPE_CHECKING:
@@ -136,8 +135,8 @@ def find_function(spec: str) -> Callable[..., Any]:
             got=type(function).__name__,
         )
     if function is None:
-        close = get_close_matches(function_name, [name for name in vars(module) if name[0] != "_"], n=3)
-        fix = f"Did you mean {' or '.join(close)}?" if close else None
+        functions = (name for name, value in vars(module).items() if name[0] != "_" and callable(value))
+        fix = closest(function_name, functions, most=3) or None
         raise InputError(f"the module {module_name!r} has no function {function_name!r}", where=spec, fix=fix)
     return function
 
@@ -202,6 +201,5 @@ def _checked(spec: str, workload: object) -> Workload:
 
 
 def _suggestion(spec: str) -> str:
-    close = get_close_matches(spec, NAMES, n=3, cutoff=0.5)
-    known = f"Did you mean {' or '.join(close)}?" if close else f"Built in are {', '.join(NAMES)}."
+    known = closest(spec, NAMES, most=3, cutoff=0.5) or f"Built in are {', '.join(NAMES)}."
     return f"{known} Your own is given as module:function."
