@@ -120,3 +120,17 @@ def test_a_copy_of_a_history_is_no_longer_heard_by_the_sampler():
     assert not sampler._epochs.course._walks[-1].recorded.any
     history.record(first, LOGITS[first], TARGETS[first])
     assert sampler._epochs.course._walks[-1].recorded.any
+
+
+def test_moved_to_the_host_a_history_refuses_at_once_again():
+    history = History(4).to("cpu")
+    with pytest.raises(InputError, match="index: out of range"):
+        history.record(torch.tensor([4]), LOGITS[:1], TARGETS[:1])
+
+
+@pytest.mark.parametrize("attribute", ["shape", "dtype"])
+def test_tables_of_other_libraries_are_refused(attribute):
+    """A data frame has a shape and no type of its own."""
+    frame = type("Frame", (), {attribute: (4, 3)})()
+    with pytest.raises(InputError, match="logits: must be a floating tensor"):
+        recorded(logits=frame)

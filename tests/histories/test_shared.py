@@ -13,6 +13,7 @@ from torch import multiprocessing
 
 from headrace.errors import InputError
 from headrace.histories import History, LossHistory, SharedHistory
+from headrace.histories.shared import _check_alike
 from headrace.training.parallel.joining import end
 
 from .brute import Batch, Stored, batches, record
@@ -185,3 +186,36 @@ def test_two_processes_hold_the_history_of_one(tmp_path: Path) -> None:
     assert "rank 1 has recorded what cannot be right" in first[1]
     assert "values out of range" in second[1]
     assert "differ in their content, here and on rank 0" in second[2]
+
+
+SAME = {"error": 0, "num_examples": 4, "window": 7, "num_classes": 3, "fingerprint": 11, "content": 5}
+
+
+@pytest.mark.parametrize("name", SAME)
+def test_ranks_must_agree_but_for_what_one_does_not_know_yet(name: str) -> None:
+    _check_alike(SAME, [SAME, SAME])
+    for value in (0, 9):
+        others = [SAME, SAME | {name: value}, SAME | {name: value}]
+        for mine, theirs in ((SAME, others), (SAME | {name: value}, [*others[1:], SAME])):
+            unknown = name in ("num_classes", "fingerprint") and value == 0
+            if unknown or (name == "error" and value == 0):
+                _check_alike(mine, theirs)
+                continue
+            place = "1, 2" if mine is SAME else "2"
+            word = (
+                r"rank .* has recorded" if name == "error" else f"in their {name}, here and on rank {place}"
+            )
+            with pytest.raises(InputError, match=word):
+                _check_alike(mine, theirs)
+
+
+@pytest.mark.parametrize("ranks", [2, 3, 4])
+@pytest.mark.parametrize("rows", [1, 2, 3, 4, 5, 9])
+def test_shares_of_the_rows_are_equal_and_end_in_zeros(ranks: int, rows: int) -> None:
+    shared = SharedHistory(History(rows))
+    shared.ranks, shared._device = ranks, torch.device("cpu")
+    table = torch.arange(1.0, 2 * rows + 1).view(rows, 2)
+    shares = shared._padded(table)
+    assert shares.shape == (ranks, -(-rows // ranks), 2)
+    assert torch.equal(shares.flatten(0, 1)[:rows], table)
+    assert float(shares.flatten(0, 1)[rows:].abs().sum()) == 0
