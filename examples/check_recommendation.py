@@ -17,9 +17,9 @@ from __future__ import annotations
 
 import argparse
 import csv
-import tempfile
 import time
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,13 +29,15 @@ from headrace import random
 from headrace.analysis.advice import advise
 from headrace.analysis.recommendation import Option
 from headrace.analysis.studies import Study, read_studies
+from headrace.engines._base import everywhere
 from headrace.engines.local import LocalEngine
 from headrace.store.experiments import load
 from headrace.store.throughput import read
-from headrace.trials import rank_timing
+from headrace.trials.advance import MakeBench
+from headrace.trials.rank_timing import joined
 
 if TYPE_CHECKING:
-    from headrace.trials.setting import Setting
+    from headrace.trials.bench import Bench
 
 COLUMNS = (
     "batch_size",
@@ -71,28 +73,38 @@ def main() -> None:
         for seed in range(asked.seeds):
             for (size, workers), aims in best_as.items():
                 if (str(size), str(workers), str(seed)) not in there:
-                    steps, seconds = engines[workers].together(to_goal, studies[size], seed)[0]
+                    steps, seconds = everywhere(engines[workers], ToGoal(studies[size], seed))[0]
                     append(table, told(options[size, workers], aims, seed, steps, seconds))
     summarise(table)
 
 
 def started(stack: ExitStack, experiment: Any, workers: int) -> LocalEngine:
     """So many worker processes that know each other."""
-    folder = stack.enter_context(tempfile.TemporaryDirectory())
-    engine = stack.enter_context(LocalEngine(experiment, workers))
+    engine = stack.enter_context(LocalEngine(workers).open(MakeBench.of(experiment)))
     if workers > 1:
-        engine.together(rank_timing.join, f"{folder}/ranks")
+        stack.enter_context(joined(engine))
     return engine
 
 
-def to_goal(setting: Setting, rank: int, workers: int, study: Study, seed: int) -> tuple[int | None, float]:
-    """Train to the goal in a worker process; the steps, None where it was not reached, and the seconds."""
+@dataclass(frozen=True)
+class ToGoal:
+    """Train to the goal; the steps, None where it was not reached, and the seconds."""
+
+    study: Study
+    seed: int
+
+    def do(self, bench: Bench) -> tuple[int | None, float]:
+        return to_goal(bench, self.study, self.seed)
+
+
+def to_goal(bench: Bench, study: Study, seed: int) -> tuple[int | None, float]:
     from headrace.sampling.batches import shuffled_batches
     from headrace.specs.space import split
     from headrace.training.loop import train
     from headrace.training.parallel import ProcessWorld
     from headrace.training.recipe import Recipe
 
+    setting, workers = bench.setting, bench.place.workers
     experiment, workload = setting.experiment, setting.workload
     fresh = random.integer_seed(experiment.seed, "check", study.key.name, seed)
     with random.torch_stream(fresh, "initialisation"):

@@ -1,70 +1,72 @@
-"""Workers without processes, in place of the local engine: tasks finish in any order, trials may be lost."""
+"""Workers without processes, in place of the local engine: jobs finish in any order, trials may be lost."""
 
 from __future__ import annotations
 
 import random as stdlib_random
-from collections.abc import Iterator, Sequence
-from types import TracebackType
-from typing import Self
+from pathlib import Path
+from typing import Any, Self
 
-from headrace.engines.messages import Inspection, Report, Task
-from headrace.specs.experiment import Experiment
-from headrace.store.facts import WorkloadFacts
-from headrace.store.portrait_choice import Sitting
-from headrace.store.portrait_records import Portrait
-from headrace.trials.bench import Worker
+from headrace.engines._base import Handle, Job, Make
+from headrace.engines.inline import InlinePlace
+from headrace.trials.advance import Advance
 
 
 class InlineEngine:
-    """The same methods as `LocalEngine`; `chance` decides which task is done next and what is forgotten."""
+    """Does as `LocalEngine`; `chance` decides which job is done next and what is forgotten.
+
+    A worker makes its bench at its first job, so a test can change what those find that begin later.
+    """
 
     chance = stdlib_random.Random(0)
+    together = False
 
-    def __init__(self, experiment: Experiment, processes: int) -> None:
-        self.processes = processes
-        self._bounds = [0] * len(experiment.studies())
-        self._workers = [Worker(experiment, rank, processes, self._bounds) for rank in range(processes)]
-        self._running: dict[int, Task] = {}
+    def __init__(self, workers: int) -> None:
+        self.workers = workers
+        self._published: list[int] = []
+        self._benches: dict[int, Any] = {}
+        self._jobs: dict[int, Job] = {}
+
+    def open(self, make: Make, *, numbers: int = 0) -> Self:
+        self._make = make
+        self._published = [0] * numbers
+        return self
+
+    def submit(self, worker: int, job: Job) -> None:
+        assert worker not in self._jobs
+        self._jobs[worker] = job
+
+    @property
+    def busy(self) -> set[int]:
+        return set(self._jobs)
+
+    def finished(self) -> list[tuple[int, Any]]:
+        worker = self.chance.choice(sorted(self._jobs))
+        job = self._jobs.pop(worker)
+        bench = self._bench(worker)
+        if isinstance(job, Advance) and self.chance.random() < 0.1:
+            bench.forget(job.tasks[0].study.name)
+        return [(worker, job.do(bench))]
+
+    def publish(self, number: int, value: int) -> None:
+        self._published[number] = value
+
+    def share(self, path: Path) -> Handle:
+        return Handle(path=path)
+
+    def close(self) -> None:
+        self._jobs = {}
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
-    def close(self) -> None:
-        self._running = {}
-
-    def inspect(self) -> Inspection:
-        return self._workers[0].inspect()
-
-    def expect(self, facts: WorkloadFacts) -> None:
-        for worker in self._workers:
-            worker.expect(facts)
-
-    def set_bound(self, number: int, step: int) -> None:
-        self._bounds[number] = step
-
-    def submit(self, rank: int, task: Task) -> None:
-        assert rank not in self._running
-        self._running[rank] = task
-
-    def forget(self, rank: int, study: str) -> None:
-        self._workers[rank].forget(study)
-
-    def portray(self, sittings: Sequence[Sitting]) -> Iterator[tuple[Portrait, bytes]]:
-        for sitting in sittings:
-            yield self._workers[0].portray(sitting)
-
-    @property
-    def busy(self) -> set[int]:
-        return set(self._running)
-
-    def finished(self) -> list[tuple[int, Report]]:
-        rank = self.chance.choice(sorted(self._running))
-        task = self._running.pop(rank)
-        if self.chance.random() < 0.1:
-            self._workers[rank].forget(task.study.name)
-        return [(rank, self._workers[rank].advance(task))]
+    def _bench(self, worker: int) -> Any:
+        if worker not in self._benches:
+            place = InlinePlace()
+            place.rank = place.local_rank = worker
+            place.workers = self.workers
+            place.published = self._published
+            self._benches[worker] = self._make(place)
+        return self._benches[worker]

@@ -20,6 +20,7 @@ from headrace.store import experiments as store
 from headrace.store.changes import settle
 from headrace.store.experiments import StoredExperiment
 from headrace.store.facts import WorkloadFacts
+from headrace.trials.advance import Expect
 from headrace.trials.throughput import measure
 from headrace.workloads.fingerprint import Fingerprint, Numbers, Split
 
@@ -223,9 +224,10 @@ def test_code_that_is_edited_under_a_run_trains_no_trial(
     reloaded()
 
     class Late(InlineEngine):
-        def expect(self, facts: WorkloadFacts) -> None:
-            super().expect(facts)
-            edit(tmp_path / "beside.py", "1.0", "2.0")
+        def submit(self, worker: int, job: Any) -> None:
+            super().submit(worker, job)
+            if isinstance(job, Expect) and worker == self.workers - 1:
+                edit(tmp_path / "beside.py", "1.0", "2.0")
 
     monkeypatch.setattr(runner, "LocalEngine", Late)
     with pytest.raises(InputError, match="this process has loaded another workload than the one of this run"):

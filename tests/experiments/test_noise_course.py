@@ -10,10 +10,11 @@ import pytest
 import torch
 
 from headrace.cli.app import execute
+from headrace.engines.inline import InlinePlace
 from headrace.errors import DamagedError
 from headrace.store.noise_course import read
 from headrace.training.evaluation import evaluation_mode
-from headrace.trials.bench import Worker
+from headrace.trials.bench import Bench
 from headrace.trials.noise_course import measure_course
 from headrace.trials.running import RunningTrial
 
@@ -22,7 +23,7 @@ pytestmark = pytest.mark.usefixtures("tiny")
 
 def test_a_course_holds_the_noise_of_the_trial_s_own_states(experiment) -> None:
     asked = experiment()
-    setting, study = Worker(asked, 0, 1, None).setting, asked.studies()[0]
+    setting, study = Bench(asked, InlinePlace()).setting, asked.studies()[0]
     until = asked.evaluation_steps(asked.budget_steps(study, 96))[4]
     # All 96 examples: each point is of the whole training set, whatever is drawn.
     course = measure_course(setting, study, 1, until, points=4, examples=10_000)

@@ -15,6 +15,7 @@ import pytest
 import torch
 
 from headrace.analysis.results import analyse
+from headrace.engines.inline import InlinePlace
 from headrace.errors import InputErrors
 from headrace.experiments import runner
 from headrace.experiments.runner import run
@@ -26,7 +27,7 @@ from headrace.specs.experiment import Experiment
 from headrace.specs.space import borders
 from headrace.specs.studies import StudyKey
 from headrace.training.data import TensorData
-from headrace.trials.bench import Worker
+from headrace.trials.bench import Bench
 from headrace.trials.feed import epochs_of
 from headrace.trials.holdout import EPOCHS, holdout_losses
 from headrace.trials.running import RunningTrial
@@ -362,7 +363,7 @@ def test_a_policy_that_needs_classes_is_refused_before_anything_is_trained(
     ]
     fine = {**changes, "grid.policy": ["infobatch", "self-paced", "online-batch-selection", "rho-loss"]}
     made = Experiment.from_dict(content({**fine, "search.space.learning_rate": 0.01}))
-    assert Worker(made, 0, 1, [60] * 4).inspect().refused_policies == {}
+    assert Bench(made, InlinePlace(4)).inspect().refused_policies == {}
     for name in made.grid.policy:
         losses = [row["validation/loss"] for row in rows_of(made, name)]
         assert losses[-1] < losses[0]

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from headrace.analysis.results import analyse
+from headrace.engines.inline import InlinePlace
 from headrace.errors import DamagedError
 from headrace.experiments import runner
 from headrace.experiments.runner import run
@@ -24,7 +25,7 @@ from headrace.store.portrait_records import Portrait
 from headrace.store.portraits import missing, portrait_directory, portraits
 from headrace.store.rankings import Ranking, extremes, rank
 from headrace.trials import portrait as sittings_room
-from headrace.trials.bench import Worker
+from headrace.trials.bench import Bench
 from headrace.trials.fed import FedLog, effective_share, emphasis
 from headrace.trials.gallery import Labels, hang
 from headrace.trials.portrait import portray
@@ -155,9 +156,9 @@ def test_examples_that_cannot_be_shown_are_told_by_their_numbers() -> None:
 
 
 def sat(made: Any, policy: str = "shuffle", steps: int = 60) -> tuple[Portrait, Any]:
-    worker = Worker(made, 0, 1, [0] * 20)
+    bench = Bench(made, InlinePlace(20))
     sitting = Sitting(study=key(4, policy), trial=1, goal_step=10, steps=steps)
-    portrait, table = portray(worker.setting, sitting)
+    portrait, table = portray(bench.setting, sitting)
     import io
 
     import polars as pl
@@ -178,7 +179,7 @@ def test_the_portrait_is_of_the_very_trial(experiment, policy: str, monkeypatch:
 
     monkeypatch.setattr(sittings_room, "begin", listening)
     portrait, table = sat(made, policy)
-    setting = Worker(made, 0, 1, [0] * 20).setting
+    setting = Bench(made, InlinePlace(20)).setting
     trial = RunningTrial(setting=setting, study=key(4, policy), trial=1)
     kept = []
     monkeypatch.setattr(type(setting), "new_model", _keeping(type(setting).new_model, kept))

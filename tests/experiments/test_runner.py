@@ -12,7 +12,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from headrace.engines.processes import WorkerDied
+from headrace.engines._base import WorkerDied
 from headrace.errors import InputError
 from headrace.exchange.archive import steps_to_goal
 from headrace.experiments import runner

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headrace.engines.messages import Task
 from headrace.experiments.race import Race, Schedule, rungs
 from headrace.specs.studies import Configuration, StudyKey
 from headrace.store.bound import Rules, judge
 from headrace.store.records import Outcome
 from headrace.training.budget import evaluation_steps
+from headrace.trials.tasks import Task
 
 BUDGET = 60
 GRID = evaluation_steps(BUDGET, 1.2)

@@ -19,10 +19,10 @@ from headrace.search.runner import search_subset
 from headrace.specs.experiment import Experiment
 from headrace.specs.search import SubsetSearch
 from headrace.store import experiments as store
-from headrace.store.facts import WorkloadFacts
 from headrace.subsets.file import Provenance, Subset
 from headrace.subsets.view import checksum, mean_one, weighted
 from headrace.training.data import TensorData
+from headrace.trials.advance import Expect
 from headrace.trials.feed import feed
 from headrace.trials.running import RunningTrial
 from headrace.trials.setting import Setting
@@ -249,9 +249,10 @@ def test_a_file_that_is_replaced_under_a_run_trains_no_trial(
     made = written(content, tmp_path, {**SINGLE, "grid.subset": ["full", "s.parquet"], "search.trials": 2})
 
     class Late(InlineEngine):
-        def expect(self, facts: WorkloadFacts) -> None:
-            super().expect(facts)
-            save(tmp_path / "s.parquet", weights=np.ones(len(INDICES)))
+        def submit(self, worker: int, job: Any) -> None:
+            super().submit(worker, job)
+            if isinstance(job, Expect) and worker == self.workers - 1:
+                save(tmp_path / "s.parquet", weights=np.ones(len(INDICES)))
 
     monkeypatch.setattr(runner, "LocalEngine", Late)
     with pytest.raises(

@@ -6,14 +6,17 @@ import os
 import socket
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from headrace.analysis.throughput import throughput_summary
+from headrace.engines._base import everywhere
 from headrace.engines.local import LocalEngine
 from headrace.engines.processes import cores
 from headrace.errors import InputError
-from headrace.trials import rank_timing
+from headrace.trials.advance import MakeBench
+from headrace.trials.rank_timing import joined
 from headrace.trials.step_timing import BLOCKS
 from headrace.trials.throughput import count_points, measure
 
@@ -67,14 +70,19 @@ def test_two_real_workers_share_each_batch_and_exchange_gradients(experiment) ->
 
 
 @pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="sockets are looked up in /proc")
-def test_ranks_listen_on_the_loopback_interface_only(experiment, tmp_path: Path) -> None:
-    with LocalEngine(experiment({"training.device": "cpu"}), 2) as engine:
-        engine.together(rank_timing.join, str(tmp_path / "ranks"))
-        found = engine.together(listening)
+def test_ranks_listen_on_the_loopback_interface_only(experiment) -> None:
+    make = MakeBench.of(experiment({"training.device": "cpu"}))
+    with LocalEngine(2).open(make) as engine, joined(engine):
+        found = everywhere(engine, Listening())
     assert {address for addresses in found for address in addresses} == {"127.0.0.1"}
 
 
-def listening(setting: object, rank: int, workers: int) -> list[str]:
+class Listening:
+    def do(self, bench: object) -> list[str]:
+        return listening()
+
+
+def listening() -> list[str]:
     """The addresses on which this process listens."""
     links = [str(Path(os.path.realpath(link)).name) for link in Path("/proc/self/fd").iterdir()]
     mine = {link.removeprefix("socket:[").rstrip("]") for link in links if link.startswith("socket:[")}
@@ -91,14 +99,18 @@ def listening(setting: object, rank: int, workers: int) -> list[str]:
 
 def test_an_error_in_a_worker_is_told_and_ends_the_others(experiment) -> None:
     asked = experiment({"training.device": "cpu"})
-    with pytest.raises(InputError, match="stop here"), LocalEngine(asked, 2) as engine:
-        engine.together(one_stops_the_other_waits)
+    with (
+        pytest.raises(InputError, match="stop here"),
+        LocalEngine(2).open(MakeBench.of(asked)) as engine,
+    ):
+        everywhere(engine, OneStopsTheOtherWaits())
 
 
-def one_stops_the_other_waits(setting: object, rank: int, workers: int) -> None:
-    if rank == 1:
-        raise InputError("stop here")
-    time.sleep(600)
+class OneStopsTheOtherWaits:
+    def do(self, bench: Any) -> None:
+        if bench.place.rank == 1:
+            raise InputError("stop here")
+        time.sleep(600)
 
 
 def test_what_cannot_be_timed_is_refused(experiment) -> None:

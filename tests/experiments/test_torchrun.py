@@ -13,6 +13,7 @@ import pytest
 
 from headrace.engines import torchrun
 from headrace.errors import InputError
+from headrace.experiments.readiness import check_workers
 from headrace.specs.experiment import Experiment
 
 HERE = Path(__file__).parent
@@ -118,8 +119,8 @@ def test_the_workers_must_be_the_processes(content, monkeypatch: pytest.MonkeyPa
     with pytest.raises(
         InputError, match=r"grid.workers: must be \[2\] under torchrun with 2 processes; got \[1"
     ):
-        torchrun.check_workers(made)
-    torchrun.check_workers(Experiment.from_dict(content(CHANGES)))
+        check_workers(made)
+    check_workers(Experiment.from_dict(content(CHANGES)))
 
 
 def test_one_process_is_none_of_several(monkeypatch: pytest.MonkeyPatch) -> None:

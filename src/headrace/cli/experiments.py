@@ -126,6 +126,8 @@ def _run(
 ) -> int:
     from headrace.cli.bar import Bar
     from headrace.engines import torchrun
+    from headrace.experiments.readiness import check_workers
+    from headrace.experiments.runner import follow
     from headrace.experiments.runner import run as run_experiment
     from headrace.store.live import LiveFile
 
@@ -139,12 +141,12 @@ def _run(
         )
     if torchrun.active():
         try:
-            torchrun.check_workers(experiment)
+            check_workers(experiment)
         except InputError as error:
             raise InputErrors([error], where=str(file)) from None
     if torchrun.rank() > 0:
         with _named(file, directory):
-            torchrun.follow(experiment)
+            follow(experiment)
         return 0
     with _named(file, directory), LiveFile(directory) as live, Bar() as bar:
 

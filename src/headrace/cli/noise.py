@@ -35,12 +35,13 @@ def noise(
     """
     from headrace.analysis.noise_course import WARNING, best_trials, compare
     from headrace.analysis.rounding import rounded
+    from headrace.engines.inline import InlinePlace
     from headrace.files import guarded
     from headrace.report.figures.noise_scale import noise_figure
     from headrace.report.write import draw_all
     from headrace.store.experiments import read_experiment, read_facts
     from headrace.store.noise_course import NoiseCourses, write
-    from headrace.trials.bench import Worker
+    from headrace.trials.bench import Bench
     from headrace.trials.noise_course import measure_course
 
     one_process("noise")
@@ -50,13 +51,13 @@ def noise(
     results = _results(directory)
     experiment = read_experiment(directory)
     best = best_trials(results, batch_size)
-    worker = Worker(experiment, 0, 1, None)
+    bench = Bench(experiment, InlinePlace())
     if (facts := read_facts(directory)) is not None:
-        worker.expect(facts, versions=False)
+        bench.expect(facts, versions=False)
     with counting(len(best) * points) as tell:
         courses = [
             measure_course(
-                worker.on(one.study.configuration.subset), one.study, one.trial, one.steps,
+                bench.on(one.study.configuration.subset), one.study, one.trial, one.steps,
                 points=points, examples=examples, progress=tell,
             )
             for one in best

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol, Self
 
@@ -38,20 +39,37 @@ class Place(Protocol):
 
     Attributes:
         rank: Its number.
+        local_rank: Its number among the workers of its machine, to share out the machine's devices by.
         workers: How many there are.
         together: Whether all workers do every job jointly, as processes of `torch.distributed`.
         published: The numbers that `Engine.publish` set, as they are now, even within a job.
     """
 
-    rank: int
-    workers: int
-    together: bool
+    @property
+    def rank(self) -> int: ...
+
+    @property
+    def local_rank(self) -> int: ...
+
+    @property
+    def workers(self) -> int: ...
+
+    @property
+    def together(self) -> bool: ...
 
     @property
     def published(self) -> Sequence[int]: ...
 
     def fetch(self, handle: Handle) -> Path:
         """Where this worker can read the file."""
+        ...
+
+    def agree(self, error: str, where: str) -> None:
+        """Say with which error a part of a job ended, or "" for none; all that do the job jointly call it.
+
+        Raises:
+            HeadraceError: This worker raised an error that the others did not, so they are out of step.
+        """
         ...
 
 
@@ -91,7 +109,11 @@ class Engine(Protocol):
         ...
 
     def submit(self, worker: int, job: Job) -> None:
-        """Give an idle worker a job."""
+        """Give an idle worker a job.
+
+        Raises:
+            WorkerDied: It ended before.
+        """
         ...
 
     @property
@@ -146,12 +168,11 @@ def each_done(engine: Engine, jobs: Sequence[Job]) -> Generator[tuple[int, Any]]
     waiting = iter(enumerate(jobs))
 
     def give(worker: int) -> None:
-        number, job = next(waiting, (None, None))
-        if number is not None and job is not None:
+        for number, job in islice(waiting, 1):
             doing[worker] = number
             engine.submit(worker, job)
 
-    for worker in range(min(engine.workers, len(jobs))):
+    for worker in range(engine.workers):
         give(worker)
     while doing:
         for worker, result in engine.finished():

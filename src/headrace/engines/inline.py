@@ -11,16 +11,19 @@ from headrace.engines._base import Handle, Job, Make
 class InlinePlace:
     """The one worker."""
 
-    rank = 0
+    rank = local_rank = 0
     workers = 1
     together = False
 
-    def __init__(self, numbers: int) -> None:
+    def __init__(self, numbers: int = 0) -> None:
         self.published: list[int] = [0] * numbers
 
     def fetch(self, handle: Handle) -> Path:
         """Where the file lies."""
         return handle.path
+
+    def agree(self, error: str, where: str) -> None:
+        """Nobody else does the job."""
 
 
 class InlineEngine:

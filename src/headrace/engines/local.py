@@ -1,138 +1,143 @@
-"""The local engine: one process per core, one thread each, on the standard library's process pools.
+"""The local engine: processes of this machine, one thread each, on the standard library's process pools.
 
-Each worker is a pool of one process, so that a suspended trial can be resumed by the worker that keeps it.
+Each worker is a pool of one process, so that it finds what its bench has kept.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, FIRST_EXCEPTION, Future, ProcessPoolExecutor, wait
+from collections.abc import Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from ctypes import c_int64
-from types import TracebackType
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Self
 
-from headrace.engines.messages import Inspection, Report, Task
-from headrace.engines.processes import Lifeline, result_of, worker_environment
-from headrace.specs.experiment import Experiment
-from headrace.store.facts import WorkloadFacts
-from headrace.store.portrait_choice import Sitting
-from headrace.store.portrait_records import Portrait
-from headrace.trials import bench as worker
+from headrace.engines._base import Handle, Job, Make
+from headrace.engines.processes import Lifeline, died, plainly, worker_environment
+from headrace.files import Identity, guarding, guards
+
+
+@dataclass(frozen=True, kw_only=True)
+class LocalPlace:
+    """One of several processes of this machine; `published` is memory that all of them share."""
+
+    rank: int
+    workers: int
+    published: Sequence[int] = field(repr=False)
+    together: bool = False
+
+    @property
+    def local_rank(self) -> int:
+        """All are on one machine."""
+        return self.rank
+
+    def fetch(self, handle: Handle) -> Path:
+        """Where the file lies: all see the same disk."""
+        return handle.path
+
+    def agree(self, error: str, where: str) -> None:
+        """Nobody else does the job."""
 
 
 class LocalEngine:
-    """Worker processes of this machine, as a context manager.
+    """Worker processes of this machine.
 
     Args:
-        experiment: What is run.
-        processes: How many workers.
+        workers: How many.
     """
 
-    def __init__(self, experiment: Experiment, processes: int) -> None:
-        self.processes = processes
+    together = False
+
+    def __init__(self, workers: int) -> None:
+        self.workers = workers
         self._lifeline = Lifeline()
-        self._bounds = self._lifeline.context.RawArray(c_int64, len(experiment.studies()))
-        text = experiment.model_dump_json()
-        self._pools = [
-            self._lifeline.workers(1, worker.start, text, rank, processes, self._bounds)
-            for rank in range(processes)
+        self._published: Any = []
+        self._pools: list[ProcessPoolExecutor] = []
+        self._opened: list[Future[None]] = []
+        self._running: dict[Future[Any], int] = {}
+
+    def open(self, make: Make, *, numbers: int = 0) -> Self:
+        """Start the processes; each makes its bench at once, beside the others."""
+        self._published = self._lifeline.context.RawArray(c_int64, numbers)
+        places = [
+            LocalPlace(rank=rank, workers=self.workers, published=self._published)
+            for rank in range(self.workers)
         ]
-        self._running: dict[Future[Report], int] = {}
+        self._pools = [self._lifeline.workers(1, _enter, make, place) for place in places]
+        with worker_environment():
+            self._opened = [pool.submit(plainly, _open) for pool in self._pools]
+        return self
+
+    def submit(self, worker: int, job: Job) -> None:
+        """Send a job to a worker."""
+        assert worker not in self.busy, "the worker has a job"
+        try:
+            future = self._pools[worker].submit(plainly, _do, job, guards())
+        except BrokenProcessPool:
+            raise died() from None
+        self._running[future] = worker
+
+    @property
+    def busy(self) -> set[int]:
+        """The workers that have a job."""
+        return set(self._running.values())
+
+    def finished(self) -> list[tuple[int, Any]]:
+        """Wait until at least one job is finished."""
+        assert self._running, "no worker has a job"
+        done, _ = wait(self._running, return_when=FIRST_COMPLETED)
+        return [self._result(self._running.pop(future), future) for future in done]
+
+    def _result(self, worker: int, future: Future[Any]) -> tuple[int, Any]:
+        try:
+            # Without a bench the job could not begin: what its making raised says why.
+            self._opened[worker].result()
+            return worker, future.result()
+        except BrokenProcessPool:
+            raise died() from None
+
+    def publish(self, number: int, value: int) -> None:
+        """Write a number where all workers look."""
+        self._published[number] = value
+
+    def share(self, path: Path) -> Handle:
+        """The file as it lies: all see the same disk."""
+        return Handle(path=path)
+
+    def close(self) -> None:
+        """End the workers at once."""
+        self._lifeline.cut()
+        for pool in self._pools:
+            pool.shutdown(wait=True, cancel_futures=True)
+        self._running.clear()
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
-    def close(self) -> None:
-        """End the workers at once, whatever they do."""
-        self._lifeline.cut()
-        for pool in self._pools:
-            pool.shutdown(wait=True, cancel_futures=True)
 
-    def inspect(self) -> Inspection:
-        """Start the workers, and let one look at the workload.
+class _Here:
+    """What a worker process has: how its bench is made, where it is, and the bench."""
 
-        Raises:
-            InputError: The workload cannot be loaded, or the device is not there.
-            WorkerDied: The worker process died.
-        """
-        with worker_environment():
-            started = [pool.submit(worker.call, "inspect") for pool in self._pools]
-        return self._result(started[0])
+    make: Make | None = None
+    place: LocalPlace | None = None
+    bench: Any = None
 
-    def expect(self, facts: WorkloadFacts) -> None:
-        """Tell all workers what the folder's trials are trained on; none trains on anything else."""
-        for pool in self._pools:
-            pool.submit(worker.call, "expect", facts)
 
-    def together(self, function: Callable[..., Any], *arguments: Any) -> list[Any]:
-        """Call `function(setting, rank, workers, *arguments)` in every worker at once: what each gave.
+def _enter(make: Make, place: LocalPlace) -> None:
+    _Here.make, _Here.place = make, place
 
-        Args:
-            function: A function of a module; workers may wait for each other in it.
-            arguments: Sent to every worker.
 
-        Raises:
-            InputError: A worker raised it; the others may still wait, so the engine is to be closed.
-            WorkerDied: A worker process died.
-        """
-        with worker_environment():
-            running = [pool.submit(worker.call, "apply", function, *arguments) for pool in self._pools]
-        done, _ = wait(running, return_when=FIRST_EXCEPTION)
-        for future in done:
-            self._result(future)
-        return [self._result(future) for future in running]
+def _open() -> None:
+    assert _Here.make is not None
+    assert _Here.place is not None
+    _Here.bench = _Here.make(_Here.place)
 
-    def set_bound(self, number: int, step: int) -> None:
-        """Tell all workers beyond which step no trial of study `number` need be trained."""
-        self._bounds[number] = step
 
-    def submit(self, rank: int, task: Task) -> None:
-        """Give an idle worker a task."""
-        self._running[self._pools[rank].submit(worker.call, "advance", task)] = rank
-
-    def forget(self, rank: int, study: str) -> None:
-        """Let a worker drop a decided study's suspended trials."""
-        self._pools[rank].submit(worker.call, "forget", study)
-
-    def portray(self, sittings: Sequence[Sitting]) -> Iterator[tuple[Portrait, bytes]]:
-        """Let the workers, none of which may have a task, make these portraits; each as soon as it is there.
-
-        Raises:
-            WorkerDied: A worker process died.
-        """
-        waiting, idle = list(reversed(sittings)), list(self._pools)
-        running: dict[Future[tuple[Portrait, bytes]], ProcessPoolExecutor] = {}
-        while waiting or running:
-            while waiting and idle:
-                pool = idle.pop()
-                running[pool.submit(worker.call, "portray", waiting.pop())] = pool
-            for future in wait(running, return_when=FIRST_COMPLETED).done:
-                idle.append(running.pop(future))
-                yield self._result(future)
-
-    @property
-    def busy(self) -> set[int]:
-        """The workers that have a task."""
-        return set(self._running.values())
-
-    def finished(self) -> list[tuple[int, Report]]:
-        """Wait for tasks to finish; the workers and their reports.
-
-        Raises:
-            WorkerDied: A worker process died.
-        """
-        done, _ = wait(self._running, return_when=FIRST_COMPLETED)
-        return [(self._running.pop(future), self._result(future)) for future in done]
-
-    def _result(self, future: Future[Any]) -> Any:
-        return result_of(
-            future,
-            safe="What was measured",
-            fix="with fewer --processes, or a smaller [training] microbatch",
-            call="`run`",
-        )
+def _do(job: Job, folders: Mapping[Path, Identity]) -> Any:
+    """Do a job; whatever is written, is written only where the process that asked for it writes."""
+    with guarding(folders):
+        return None if _Here.bench is None else job.do(_Here.bench)

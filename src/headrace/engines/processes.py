@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import pickle
 import signal
 import sys
 import threading
@@ -17,16 +18,13 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 from typing import Any, TypeVar, TypeVarTuple
 
+from headrace.engines._base import WorkerDied
 from headrace.errors import HeadraceError, InputError
 
 ONE_THREAD = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
 Arguments = TypeVarTuple("Arguments")
 Result = TypeVar("Result")
-
-
-class WorkerDied(HeadraceError):
-    """A worker process ended without having been asked to."""
 
 
 def cores() -> int:
@@ -81,13 +79,43 @@ def _end_with(parent: Any) -> None:
 
 
 def plainly(function: Callable[[*Arguments], Result], *arguments: *Arguments) -> Result:
-    """`function(*arguments)` in a worker; errors of ours are sent as ones that can be pickled."""
+    """`function(*arguments)` in a worker; what it raises can be sent to another process."""
     try:
         return function(*arguments)
-    except InputError as error:
-        raise InputError(str(error)) from None
-    except HeadraceError as error:
-        raise HeadraceError(str(error)) from None
+    except (Exception, SystemExit) as error:
+        sent = sendable(error)
+        if sent is error:
+            raise
+        raise sent from None
+
+
+def sendable(error: BaseException) -> Exception:
+    """An error as one that can be pickled: ours by their texts, others themselves where that is possible.
+
+    A user's exception with arguments of its own can often be pickled but not be made again.
+    """
+    if isinstance(error, InputError):
+        return InputError(str(error))
+    if isinstance(error, HeadraceError):
+        return HeadraceError(str(error))
+    try:
+        again = pickle.loads(pickle.dumps(error))  # noqa: S301  (what was pickled here, just now)
+    except Exception:  # noqa: BLE001  (whatever the user's exception does when it is copied)
+        again = None
+    return error if isinstance(again, Exception) and isinstance(error, Exception) else _worded(error)
+
+
+def _worded(error: BaseException) -> HeadraceError:
+    return HeadraceError(f"a job raised {type(error).__name__}: {error}")
+
+
+def died() -> WorkerDied:
+    """The one text for a worker's death: what is safe, and what to do."""
+    return WorkerDied(
+        "a worker process died, perhaps because the memory ran out (see above for what it said). "
+        "What was finished before is safe. Run again with fewer processes or a smaller microbatch. In a "
+        'script, the call that starts the processes must stand under `if __name__ == "__main__":`.'
+    )
 
 
 def result_of(future: Future[Any], *, safe: str, fix: str, call: str) -> Any:

@@ -1,44 +1,38 @@
-"""The engine under torchrun: every trial is trained by all processes together.
+"""The engine of processes that torchrun started, on one machine or several.
 
-Rank 0 runs the experiment as ever and owns the folder. The other ranks `follow`: they are told each task, and
-do the same. Importing this imports no torch.
+Rank 0 submits the jobs; the other ranks `follow`. Either all do every job together, or the jobs are dealt out
+to all, rank 0 among them, in rounds. Importing this imports no torch.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
-from types import TracebackType
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from headrace.engines.messages import Inspection, Report, Task
-from headrace.errors import HeadraceError, InputError, InputErrors
-from headrace.specs.experiment import Experiment
-from headrace.store.facts import WorkloadFacts
-from headrace.store.portrait_choice import Sitting
-from headrace.store.portrait_records import Portrait
-from headrace.trials.bench import Worker
+from headrace.engines._base import Handle, Job, Make
+from headrace.engines.processes import sendable
+from headrace.errors import HeadraceError, InputError
+from headrace.files import guarded, guards
 
 if TYPE_CHECKING:
     from torch.distributed.distributed_c10d import Store
 
-    from headrace.store.portrait_choice import Sitting
-    from headrace.store.portrait_records import Portrait
-
 TIMEOUT = "HEADRACE_TIMEOUT_SECONDS"
-"""The environment variable that says how long a process may stand still."""
+"""The environment variable that says how long a process may stand still where all work together."""
+
+LONGEST = timedelta(days=30)
+"""How long the processes wait for each other where jobs are dealt out: one may take long."""
 
 GRACE_SECONDS = 20.0
 """How long at most after an error the other processes may take to raise it too."""
 
 WAIT_SECONDS = 0.5
 """How long the store is waited for at a time."""
-
-_SAME = "Give every process the same code and data."
-
-Message = tuple[str, Any]
-"""What rank 0 tells the others: the name of a method of `_Process`, and its argument."""
 
 
 class RankFailed(HeadraceError):
@@ -60,21 +54,6 @@ def world_size() -> int:
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
-def check_workers(experiment: Experiment) -> None:
-    """Check that the experiment is for as many workers as there are processes.
-
-    Raises:
-        InputError: It has another number of workers, or several.
-    """
-    if experiment.grid.workers != (world_size(),):
-        raise InputError(
-            f"must be [{world_size()}] under torchrun with {world_size()} processes",
-            where="grid.workers",
-            got=list(experiment.grid.workers),
-            fix="Without torchrun one process plays any numbers of workers, with the same results.",
-        )
-
-
 def _timeout() -> float:
     """How long a process may stand still, in seconds."""
     given = os.environ.get(TIMEOUT, "600")
@@ -87,201 +66,257 @@ def _timeout() -> float:
     return seconds
 
 
-class _Process:
-    """What every rank does, at rank 0's word."""
+class RankPlace:
+    """One of the processes.
 
-    def __init__(self, experiment: Experiment) -> None:
-        from headrace.training.parallel import join
+    Args:
+        together: Whether all do every job jointly.
+        numbers: How many numbers can be published.
+        grace: How long after an error the others may take to raise it too, in seconds.
+    """
+
+    def __init__(self, *, together: bool, numbers: int, grace: float) -> None:
         from headrace.training.parallel.watch import shared_store
 
-        self._experiment = experiment
-        self._bounds = [0] * len(experiment.studies())
-        local_rank = int(os.environ.get("LOCAL_RANK", "0"))
-        self._worker = Worker(experiment, local_rank, world_size(), self._bounds, together=True)
-        self._tasks = 0
-        timeout = _timeout()
-        # Less than the watch waits: an error says more than that a process stands still.
-        self._grace = min(GRACE_SECONDS, timeout / 3)
-        join(experiment.training.device, timeout_seconds=timeout)
-        self._store: Store = shared_store()
+        self.rank = rank()
+        self.local_rank = int(os.environ.get("LOCAL_RANK", "0"))
+        self.workers = world_size()
+        self.together = together
+        self.published = [0] * numbers
+        self._store: Store | None = shared_store() if together else None
+        self._grace = grace
+        self._agreements = 0
 
-    def inspect(self, _: None) -> Inspection | None:
-        """Load the workload, and see whether all ranks have the same."""
-        import torch
+    def fetch(self, handle: Handle) -> Path:
+        """Where the file lies: all see the same disk."""
+        return handle.path
 
-        from headrace.training.parallel.agreement import agree, gathered
-
-        mine = self._worker.fingerprint
-        agree({"experiment": self._experiment.digest()[:16], "training set": mine.train.inputs[:16]})
-        first, *others = gathered(mine)
-        errors = [
-            InputError(f"has another workload than rank 0: {what}", where=f"rank {rank}", fix=_SAME)
-            for rank, other in enumerate(others, start=1)
-            for what in first.differences(other)
-        ]
-        if errors:
-            raise InputErrors(errors, where="the processes of this run")
-        room = torch.tensor(self._worker.room)
-        torch.distributed.all_reduce(room, torch.distributed.ReduceOp.MIN)
-        self._worker.room = int(room)
-        return self._worker.inspect() if rank() == 0 else None
-
-    def expect(self, facts: WorkloadFacts) -> None:
-        """Note what the folder's trials are trained on."""
-        self._worker.expect(facts)
-
-    def advance(self, told: tuple[Task, int]) -> Report:
-        """Train a trial on.
+    def agree(self, error: str, where: str) -> None:
+        """Say with which error a part of a joint job ended, "" for none.
 
         Raises:
             RankFailed: This rank raised an error that the others did not.
         """
-        task, self._bounds[task.number] = told
-        report = self._worker.advance(task)
-        self._tasks += 1
-        error = report.record.error or ""
-        self._store.set(f"error/{self._tasks}/{rank()}", error)
-        if error and not self._all_raised():
-            raise RankFailed(
-                f"rank {rank()} alone raised an error, in trial {task.trial} of {task.study.name}: {error}"
-            )
-        return report
+        if self._store is None:
+            return
+        self._agreements += 1
+        self._store.set(f"error/{self._agreements}/{self.rank}", error)
+        if error and not self._all_raised(self._store):
+            raise RankFailed(f"rank {self.rank} alone raised an error, {where}: {error}")
 
-    def forget(self, study: str) -> None:
-        """Let go of a decided study's trials."""
-        self._worker.forget(study)
-
-    def portray(self, sitting: Sitting) -> tuple[Portrait, bytes]:
-        """Make a portrait; every rank comes to the same one."""
-        return self._worker.portray(sitting)
-
-    def _all_raised(self) -> bool:
-        """Whether every rank raised an error in this task: it is the trial's, and the ranks are in step."""
-        from datetime import timedelta
-
-        keys = [f"error/{self._tasks}/{other}" for other in range(world_size())]
+    def _all_raised(self, store: Store) -> bool:
+        """Whether every rank came to an error: it is the job's, and the ranks are in step."""
+        keys = [f"error/{self._agreements}/{other}" for other in range(self.workers)]
         # In short waits: while the store waits, no word of torchrun's that it is to end reaches the process.
         for _ in range(max(1, round(self._grace / WAIT_SECONDS))):
             with suppress(RuntimeError, ValueError):
-                self._store.wait(keys, timedelta(seconds=WAIT_SECONDS))
-                return all(self._store.get(key) for key in keys)
+                store.wait(keys, timedelta(seconds=WAIT_SECONDS))
+                return all(store.get(key) for key in keys)
         return False
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Round:
+    """What rank 0 sends: jobs by worker, the published numbers, and the folders that alone may be written."""
+
+    jobs: Mapping[int, Job]
+    published: Sequence[int]
+    folders: Sequence[Path]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _End:
+    """The last thing that rank 0 sends: what it has come to, and whether it failed."""
+
+    outcome: Any
+    failed: bool
+
+
+@dataclass(frozen=True)
+class _Raised:
+    """In place of a result."""
+
+    error: Exception
+
+
+class _Process:
+    """What every rank does."""
+
+    def __init__(self, make: Make, *, device: str, together: bool, numbers: int) -> None:
+        import torch.distributed as dist
+
+        from headrace.training.parallel import join
+
+        timeout = _timeout() if together else LONGEST.total_seconds()
+        join(device, timeout_seconds=timeout)
+        # What is told are plain objects of the host; together, the watch counts these exchanges too.
+        self._group: Any = None if together else dist.new_group(backend="gloo", timeout=LONGEST)
+        # Less than the watch waits: an error says more than that a process stands still.
+        self.place = RankPlace(together=together, numbers=numbers, grace=min(GRACE_SECONDS, timeout / 3))
+        self.bench = make(self.place)
+
+    def told(self, message: Any = None) -> Any:
+        """Rank 0's message, in every process."""
+        import torch.distributed as dist
+
+        from headrace.training.parallel.watch import PULSE
+
+        PULSE.exchanges += 1
+        box = [message]
+        dist.broadcast_object_list(box, src=0, group=self._group)
+        return box[0]
+
+    def do(self, round: _Round) -> dict[int, Any]:
+        """Do what is this process's of a round.
+
+        Returns:
+            In rank 0 all results by worker, `_Raised` among them.
+
+        Raises:
+            RankFailed: This rank raised an error in a joint job that the others did not.
+        """
+        self.place.published[:] = round.published
+        if self.place.together:
+            return {0: self._joint(round.jobs[0])}
+        return self._gathered(self._dealt(round))
+
+    def _joint(self, job: Job) -> Any:
+        error: Exception | None = None
+        result: Any = None
+        try:
+            result = job.do(self.bench)
+        except RankFailed:
+            raise
+        except Exception as raised:  # noqa: BLE001  (raised again in rank 0, once all are known to raise it)
+            error = raised
+        self.place.agree("" if error is None else str(error) or repr(error), f"in {type(job).__name__}")
+        return result if error is None else _Raised(error)
+
+    def _dealt(self, round: _Round) -> Any:
+        job = round.jobs.get(self.place.rank)
+        try:
+            with ExitStack() as stack:
+                for folder in round.folders if job else ():
+                    stack.enter_context(guarded(folder))
+                return None if job is None else job.do(self.bench)
+        except (Exception, SystemExit) as error:  # noqa: BLE001  (raised again in rank 0)
+            return _Raised(sendable(error))
+
+    def _gathered(self, mine: Any) -> dict[int, Any]:
+        import torch.distributed as dist
+
+        results: list[Any] | None = [None] * self.place.workers if self.place.rank == 0 else None
+        dist.gather_object(mine, results, dst=0, group=self._group)
+        return dict(enumerate(results or ()))
+
+
 class TorchrunEngine:
-    """Rank 0's side, with the methods of the local engine; all processes are its one worker.
+    """Rank 0's side.
 
     Args:
-        experiment: What is run.
+        device: "auto", "cpu" or "cuda", by which the processes exchange what they train.
+        together: All processes do every job jointly, as one worker; False: each is a worker.
 
-    Raises:
-        InputError: The experiment is for another number of workers.
+    Attributes:
+        outcome: What rank 0 has come to, for the others; set before `close`.
     """
 
-    processes = 1
+    def __init__(self, device: str = "auto", *, together: bool = True) -> None:
+        self.together = together
+        self.workers = 1 if together else world_size()
+        self.outcome: Any = None
+        self._device = device
+        self._process: _Process | None = None
+        self._published: list[int] = []
+        self._jobs: dict[int, Job] = {}
+        self._in_step = True
 
-    def __init__(self, experiment: Experiment) -> None:
-        check_workers(experiment)
-        self._process = _Process(experiment)
-        self._bounds = [0] * len(experiment.studies())
-        self._task: Task | None = None
+    def open(self, make: Make, *, numbers: int = 0) -> Self:
+        """Meet the others, who `follow` with the same arguments."""
+        self._published = [0] * numbers
+        self._process = _Process(make, device=self._device, together=self.together, numbers=numbers)
+        return self
+
+    def submit(self, worker: int, job: Job) -> None:
+        """Note a job for the next round."""
+        assert 0 <= worker < self.workers
+        assert worker not in self._jobs, "the worker has a job"
+        self._jobs[worker] = job
+
+    @property
+    def busy(self) -> set[int]:
+        """The workers that have a job."""
+        return set(self._jobs)
+
+    def finished(self) -> list[tuple[int, Any]]:
+        """Do all jobs that were submitted, as one round; what one raised is raised when all are done."""
+        assert self._process is not None
+        assert self._jobs, "no worker has a job"
+        round = _Round(jobs=self._jobs, published=tuple(self._published), folders=tuple(guards()))
+        self._in_step, self._jobs = False, {}
+        results = self._process.do(self._process.told(round))
+        self._in_step = True
+        for worker in round.jobs:
+            if isinstance(results[worker], _Raised):
+                raise results[worker].error
+        return [(worker, results[worker]) for worker in round.jobs]
+
+    def publish(self, number: int, value: int) -> None:
+        """Note a number, which is told with the next round."""
+        self._published[number] = value
+
+    def share(self, path: Path) -> Handle:
+        """The file as it lies: all see the same disk."""
+        return Handle(path=path)
+
+    def close(self) -> None:
+        """Let the other processes go."""
+        self._end(failed=False)
+
+    def _end(self, *, failed: bool) -> None:
+        from headrace.training.parallel import leave
+
+        process, self._process = self._process, None
+        if process is not None:
+            process.told(_End(outcome=None if failed else self.outcome, failed=failed))
+            leave()
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        # After an error the others may wait in an exchange, where no word reaches them: torchrun ends them.
+    def __exit__(self, *raised: object) -> None:
+        kind = raised[0]
         if kind is None:
             self.close()
-
-    def close(self) -> None:
-        """Let the other processes go; again, it does nothing."""
-        import torch.distributed as dist
-
-        from headrace.training.parallel import leave
-
-        if dist.is_initialized():
-            self._tell("end", None)
-            leave()
-
-    def inspect(self) -> Inspection:
-        """Let all load the workload, and look at it here."""
-        self._tell("inspect", None)
-        found = self._process.inspect(None)
-        assert found is not None
-        return found
-
-    def expect(self, facts: WorkloadFacts) -> None:
-        """Tell all what the folder's trials are trained on; none trains on anything else."""
-        self._tell("expect", facts)
-        self._process.expect(facts)
-
-    def set_bound(self, number: int, step: int) -> None:
-        """Note beyond which step no trial of study `number` need be trained; told with its next task."""
-        self._bounds[number] = step
-
-    def submit(self, rank: int, task: Task) -> None:
-        """Note the next task."""
-        self._task = task
-
-    def forget(self, rank: int, study: str) -> None:
-        """Let all drop a decided study's suspended trials."""
-        self._tell("forget", study)
-        self._process.forget(study)
-
-    def portray(self, sittings: Sequence[Sitting]) -> Iterator[tuple[Portrait, bytes]]:
-        """Make these portraits one after the other, all together."""
-        for sitting in sittings:
-            self._tell("portray", sitting)
-            yield self._process.portray(sitting)
-
-    @property
-    def busy(self) -> set[int]:
-        """The one worker, where there is a task."""
-        return set() if self._task is None else {0}
-
-    def finished(self) -> list[tuple[int, Report]]:
-        """Do the task, all together."""
-        task = self._task
-        assert task is not None
-        order = (task, self._bounds[task.number])
-        self._tell("advance", order)
-        report = self._process.advance(order)
-        self._task = None
-        return [(0, report)]
-
-    def _tell(self, name: str, argument: Any) -> None:
-        _told([(name, argument)])
+        # In the midst of a job the others may wait in an exchange, where no word reaches them: torchrun ends
+        # them, as it does when this process is told to end.
+        elif self._in_step and isinstance(kind, type) and issubclass(kind, Exception):
+            with suppress(RuntimeError):
+                self._end(failed=True)
 
 
-def follow(experiment: Experiment) -> None:
-    """What ranks other than 0 do: as they are told, until the end.
+def follow(make: Make, *, device: str = "auto", together: bool = True, numbers: int = 0) -> Any:
+    """What ranks other than 0 do: their part of every round, until the end.
+
+    Args:
+        make: As for the engine in rank 0.
+        device: Likewise.
+        together: Likewise.
+        numbers: Likewise.
+
+    Returns:
+        What rank 0 has come to.
 
     Raises:
-        InputError: This rank has something else than rank 0.
         RankFailed: This rank raised an error that the others did not.
+        HeadraceError: Rank 0 stopped with an error.
     """
     from headrace.training.parallel import leave
 
-    check_workers(experiment)
-    process = _Process(experiment)
-    while True:
-        name, argument = _told([None])[0]
-        if name == "end":
-            leave()
-            return
-        getattr(process, name)(argument)
-
-
-def _told(messages: Sequence[Message | None]) -> list[Message]:
-    """Rank 0's message in every process."""
-    import torch.distributed as dist
-
-    from headrace.training.parallel.watch import PULSE
-
-    PULSE.exchanges += 1
-    box: list[Any] = list(messages)
-    dist.broadcast_object_list(box, src=0)
-    return box
+    process = _Process(make, device=device, together=together, numbers=numbers)
+    while not isinstance(told := process.told(), _End):
+        process.do(told)
+    leave()
+    if told.failed:
+        raise HeadraceError("the first process stopped with an error; its own message says which")
+    return told.outcome

@@ -6,11 +6,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from headrace.engines.messages import Report, Row
 from headrace.store import checkpoints
 from headrace.store.experiments import schema, write_trials
 from headrace.store.facts import WorkloadFacts
+from headrace.store.parts import Part
 from headrace.store.records import TrialRecord
+from headrace.trials.tasks import Report, Row
 
 if TYPE_CHECKING:
     import polars as pl
@@ -34,6 +35,9 @@ class Ledger:
     Args:
         directory: The experiment's folder.
         facts: The folder's, which workers compare with what they loaded; each trial carries their digests.
+
+    Attributes:
+        written: The parts that were stored, by their paths.
     """
 
     def __init__(self, directory: Path, facts: WorkloadFacts) -> None:
@@ -41,6 +45,7 @@ class Ledger:
         self._schema = schema(facts.metric_name)
         self._origin = {"experiment": facts.experiment, "fingerprint": facts.digest}
         self._open: dict[tuple[str, int], Entry] = {}
+        self.written: dict[Path, Part] = {}
 
     def note(self, report: Report) -> None:
         """Take in what a task has brought; store it where the trial is settled, or much is at risk."""
@@ -74,7 +79,8 @@ class Ledger:
         entry = self._open[key]
         if entry.unstored > 0:
             record = entry.record.model_copy(update=self._origin)
-            write_trials(self._directory, [record], self._frame(entry.rows), part=record.trial)
+            part = write_trials(self._directory, [record], self._frame(entry.rows), part=record.trial)
+            self.written[part.path] = part
             entry.unstored = 0.0
 
     def _frame(self, rows: list[Row]) -> pl.DataFrame:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from headrace.engines.messages import Task
 from headrace.specs.studies import StudyKey
 from headrace.store.bound import Rules, live_bound, next_round
 from headrace.store.records import Outcome
+from headrace.trials.tasks import Task
 
 RUNG_RATIO = 1.5
 FIRST_RUNG = 8

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import product
 
-from headrace.engines.messages import Inspection
+from headrace.engines import torchrun
 from headrace.errors import InputError, InputErrors
 from headrace.policies import make_policy
 from headrace.sampling.split import check_dealing
@@ -16,6 +16,7 @@ from headrace.store.facts import WorkloadFacts
 from headrace.subsets.restrict import checksum_of
 from headrace.training.recipe import Recipe
 from headrace.training.schedules import check_schedule
+from headrace.trials.tasks import Inspection
 
 
 def check_readiness(experiment: Experiment, inspection: Inspection) -> None:
@@ -35,6 +36,22 @@ def check_readiness(experiment: Experiment, inspection: Inspection) -> None:
     errors += [] if errors else list(_budget_errors(experiment, inspection))
     if errors:
         raise InputErrors(errors, where=f"the experiment on {inspection.facts.name}")
+
+
+def check_workers(experiment: Experiment) -> None:
+    """Check that the experiment is for as many workers as torchrun started processes.
+
+    Raises:
+        InputError: It has another number of workers, or several.
+    """
+    processes = torchrun.world_size()
+    if experiment.grid.workers != (processes,):
+        raise InputError(
+            f"must be [{processes}] under torchrun with {processes} processes",
+            where="grid.workers",
+            got=list(experiment.grid.workers),
+            fix="Without torchrun one process plays any numbers of workers, with the same results.",
+        )
 
 
 def check_files(experiment: Experiment, facts: WorkloadFacts) -> None:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import defaultdict
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from headrace.engines import torchrun
+from headrace.engines._base import Engine, do_all, each_done, everywhere
 from headrace.engines.local import LocalEngine
-from headrace.engines.messages import Inspection, Report
 from headrace.engines.processes import cores
 from headrace.engines.torchrun import TorchrunEngine
 from headrace.experiments.ledger import Ledger
 from headrace.experiments.progress import Progress, Watch
 from headrace.experiments.race import Race, Schedule, rungs
-from headrace.experiments.readiness import check_files, check_readiness
+from headrace.experiments.readiness import check_files, check_readiness, check_workers
 from headrace.specs.experiment import Experiment
 from headrace.specs.studies import StudyKey
 from headrace.store import experiments as store
@@ -21,6 +23,8 @@ from headrace.store import lock
 from headrace.store.changes import check_reason
 from headrace.store.experiments import StoredExperiment
 from headrace.store.portraits import missing, write_portrait
+from headrace.trials.advance import Advance, Expect, Inspect, MakeBench, Portray
+from headrace.trials.tasks import Inspection, Report
 
 PROCESSES_PER_GPU = 4
 """Default number of trials side by side on one GPU."""
@@ -36,7 +40,7 @@ def run(
 ) -> StoredExperiment:
     """Run an experiment, or go on with it, until every study is decided and the portraits are made.
 
-    Under torchrun this is called in rank 0, and `engines.torchrun.follow` in the others.
+    Under torchrun this is called in rank 0, and `follow` in the others.
 
     What is stored depends on no interruption and on no number of processes, but for trials that were
     trained a little further than was needed, which analysis leaves out.
@@ -44,7 +48,7 @@ def run(
     Args:
         experiment: What to run.
         directory: The folder; made where it is not there.
-        processes: How many trials are trained side by side; None for one a core, or on GPUs a few each.
+        processes: How many trials are trained side by side; None for one per core, or on GPUs a few each.
         progress: Called with the state of the run, from this thread, after every task.
         accept_change: Why trials of a workload that has changed since may count next to new ones; recorded,
             and shown in the report. None refuses a changed workload.
@@ -66,14 +70,30 @@ def run(
         store.finish(stored)
         if stored.facts is not None:
             check_files(experiment, stored.facts)
-        _train(stored, processes, progress, accept_change)
-        return store.load(directory)
+        return _train(stored, processes, progress, accept_change)
+
+
+def follow(experiment: Experiment) -> None:
+    """What ranks other than 0 do under torchrun: their part of the run that `run` leads in rank 0.
+
+    Raises:
+        InputError: The experiment is for another number of workers.
+        HeadraceError: Rank 0 stopped with an error, or this rank alone raised one.
+    """
+    check_workers(experiment)
+    torchrun.follow(
+        MakeBench.of(experiment), device=experiment.training.device, numbers=len(experiment.studies())
+    )
 
 
 def _train(
     stored: StoredExperiment, processes: int | None, progress: Progress | None, accept_change: str | None
-) -> None:
-    """Train what is missing; if nothing is, see whether the workload is still the one of the results."""
+) -> StoredExperiment:
+    """Train what is missing; if nothing is, see whether the workload is still the one of the results.
+
+    Returns:
+        What the folder holds then.
+    """
     experiment = stored.experiment
     finished = stored.facts is not None and Schedule(_races(stored)).finished and not missing(stored)
     engine, inspection = _start(experiment, 1 if finished else processes)
@@ -91,38 +111,45 @@ def _train(
             finished=finished,
             accept_change=accept_change,
         )
+        stored = stored.with_facts(facts)
         if finished:
-            return
-        engine.expect(facts)
-        stored = store.load(stored.directory)
+            return stored
+        everywhere(engine, Expect(facts))
+        ledger = Ledger(stored.directory, facts)
         _Run(
             schedule=Schedule(_races(stored)),
             engine=engine,
-            ledger=Ledger(stored.directory, facts),
+            ledger=ledger,
             watch=Watch(progress),
             metric=f"validation/{facts.metric_name}",
         ).to_the_end()
+        stored = stored.with_parts(ledger.written.values())
         # The studies are safe in the store: what follows is for the report.
-        for portrait, table in engine.portray(missing(store.load(stored.directory))):
+        for _, (portrait, table) in each_done(engine, [Portray(one) for one in missing(stored)]):
             write_portrait(stored.directory, portrait, table)
+    return stored
 
 
-def _start(experiment: Experiment, processes: int | None) -> tuple[LocalEngine | TorchrunEngine, Inspection]:
-    """Start the workers; on GPUs, where so many would not fit, start again with fewer."""
+def _start(experiment: Experiment, processes: int | None) -> tuple[Engine, Inspection]:
+    """Start the workers; on GPUs, if that many would not fit, start again with fewer."""
     if torchrun.active():
-        together = TorchrunEngine(experiment)
-        return together, together.inspect()
-    engine = LocalEngine(experiment, processes or cores())
-    try:
-        inspection = engine.inspect()
-        most = PROCESSES_PER_GPU * inspection.gpus or engine.processes
-        if processes is None and engine.processes > most:
-            engine.close()
-            engine = LocalEngine(experiment, most)
-            inspection = engine.inspect()
-    except BaseException:
+        check_workers(experiment)
+        return _opened(TorchrunEngine(experiment.training.device), experiment)
+    engine, inspection = _opened(LocalEngine(processes or cores()), experiment)
+    most = PROCESSES_PER_GPU * inspection.gpus or engine.workers
+    if processes is None and engine.workers > most:
         engine.close()
-        raise
+        return _opened(LocalEngine(most), experiment)
+    return engine, inspection
+
+
+def _opened(engine: Engine, experiment: Experiment) -> tuple[Engine, Inspection]:
+    """Start the workers, each of which loads the workload; one looks at it."""
+    with ExitStack() as stack:
+        stack.enter_context(engine)
+        engine.open(MakeBench.of(experiment), numbers=len(experiment.studies()))
+        (inspection,) = do_all(engine, [Inspect()])
+        stack.pop_all()
     return engine, inspection
 
 
@@ -148,21 +175,24 @@ class _Run:
     """One run: tasks go out to idle workers, reports come in, until nothing is left to train."""
 
     schedule: Schedule
-    engine: LocalEngine | TorchrunEngine
+    engine: Engine
     ledger: Ledger
     watch: Watch
     metric: str
+    decided: defaultdict[int, list[str]] = field(default_factory=lambda: defaultdict(list))
+    """Worker -> decided studies of which it keeps trials; it lets go of them with its next job."""
 
     def to_the_end(self) -> None:
         for race in self.schedule.races:
-            self.engine.set_bound(race.number, race.bound)
+            self.engine.publish(race.number, race.bound)
         try:
             self._dispatch()
             while self.engine.busy:
-                for worker, report in self.engine.finished():
-                    self._take(worker, report)
+                for worker, reports in self.engine.finished():
+                    for report in reports:
+                        self._take(worker, report)
         finally:
-            # Whatever ended the run: what is known is worth keeping.
+            # What ended the run does not matter: what is known is worth keeping.
             self.ledger.store_all()
 
     def _take(self, worker: int, report: Report) -> None:
@@ -174,19 +204,20 @@ class _Run:
         else:
             race.holders.pop(record.trial, None)
         race.finish(record)
-        self.engine.set_bound(race.number, race.bound)
+        self.engine.publish(race.number, race.bound)
         # The worker goes on first; storing what it has brought can wait a moment.
         self._dispatch()
         self.ledger.note(report)
         if race.decided and not race.running:
             for holder in set(race.holders.values()):
-                self.engine.forget(holder, race.key.name)
+                self.decided[holder].append(race.key.name)
             race.holders.clear()
             self.ledger.store_study(race.key.name)
         self.watch.show(self.schedule.races)
 
     def _dispatch(self) -> None:
-        for worker in sorted(set(range(self.engine.processes)) - self.engine.busy):
+        for worker in sorted(set(range(self.engine.workers)) - self.engine.busy):
             task = self.schedule.next(worker)
             if task is not None:
-                self.engine.submit(worker, task)
+                forget = tuple(self.decided.pop(worker, ()))
+                self.engine.submit(worker, Advance(tasks=(task,), forget=forget))

@@ -9,8 +9,8 @@ portraits/<name>/   what one trial shows about every example: portrait.json and 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -113,6 +113,23 @@ class StoredExperiment:
         """One study's trials as they count, in any order of running; None while the study is undecided."""
         return judge({record.trial: record for record in self.study_records(study.name)}, self.rules(study))
 
+    def with_facts(self, facts: WorkloadFacts) -> StoredExperiment:
+        """The same after the workload's facts were stored.
+
+        Raises:
+            DamagedError: A part holds trials of another workload.
+        """
+        _check_origin(self.experiment, facts, self.parts)
+        return replace(self, facts=facts)
+
+    def with_parts(self, written: Iterable[Part]) -> StoredExperiment:
+        """The same after parts were stored, each of which replaces that of its path."""
+        parts = {study: {part.path: part for part in there} for study, there in self.parts.items()}
+        for part in written:
+            parts[part.content.records[0].study][part.path] = part
+        ordered = {study: _in_order(there.values()) for study, there in parts.items()}
+        return replace(self, parts=ordered, records=_records(ordered))
+
 
 def schema(metric_name: str = "error") -> dict[str, type[pl.DataType]]:
     """The columns of measurements and their types."""
@@ -161,9 +178,10 @@ def create(directory: str | Path, experiment: Experiment) -> None:
             where=str(directory),
             fix="Choose another folder, or undo the change.",
         )
-    if there.report != experiment.report:
-        # Keys that only affect the report may be changed afterwards.
-        write_whole(path, sealed_toml(experiment.to_toml()))
+    # Keys that only affect the report may be changed afterwards, and subset files may have been moved.
+    asked = experiment.model_copy(update={"subsets": there.subsets | experiment.subsets})
+    if (asked.report, asked.subsets) != (there.report, there.subsets):
+        write_whole(path, sealed_toml(asked.to_toml()))
 
 
 _MADE = frozenset({".json", ".parquet", ".safetensors"})
@@ -269,9 +287,7 @@ def load(directory: str | Path) -> StoredExperiment:
     return StoredExperiment(
         experiment=experiment,
         facts=facts,
-        records=tuple(
-            record for study in parts.values() for part in study for record in part.content.records
-        ),
+        records=_records(parts),
         directory=directory,
         parts=parts,
     )
@@ -305,7 +321,7 @@ def _parts(directory: Path, study: str) -> tuple[Part, ...]:
     folder = study_directory(directory, study)
     # Copies that sync clients and editors leave, such as "00001 2.json", are not parts.
     paths = [path for path in folder.glob("[0-9]*.json") if path.stem.isascii() and path.stem.isdigit()]
-    parts = [read_part(path) for path in sorted(paths, key=lambda path: int(path.stem))]
+    parts = _in_order(map(read_part, paths))
     for part in parts:
         wrong = next((record for record in part.content.records if record.study != study), None)
         if wrong is not None:
@@ -314,7 +330,15 @@ def _parts(directory: Path, study: str) -> tuple[Part, ...]:
                 where=str(part.path),
                 fix="Move it to that study's folder.",
             )
-    return tuple(parts)
+    return parts
+
+
+def _in_order(parts: Iterable[Part]) -> tuple[Part, ...]:
+    return tuple(sorted(parts, key=lambda part: int(part.path.stem)))
+
+
+def _records(parts: Mapping[str, Sequence[Part]]) -> tuple[TrialRecord, ...]:
+    return tuple(record for study in parts.values() for part in study for record in part.content.records)
 
 
 def _check_origin(

@@ -1,22 +1,22 @@
-"""The worker process: it loads the workload once, trains trials, and keeps suspended ones."""
+"""The bench of experiments: a worker loads the workload once, trains trials, and keeps suspended ones."""
 
 from __future__ import annotations
 
 import inspect as signatures
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from headrace import random
-from headrace.engines.messages import Inspection, Report, Task
-from headrace.engines.processes import physical_bytes, plainly
+from headrace.engines._base import Place
+from headrace.engines.processes import physical_bytes
 from headrace.errors import HeadraceError, InputError
 from headrace.specs.experiment import Experiment
-from headrace.specs.studies import FULL
 from headrace.store.changes import check_loaded
 from headrace.store.facts import WorkloadFacts
 from headrace.subsets.restrict import parts
+from headrace.trials.tasks import Inspection, Report, Task
 
 if TYPE_CHECKING:
     import torch
@@ -32,28 +32,19 @@ if TYPE_CHECKING:
 BYTES_PER_PARAMETER = 16
 """A suspended trial in float32: the parameters, their gradients, and two moments."""
 
-_worker: Worker | None = None
 
-
-class Worker:
-    """The state of this process.
+class Bench:
+    """What a worker keeps: the workload on its device, and suspended trials.
 
     Args:
         experiment: What is run.
-        rank: The worker's number.
-        workers: How many there are.
-        bounds: A shared array: per study, the step beyond which no trial need be trained.
-        together: Whether the workers train every trial together, as processes of `torch.distributed`.
+        place: Where the worker is; published is, for each study, the step beyond which no trial need be
+            trained.
     """
 
-    def __init__(
-        self, experiment: Experiment, rank: int, workers: int, bounds: Any, *, together: bool = False
-    ) -> None:
+    def __init__(self, experiment: Experiment, place: Place) -> None:
+        self.place = place
         self._experiment = experiment
-        self._rank = rank
-        self._workers = workers
-        self._bounds = bounds
-        self._together = together
         self._setting: Setting | None = None
         self._identity: Identity | None = None
         self._expected: WorkloadFacts | None = None
@@ -65,17 +56,25 @@ class Worker:
     @property
     def setting(self) -> Setting:
         """The workload on this worker's device; loaded at the first use."""
-        if self._setting is None:
-            self._setting = self._load()
+        self.load()
+        assert self._setting is not None
         return self._setting
 
     @property
     def fingerprint(self) -> Fingerprint:
         """That of the workload which this worker has loaded."""
-        if self._identity is None:
-            self._setting = self._load()
+        self.load()
         assert self._identity is not None
         return self._identity.fingerprint
+
+    def load(self) -> None:
+        """Load the workload, unless that is done.
+
+        Raises:
+            InputError: It cannot be loaded, or the device is not there.
+        """
+        if self._setting is None:
+            self._setting = self._load()
 
     def expect(self, facts: WorkloadFacts, *, versions: bool = True) -> None:
         """Note what the folder's trials are trained on; this worker trains on nothing else.
@@ -116,8 +115,18 @@ class Worker:
         return setting
 
     def inspect(self) -> Inspection:
-        """Load the workload and look at it."""
+        """Look at the workload; workers that train together must have the same.
+
+        Raises:
+            InputErrors: They do not, in every one of them.
+        """
         import torch
+
+        if self.place.together:
+            from headrace.trials.agreeing import check_same, least
+
+            check_same(self._experiment, self.fingerprint)
+            self.room = least(self.room)
 
         setting, first = self.setting, self._experiment.studies()[0]
         workload = setting.workload
@@ -156,7 +165,12 @@ class Worker:
         return {name: reason for name, reason in reasons.items() if reason is not None}
 
     def advance(self, task: Task) -> Report:
-        """Train a trial on, from where it was suspended or from its start."""
+        """Train a trial on, from where it was suspended or from its start.
+
+        Raises:
+            InputError: The workload or a subset's file is not that of the folder.
+            HeadraceError: Of the workers that train it together, this one alone raised an error in it.
+        """
         from headrace.trials.running import RunningTrial
 
         key = (task.study.name, task.trial)
@@ -165,15 +179,17 @@ class Worker:
         if trial is None:
             trial = RunningTrial(setting=setting, study=task.study, trial=task.trial)
         start = len(trial.rows)
-        trial.advance(task.until, lambda: self._bounds[task.number])
+        trial.advance(task.until, lambda: self.place.published[task.number])
         taken = tuple(trial.checkpoints)
         trial.checkpoints.clear()
         keep = not trial.settled and len(self._suspended) < self.room
         if keep:
             self._suspended[key] = trial
+        record = trial.record()
+        self.place.agree(record.error or "", f"in trial {task.trial} of {task.study.name}")
         return Report(
             task=task,
-            record=trial.record(),
+            record=record,
             start=start,
             rows=trial.rows[start:],
             suspended=keep,
@@ -185,10 +201,6 @@ class Worker:
         from headrace.trials.portrait import portray
 
         return portray(self.on(sitting.study.configuration.subset), sitting)
-
-    def apply(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """Call `function(setting, rank, workers, *arguments)`."""
-        return function(self.on(FULL), self._rank, self._workers, *arguments)
 
     def forget(self, study: str) -> None:
         """Let go of a decided study's trials."""
@@ -207,7 +219,7 @@ class Worker:
 
         torch.set_num_threads(1)
         table = self._experiment.workload
-        device = pick_device(self._experiment.training.device, self._rank)
+        device = pick_device(self._experiment.training.device, self.place.local_rank)
         with reading():
             workload = load_workload(table.name, table.settings)
             goal = workload.goal if table.goal is None else table.goal
@@ -225,12 +237,12 @@ class Worker:
             goal=goal,
             device=device,
             draws=self._identity.draws,
-            together=self._together,
+            together=self.place.together,
         )
         size = BYTES_PER_PARAMETER * max(1, _parameters(model))
         if set(self._experiment.grid.policy) != {"shuffle"}:
             size += BYTES_PER_EXAMPLE * len(workload.train)
-        self.room = max(1, _spare_bytes(device) // self._workers // size)
+        self.room = max(1, _spare_bytes(device) // self.place.workers // size)
         return setting
 
 
@@ -291,16 +303,3 @@ def _spare_bytes(device: torch.device) -> int:
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[1] * torch.cuda.device_count() // 4
     return physical_bytes() // 4
-
-
-def start(experiment: str, rank: int, workers: int, bounds: Any) -> None:
-    """Make this process a worker."""
-    global _worker  # noqa: PLW0603  (a worker process has one worker)
-    _worker = Worker(Experiment.model_validate_json(experiment), rank, workers, bounds)
-
-
-def call(name: str, *arguments: Any) -> Any:
-    """Call a method of this process's worker."""
-    assert _worker is not None
-    method: Callable[..., Any] = getattr(_worker, name)
-    return plainly(method, *arguments)

@@ -7,10 +7,7 @@ from __future__ import annotations
 
 import math
 import platform
-import tempfile
 from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 from headrace.errors import InputError
 from headrace.specs.experiment import Experiment
@@ -18,9 +15,6 @@ from headrace.specs.studies import FULL, StudyKey
 from headrace.store.facts import WorkloadFacts
 from headrace.store.throughput import Exchange, Throughput, Timing
 from headrace.trials.step_timing import timing
-
-if TYPE_CHECKING:
-    pass
 
 
 def machine_workers(device: str) -> tuple[int, ...]:
@@ -67,17 +61,18 @@ def measure(
             training set, or the machine has not as many cores or GPUs.
         WorkerDied: A worker process died.
     """
-    from headrace.trials.bench import Worker
+    from headrace.engines.inline import InlinePlace
+    from headrace.trials.bench import Bench
 
     if not (math.isfinite(seconds) and seconds > 0):
         raise InputError("must be a positive number", where="seconds", got=seconds)
     counts = _counts(experiment, workers)
-    worker = Worker(experiment, 0, 1, None)
+    bench = Bench(experiment, InlinePlace())
     if expected is not None and expected.fingerprint is not None:
         # Another goal takes no other time.
-        same = expected.fingerprint.model_copy(update={"goal": worker.fingerprint.goal})
-        worker.expect(expected.model_copy(update={"fingerprint": same}), versions=False)
-    setting = worker.on(FULL)
+        same = expected.fingerprint.model_copy(update={"goal": bench.fingerprint.goal})
+        bench.expect(expected.model_copy(update={"fingerprint": same}), versions=False)
+    setting = bench.on(FULL)
     _check_sizes(experiment, len(setting.workload.train))
     say = progress or (lambda _: None)
     timings: list[Timing] = []
@@ -96,7 +91,7 @@ def measure(
         device=str(setting.device),
         machine=f"{platform.machine()}, Python {platform.python_version()}",
         parameters=sum(parameter.numel() for parameter in model.parameters()),
-        fingerprint=worker.fingerprint,
+        fingerprint=bench.fingerprint,
         timings=tuple(timings),
         exchanges=tuple(exchanges),
     )
@@ -143,16 +138,17 @@ def _together(
     experiment: Experiment, workers: int, seconds: float, say: Callable[[str], object]
 ) -> tuple[list[Timing], Exchange]:
     """Start so many workers, time every point and the exchange alone, and end them."""
+    from headrace.engines._base import everywhere
     from headrace.engines.local import LocalEngine
-    from headrace.trials import rank_timing
+    from headrace.trials.advance import MakeBench
+    from headrace.trials.rank_timing import TimeExchange, TimeSteps, joined
 
     timings: list[Timing] = []
-    with tempfile.TemporaryDirectory() as folder, LocalEngine(experiment, workers) as engine:
-        engine.together(rank_timing.join, str(Path(folder) / "ranks"))
+    with LocalEngine(workers).open(MakeBench.of(experiment)) as engine, joined(engine):
         for study in points(experiment, workers):
-            timings.append(_slowest(engine.together(rank_timing.steps, study, seconds)))
+            timings.append(_slowest(everywhere(engine, TimeSteps(study=study, seconds=seconds))))
             say(_named(study, workers))
-        times = engine.together(rank_timing.exchange, experiment.studies()[0], seconds)
+        times = everywhere(engine, TimeExchange(study=experiment.studies()[0], seconds=seconds))
         say(f"the exchange of gradients alone, {workers} workers")
     return timings, Exchange(workers=workers, seconds=tuple(max(block) for block in zip(*times, strict=True)))
 

@@ -1,4 +1,4 @@
-"""What the runner and its workers say to each other."""
+"""What the runner of an experiment and its workers say to each other. Imports no torch."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Task:
 
     Attributes:
         study: The study.
-        number: The study's place in the experiment; its bound lies there in the shared array.
+        number: The study's place in the experiment; its bound is the published number there.
         trial: The trial's index.
         until: The evaluated step.
     """

@@ -1,0 +1,90 @@
+"""The jobs of an experiment, and the making of the bench that does them. Imports no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+from headrace.engines._base import Place
+from headrace.specs.experiment import Experiment
+from headrace.store.facts import WorkloadFacts
+from headrace.store.portrait_choice import Sitting
+from headrace.trials.tasks import Inspection, Report, Task
+
+if TYPE_CHECKING:
+    from headrace.store.portrait_records import Portrait
+    from headrace.trials.bench import Bench
+
+
+@dataclass(frozen=True)
+class MakeBench:
+    """Makes a worker's bench, with the workload loaded.
+
+    Attributes:
+        experiment: What is run, as JSON.
+    """
+
+    experiment: str
+
+    @classmethod
+    def of(cls, experiment: Experiment) -> Self:
+        """For this experiment."""
+        return cls(experiment.model_dump_json())
+
+    def __call__(self, place: Place) -> Bench:
+        """The bench of the worker there."""
+        from headrace.trials.bench import Bench
+
+        bench = Bench(Experiment.model_validate_json(self.experiment), place)
+        bench.load()
+        return bench
+
+
+@dataclass(frozen=True)
+class Inspect:
+    """Look at the workload; workers that train together see whether they have the same."""
+
+    def do(self, bench: Bench) -> Inspection:
+        """Do it."""
+        return bench.inspect()
+
+
+@dataclass(frozen=True)
+class Expect:
+    """Note what the folder's trials are trained on; nothing is trained on anything else."""
+
+    facts: WorkloadFacts
+
+    def do(self, bench: Bench) -> None:
+        """Do it."""
+        bench.expect(self.facts)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Advance:
+    """Train trials on, one after the other.
+
+    Attributes:
+        tasks: The trials, and how far.
+        forget: Studies that were decided: their suspended trials are let go first.
+    """
+
+    tasks: tuple[Task, ...]
+    forget: tuple[str, ...] = ()
+
+    def do(self, bench: Bench) -> list[Report]:
+        """Do it."""
+        for study in self.forget:
+            bench.forget(study)
+        return [bench.advance(task) for task in self.tasks]
+
+
+@dataclass(frozen=True)
+class Portray:
+    """Make a portrait: what is known of it, and the table of all examples as a Parquet file."""
+
+    sitting: Sitting
+
+    def do(self, bench: Bench) -> tuple[Portrait, bytes]:
+        """Do it."""
+        return bench.portray(self.sitting)
