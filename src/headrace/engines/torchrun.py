@@ -190,7 +190,18 @@ class _Process:
         except Exception as raised:  # noqa: BLE001  (raised again in rank 0, once all are known to raise it)
             error = raised
         self.place.agree("" if error is None else str(error) or repr(error), f"in {type(job).__name__}")
+        self._meet()
         return result if error is None else _Raised(error)
+
+    def _meet(self) -> None:
+        """Wait until all have done a joint job: what it was given may be removed then."""
+        import torch
+        import torch.distributed as dist
+
+        from headrace.training.parallel.watch import PULSE
+
+        PULSE.exchanges += 1
+        dist.all_reduce(torch.zeros(1))
 
     def _dealt(self, round: _Round) -> Any:
         job = round.jobs.get(self.place.rank)
