@@ -288,3 +288,34 @@ def _written(place: Path, workload: str) -> Path:
     file = place / f"{workload}.toml"
     file.write_text(FILE.format(workload=workload))
     return file
+
+
+def test_a_run_reads_its_folder_once(inline: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A new one, one that resumes, and one with nothing left; and what it passes on is what lies there."""
+    calls: list[str] = []
+    for name in ("load", "read_part"):
+        original = getattr(store, name)
+
+        def counted(*given: object, original=original, name=name) -> object:
+            calls.append(name)
+            return original(*given)
+
+        monkeypatch.setattr(store, name, counted)
+    carried: list[store.StoredExperiment] = []
+    conclude = experiments._conclude
+
+    def concluded(stored: store.StoredExperiment, json: bool) -> int:
+        carried.append(stored)
+        return conclude(stored, json)
+
+    monkeypatch.setattr(experiments, "_conclude", concluded)
+    file = _written(inline, "blobs")
+    for kept in (0, 1, None):
+        parts = sorted((inline / "run").glob("studies/*/*.json"))
+        for part in parts[kept:] if kept else ():
+            part.unlink()
+        there = len(sorted((inline / "run").glob("studies/*/*.json")))
+        assert execute(["run", str(file), "--out", "run"]) == 0
+        assert calls == ["load"] + there * ["read_part"]
+        assert carried[-1] == store.load(Path("run"))
+        calls.clear()

@@ -204,6 +204,30 @@ def written(content, folder: Path, changes: dict[str, Any]) -> Experiment:
 
 
 @pytest.mark.usefixtures("inline")
+def test_a_project_that_was_moved_resumes_with_the_files_of_where_it_is(content, tmp_path: Path) -> None:
+    """The folder of results stays; what it knew of the subsets' places does not."""
+    before, after, results = tmp_path / "before", tmp_path / "after", tmp_path / "run"
+    changes = {**SINGLE, "grid.subset": ["s.parquet", "named"], "search.trials": 2}
+    changes["subsets"] = {"named": "t.parquet"}
+    before.mkdir()
+    for name in ("s.parquet", "t.parquet"):
+        save(before / name)
+    run(written(content, before, changes), results, processes=1)
+    removed = sorted(results.glob("studies/*/00000.json"))
+    for part in removed:
+        part.unlink()
+    before.rename(after)
+    run(Experiment.from_toml(after / "e.toml"), results, processes=1)
+    assert sorted(results.glob("studies/*/00000.json")) == removed
+    places = store.load(results).experiment.subsets
+    assert places == {"s.parquet": str(after / "s.parquet"), "named": str(after / "t.parquet")}
+    # Without places in what is asked for, those that are known stay.
+    made = Experiment.from_toml(after / "e.toml")
+    store.create(results, made.model_copy(update={"subsets": {}}))
+    assert store.load(results).experiment.subsets == places
+
+
+@pytest.mark.usefixtures("inline")
 def test_all_that_does_not_fit_is_told_before_anything_is_trained(content, tmp_path: Path) -> None:
     save(tmp_path / "small.parquet")
     other = TensorData(torch.zeros(96, 8), torch.zeros(96, dtype=torch.int64))
