@@ -116,7 +116,7 @@ def analyse(stored: StoredExperiment) -> Analysis:
         stored: From `headrace.store.experiments.load`.
 
     Raises:
-        DamagedError: A stored part is truncated or was altered.
+        DamagedError: A stored part, or a measurement that lies beside the studies, was altered.
     """
     studies = read_studies(stored)
     curves = fit_curves(studies)
