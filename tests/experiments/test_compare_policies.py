@@ -6,40 +6,37 @@ import csv
 import runpy
 import sys
 from collections.abc import Callable
-from concurrent.futures import Future
 from pathlib import Path
-from typing import Any
+from typing import ClassVar
 
 import pytest
 
+from headrace import random
 from headrace.analysis.comparison import compare
 from headrace.analysis.tables import read_comparison_table
+from headrace.engines._base import Job
 from headrace.specs.experiment import Experiment
+from headrace.trials.replicate import Replicate
+
+from .inline_engine import InlineEngine
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples" / "compare_policies.py"
 
 
-class Inline:
-    """In place of the pool of processes; counts what is trained."""
+class Counting(InlineEngine):
+    """Counts what is trained."""
 
-    trained: list[Any]
+    trained: ClassVar[list[Replicate]] = []
 
-    def __init__(self, *_: Any, **__: Any) -> None:
-        pass
-
-    def shutdown(self, *, cancel_futures: bool) -> None:
-        pass
-
-    def submit(self, function: Callable[[Any], Any], job: Any) -> Future[Any]:
+    def submit(self, worker: int, job: Job) -> None:
+        assert isinstance(job, Replicate)
         self.trained.append(job)
-        future: Future[Any] = Future()
-        future.set_result(function(job))
-        return future
+        super().submit(worker, job)
 
 
 @pytest.fixture
-def compared(content, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Any]]:
+def compared(content, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Replicate]]:
     """Runs the example on a tiny experiment with so many seeds; returns what it trained."""
     changes = {
         "grid": {"batch_size": [4], "policy": ["shuffle", "rs2", "selective-backprop"]},
@@ -50,14 +47,14 @@ def compared(content, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callab
     file = tmp_path / "experiment.toml"
     file.write_text(Experiment.from_dict(content(changes)).to_toml())
     example = runpy.run_path(str(EXAMPLE), run_name="compare_policies")
-    example["main"].__globals__["ProcessPoolExecutor"] = Inline
+    example["main"].__globals__["LocalEngine"] = Counting
 
-    def run(seeds: int, *more: str) -> list[Any]:
-        Inline.trained = []
+    def run(seeds: int, *more: str) -> list[Replicate]:
+        Counting.trained = []
         command = [str(EXAMPLE), str(file), "--out", str(tmp_path / "out"), "--seeds", str(seeds), *more]
         monkeypatch.setattr(sys, "argv", command)
         example["main"]()
-        return Inline.trained
+        return Counting.trained
 
     return run
 
@@ -67,7 +64,8 @@ def test_policies_are_tuned_alike_and_trained_with_fresh_seeds(compared, tmp_pat
     trained = compared(2)
     assert len(trained) == 3 * 3 + 3 * 2
     policies = ["shuffle", "rs2", "selective-backprop"]
-    assert [job[1] for job in trained[9:]] == policies * 2, "seeds are the outer loop"
+    fresh = [job.study.configuration.policy for job in trained[9:]]
+    assert fresh == policies * 2, "seeds are the outer loop"
     with (tmp_path / "out" / "tuning.csv").open() as file:
         tuning = list(csv.DictReader(file))
     best = {
@@ -86,15 +84,19 @@ def test_policies_are_tuned_alike_and_trained_with_fresh_seeds(compared, tmp_pat
     _, _, reached = read_comparison_table(runs, metric="reached")
     assert all(done == 1 for done, step in zip(reached, steps, strict=True) if step < 60)
     more = compared(3)
-    assert [job[1:] for job in more] == [(p, f"{p}-2", 0) for p in best]
+    assert [(job.study.configuration.policy, job.trial) for job in more] == [(p, 0) for p in best]
+    asked = Experiment.from_toml(tmp_path / "experiment.toml")
     for job in more:
-        values = Experiment.model_validate_json(job[0]).search
-        tuned = next(row for row in tuning if (row["policy"], int(row["trial"])) == (job[1], best[job[1]]))
-        assert str(values.space["learning_rate"]) in tuned["values"]
-        assert set(values.policy) == ({"rs2"} if job[1] == "rs2" else set())
+        alone, policy = Experiment.model_validate_json(job.experiment), job.study.configuration.policy
+        assert alone.seed == random.integer_seed(asked.seed, "fresh", policy, 2)
+        assert alone.studies() == [job.study]
+        tuned = next(row for row in tuning if (row["policy"], int(row["trial"])) == (policy, best[policy]))
+        assert str(alone.search.space["learning_rate"]) in tuned["values"]
+        assert set(alone.search.policy) == ({"rs2"} if policy == "rs2" else set())
     assert compared(3) == []
     more = compared(3, "--baseline-seeds", "5")
-    assert [job[2] for job in more] == ["shuffle-3", "shuffle-4"]
+    assert [job.study.configuration.policy for job in more] == ["shuffle"] * 2
+    assert {"shuffle-3", "shuffle-4"} <= set(read_comparison_table(runs, metric="steps")[1])
     result = compare(*read_comparison_table(runs, metric="test_error"), baseline="shuffle")
     assert result.baseline_seeds == 5
     assert {group.group for group in result.groups} == {"rs2", "selective-backprop"}
