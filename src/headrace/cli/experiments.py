@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from headrace.analysis.results import Analysis
     from headrace.specs.experiment import Experiment
     from headrace.store.experiments import StoredExperiment
-    from headrace.store.progress import State
     from headrace.store.records import TrialRecord
 
 
@@ -126,6 +125,7 @@ def _run(
 ) -> int:
     from headrace.cli.bar import Bar
     from headrace.engines import torchrun
+    from headrace.experiments.listeners import Showing
     from headrace.experiments.readiness import check_workers
     from headrace.experiments.runner import follow
     from headrace.experiments.runner import run as run_experiment
@@ -149,13 +149,12 @@ def _run(
             follow(experiment)
         return 0
     with _named(file, directory), LiveFile(directory) as live, Bar() as bar:
-
-        def show(state: State) -> None:
-            bar(state)
-            live(state)
-
         stored = run_experiment(
-            experiment, directory, processes=processes, progress=show, accept_change=accept_change
+            experiment,
+            directory,
+            processes=processes,
+            listeners=[Showing(bar), Showing(live)],
+            accept_change=accept_change,
         )
     code = _conclude(stored, json)
     return 1 if _tell_failures(stored.records) else code

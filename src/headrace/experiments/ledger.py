@@ -58,10 +58,9 @@ class Ledger:
         entry.unstored += record.seconds - before if entry.rows else record.seconds
         entry.record = record
         entry.rows[report.start :] = report.rows
-        settled = record.failed or record.reached is not None or record.diverged is not None
-        if settled or entry.unstored >= SECONDS_AT_RISK:
+        if record.settled or entry.unstored >= SECONDS_AT_RISK:
             self._store(key)
-        if settled:
+        if record.settled:
             del self._open[key]
 
     def store_study(self, study: str) -> None:

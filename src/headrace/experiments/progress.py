@@ -4,35 +4,24 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol
 
+from headrace.experiments.listeners import Listeners
 from headrace.experiments.race import Race
 from headrace.store.progress import State, study_state
 from headrace.store.records import Outcome
 
-if TYPE_CHECKING:
-    pass
-
-
-class Progress(Protocol):
-    """Called with the state of a run from the run's own thread; may be slow, but then so is the run."""
-
-    def __call__(self, state: State) -> None:
-        """Show it."""
-        ...
-
 
 class Watch:
-    """Tells `progress` the state of a run, now and then.
+    """Passes the state of a run to listeners, now and then.
 
     Args:
-        progress: Whom to tell, or None.
+        listeners: The listeners.
     """
 
     INTERVAL_SECONDS = 0.25
 
-    def __init__(self, progress: Progress | None) -> None:
-        self._progress = progress
+    def __init__(self, listeners: Listeners) -> None:
+        self._listeners = listeners
         self._start = time.monotonic()
         self._next = 0.0
         self._share_at_start: float | None = None
@@ -40,13 +29,13 @@ class Watch:
     def show(self, races: Sequence[Race], *, last: bool = False) -> None:
         """Tell the state of the studies, unless it was told a moment ago."""
         now = time.monotonic()
-        if self._progress is None or (now < self._next and not last):
+        if not self._listeners or (now < self._next and not last):
             return
         self._next = now + self.INTERVAL_SECONDS
         share = share_done(races)
         self._share_at_start = share if self._share_at_start is None else self._share_at_start
         seconds, gained = now - self._start, share - self._share_at_start
-        self._progress(
+        self._listeners.state(
             State(
                 studies=tuple(
                     study_state(r.key.name, r.outcomes, asked=r.rules.asked, finished=r.decided)
@@ -77,5 +66,4 @@ def _climbed(race: Race) -> float:
 
 
 def _climbed_by(outcome: Outcome, rungs: Sequence[int]) -> float:
-    settled = outcome.reached is not None or outcome.diverged is not None or outcome.failed
-    return 1.0 if settled else sum(step <= outcome.trained for step in rungs) / len(rungs)
+    return 1.0 if outcome.settled else sum(step <= outcome.trained for step in rungs) / len(rungs)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +14,8 @@ from headrace.engines.local import LocalEngine
 from headrace.engines.processes import cores
 from headrace.engines.torchrun import TorchrunEngine
 from headrace.experiments.ledger import Ledger
-from headrace.experiments.progress import Progress, Watch
+from headrace.experiments.listeners import Listener, Listeners, Showing
+from headrace.experiments.progress import Watch
 from headrace.experiments.race import Race, Schedule, rungs
 from headrace.experiments.readiness import check_files, check_readiness, check_workers
 from headrace.specs.experiment import Experiment
@@ -23,6 +25,7 @@ from headrace.store import lock
 from headrace.store.changes import check_reason
 from headrace.store.experiments import StoredExperiment
 from headrace.store.portraits import missing, write_portrait
+from headrace.store.progress import State
 from headrace.trials.advance import Advance, Expect, Inspect, MakeBench, Portray
 from headrace.trials.tasks import Inspection, Report
 
@@ -35,7 +38,8 @@ def run(
     directory: str | Path,
     *,
     processes: int | None = None,
-    progress: Progress | None = None,
+    progress: Callable[[State], object] | None = None,
+    listeners: Sequence[Listener] = (),
     accept_change: str | None = None,
 ) -> StoredExperiment:
     """Run an experiment, or go on with it, until every study is decided and the portraits are made.
@@ -49,7 +53,8 @@ def run(
         experiment: What to run.
         directory: The folder; made where it is not there.
         processes: How many trials are trained side by side; None for one per core, or on GPUs a few each.
-        progress: Called with the state of the run, from this thread, after every task.
+        progress: Called with the state of the run, from this thread, a few times per second at most.
+        listeners: Who else hears of the run.
         accept_change: Why trials of a workload that has changed since may count next to new ones; recorded,
             and shown in the report. None refuses a changed workload.
 
@@ -70,7 +75,8 @@ def run(
         store.finish(stored)
         if stored.facts is not None:
             check_files(experiment, stored.facts)
-        return _train(stored, processes, progress, accept_change)
+        shown = [] if progress is None else [Showing(progress)]
+        return _train(stored, processes, Listeners([*shown, *listeners]), accept_change)
 
 
 def follow(experiment: Experiment) -> None:
@@ -87,7 +93,7 @@ def follow(experiment: Experiment) -> None:
 
 
 def _train(
-    stored: StoredExperiment, processes: int | None, progress: Progress | None, accept_change: str | None
+    stored: StoredExperiment, processes: int | None, listeners: Listeners, accept_change: str | None
 ) -> StoredExperiment:
     """Train what is missing; if nothing is, see whether the workload is still the one of the results.
 
@@ -116,17 +122,20 @@ def _train(
             return stored
         everywhere(engine, Expect(facts))
         ledger = Ledger(stored.directory, facts)
+        listeners.begin(experiment, facts)
         _Run(
             schedule=Schedule(_races(stored)),
             engine=engine,
             ledger=ledger,
-            watch=Watch(progress),
+            watch=Watch(listeners),
+            listeners=listeners,
             metric=f"validation/{facts.metric_name}",
         ).to_the_end()
         stored = stored.with_parts(ledger.written.values())
         # The studies are safe in the store: what follows is for the report.
         for _, (portrait, table) in each_done(engine, [Portray(one) for one in missing(stored)]):
             write_portrait(stored.directory, portrait, table)
+        listeners.end(stored)
     return stored
 
 
@@ -178,6 +187,7 @@ class _Run:
     engine: Engine
     ledger: Ledger
     watch: Watch
+    listeners: Listeners
     metric: str
     decided: defaultdict[int, list[str]] = field(default_factory=lambda: defaultdict(list))
     """Worker -> decided studies of which it keeps trials; it lets go of them with its next job."""
@@ -208,11 +218,15 @@ class _Run:
         # The worker goes on first; storing what it has brought can wait a moment.
         self._dispatch()
         self.ledger.note(report)
+        self.listeners.measured(record, report.rows)
+        if record.settled:
+            self.listeners.settled(record)
         if race.decided and not race.running:
             for holder in set(race.holders.values()):
                 self.decided[holder].append(race.key.name)
             race.holders.clear()
             self.ledger.store_study(race.key.name)
+            self.listeners.decided(race.key)
         self.watch.show(self.schedule.races)
 
     def _dispatch(self) -> None:

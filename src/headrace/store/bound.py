@@ -170,8 +170,7 @@ def _known_until(outcome: Outcome | None) -> float:
     """The last step at which it is known what the trial counts as."""
     if outcome is None:
         return -1
-    settled = outcome.failed or outcome.reached is not None or outcome.diverged is not None
-    return inf if settled else outcome.trained
+    return inf if outcome.settled else outcome.trained
 
 
 def _candidate_steps(outcomes: Mapping[int, Outcome], rules: Rules) -> list[int]:

@@ -37,6 +37,11 @@ class Outcome(Record):
     trained: int = Field(ge=0)
     failed: bool = False
 
+    @property
+    def settled(self) -> bool:
+        """Whether nothing is left to train: the trial reached the goal, diverged, or raised an error."""
+        return self.failed or self.reached is not None or self.diverged is not None
+
     @model_validator(mode="after")
     def _in_order(self) -> Outcome:
         for step in (self.reached, self.diverged):
