@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -103,6 +104,27 @@ def test_a_course_beside_the_measured_critical_batch_size() -> None:
     assert "100 [9" in found.words
     assert "is 2 (at most 4" in found.words
     assert "no measured critical batch size" in compare(course(100.0), {"scaling": []}).words
+
+
+@pytest.mark.parametrize("factor", [1e-3, 0.25, 64.0])
+def test_a_factor_of_all_gradients_changes_nothing(factor: float) -> None:
+    """A loss in another unit: signal and noise grow by the square of it, and their ratio stays."""
+    plain = course(100.0)
+    points = [
+        NoisePoint(
+            step=point.step,
+            signal=factor * point.signal,
+            noise=factor * point.noise,
+            covariance=tuple(factor**2 * entry for entry in point.covariance),
+        )
+        for point in plain.points
+    ]
+    one, other = (compare(made, RESULTS) for made in (plain, replace(plain, points=tuple(points))))
+    assert other.predicted == pytest.approx(one.predicted)
+    assert other.predicted_interval == pytest.approx(one.predicted_interval)
+    for first, second in zip(one.scales, other.scales, strict=True):
+        found = (second.step, second.noise_scale, second.low, second.high)
+        assert found == pytest.approx((first.step, first.noise_scale, first.low, first.high))
 
 
 def test_the_trials_to_measure() -> None:

@@ -60,7 +60,7 @@ class GrowingTable:
             terms, last = summed(slot, terms), last[:, slot]
         table[index] = advanced(rows, terms, last, fading, self.layout).T
 
-    def _column(self, block: int, place: int = 0) -> Float[Tensor, " examples"]:
+    def _column(self, block: int, place: int) -> Float[Tensor, " examples"]:
         return self._examples[:, sum(self.layout.sizes[:block]) + place]
 
     def count(self) -> Float[Tensor, " examples"]:
