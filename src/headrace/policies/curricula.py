@@ -63,7 +63,7 @@ class InfoBatch(Policy):
 
 @dataclass(frozen=True)
 class SelfPaced(Policy):
-    """Train on the examples of small loss only, on more of them as training goes on (Kumar et al. 2010).
+    """Train on the examples of small loss only, on more of them as training proceeds (Kumar et al. 2010).
 
     The rule is `v = 1[loss < lambda]` with a growing lambda. Here lambda is the quantile of the last losses
     that lets a given share through, because a share does not depend on the scale of the loss.

@@ -27,7 +27,7 @@ class PolicyEntry(Entry):
 
     Attributes:
         given: The first settings of its class, where the name says them.
-        wrapped: Settings of wrappers that it has where they are not given.
+        wrapped: Settings of wrappers that it has by default.
     """
 
     given: tuple[Any, ...] = ()

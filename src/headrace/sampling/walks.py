@@ -60,7 +60,7 @@ class Walk(Protocol):
         ...
 
     def stretch(self, item: int, most: int) -> Int[np.ndarray, " stretch"]:
-        """This rank's indices from an item on, within the batch, or at most so many single examples."""
+        """This rank's indices from an item on, within the batch, or at most `most` single examples."""
         ...
 
 

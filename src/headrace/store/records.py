@@ -57,7 +57,7 @@ class Outcome(Record):
 class TrialRecord(Outcome):
     """One training run as it was measured, with all that is needed to run it again.
 
-    `examples_forwarded` counts selection passes, candidates, and whatever the policy trained beforehand;
+    `examples_forwarded` counts selection passes, candidates, and what the policy trained beforehand;
     `examples_backpropagated` what was trained on, beforehand too. `experiment` and `fingerprint` are the
     digests of its experiment and of the workload that it was trained on; None in records of older versions.
     """
