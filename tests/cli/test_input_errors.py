@@ -42,10 +42,10 @@ def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]
     [
         (
             ("trials = 4", "trails = 4"),
-            "search.trails: there is no key 'trails' here. Did you mean 'trials'?",
+            "search.trails: unknown key 'trails'. Did you mean 'trials'?",
         ),
-        (("[grid]", "[gird]"), "gird: there is no key 'gird' here. Did you mean 'grid'?"),
-        (("low =", "lo ="), "search.space.learning_rate.lo: there is no key 'lo' here. Did you mean 'low'?"),
+        (("[grid]", "[gird]"), "gird: unknown key 'gird'. Did you mean 'grid'?"),
+        (("low =", "lo ="), "search.space.learning_rate.lo: unknown key 'lo'. Did you mean 'low'?"),
         (("trials = 4", 'trials = "4"'), "search.trials: input should be a valid integer; got '4'"),
         (("[8, 16]", "[]"), "grid.batch_size: must be a list that is not empty; got []"),
         (("[8, 16]", "8"), "grid.batch_size: must be a list that is not empty; got 8"),
@@ -75,7 +75,7 @@ def test_all_errors_of_a_file_at_once(here: Path, capsys: object) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("run", "none.toml"), "none.toml: there is no such file. Check the path."),
+        (("run", "none.toml"), "none.toml: the file does not exist. Check the path."),
         (("status", "none"), "none: there is no experiment in this folder. Check the path."),
         (("report", "none"), "none: there is no experiment in this folder. Check the path."),
         (("fit", "none.csv"), "none.csv: the file does not exist. Check the path."),

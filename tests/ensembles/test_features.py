@@ -63,7 +63,7 @@ class Tokens(nn.Module):
             "no linear",
         ),
         (nn.ReLU(), "no linear layer of the model gives the classes"),
-        (Tokens(), "is not one row an example"),
+        (Tokens(), "is not one row per example"),
     ],
 )
 def test_models_without_one_are_refused(model: nn.Module, says: str | None) -> None:

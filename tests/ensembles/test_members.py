@@ -166,7 +166,7 @@ def test_a_checkpoint_of_another_model_is_refused_naming_everything(tmp_path):
 
 def test_bad_checkpoints_and_ensembles_are_refused(tmp_path):
     member = make(tmp_path, build_mlp, 1, "m")[0]
-    with pytest.raises(InputError, match="no such checkpoint"):
+    with pytest.raises(InputError, match="the checkpoint does not exist"):
         Member(name="x", checkpoint=tmp_path / "none", build=build_mlp).load()
     (tmp_path / "cut").write_bytes(member.checkpoint.read_bytes()[:-8])
     with pytest.raises(DamagedError, match="cannot be read"):

@@ -219,7 +219,7 @@ def test_a_truncated_file_is_said_to_be_damaged(tmp_path: Path):
         ([[0.5, 0.5], [np.inf, 0.5]], "member 'm', example 3: a probability is outside 0..1; got inf"),
         ([[0.5, 0.3, 0.2]], r"member 'm': probabilities must have the shape \[batch, 2\].*got \(1, 3\)"),
         ([[1, 0]], "member 'm': probabilities must be floating-point"),
-        ([[0.5, 0.5]] * 5, r"member 'm': the examples must lie within 0..5; got 'examples 2..6'"),
+        ([[0.5, 0.5]] * 5, r"member 'm': the examples must be within 0..5; got 'examples 2..6'"),
     ],
 )
 def test_bad_probabilities_are_refused_and_nothing_is_added(rows, message):
@@ -246,8 +246,8 @@ def test_a_bad_row_in_a_late_block_adds_nothing(monkeypatch):
 @pytest.mark.parametrize(
     ("targets", "message"),
     [
-        ([0, 2], "example 1: a target must lie within 0..1; got 2"),
-        ([0, -1], "example 1: a target must lie within 0..1; got -1"),
+        ([0, 2], "example 1: a target must be within 0..1; got 2"),
+        ([0, -1], "example 1: a target must be within 0..1; got -1"),
         ([0], "targets must be 2 integer classes"),
         ([0.0, 1.0], "targets must be 2 integer classes"),
     ],

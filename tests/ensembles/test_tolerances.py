@@ -91,7 +91,7 @@ def test_the_first_bad_row_is_named_and_its_first_bad_number():
 
 def test_the_first_bad_target_is_named():
     statistics = EnsembleStatistics(9, 3)
-    with pytest.raises(InputError, match=r"example 5: a target must lie within 0\.\.2; got 3"):
+    with pytest.raises(InputError, match=r"example 5: a target must be within 0\.\.2; got 3"):
         statistics.add_member(3, np.full((6, 3), 1 / 3), [0, 2, 3, -1, 7, 1])
     with pytest.raises(InputError, match="6 integer classes"):
         statistics.add_member(3, np.full((6, 3), 1 / 3), np.zeros((6, 1), int))

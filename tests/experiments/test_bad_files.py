@@ -195,7 +195,7 @@ def test_what_is_no_ordinary_file_is_refused_and_nothing_waits(tmp_path: Path) -
         (Path("/dev/zero"), "this is not an ordinary file"),
         (tmp_path / "loop", "the file cannot be read"),
         (tmp_path / ("n" * 300), "the file cannot be read"),
-        (tmp_path / "none", "there is no such file"),
+        (tmp_path / "none", "the file does not exist"),
         (Path("a\0b"), "the file cannot be read"),
     ):
         with pytest.raises(InputError, match=message):

@@ -35,7 +35,7 @@ def test_every_error_of_a_file_is_told_at_once(content) -> None:
     assert messages(wrong) == [
         "seed: input should be a valid integer; got 'a'",
         "grid.batch_size: is missing. Add it.",
-        "grid.batch_sise: there is no key 'batch_sise' here. Did you mean 'batch_size'? "
+        "grid.batch_sise: unknown key 'batch_sise'. Did you mean 'batch_size'? "
         "Known: batch_size, optimizer, policy, subset, workers.",
         "search.trials: input should be a valid integer; got True",
         "search.space.learning_rate: low must be smaller than high, got low = 3.0 and high = 2.0; "
@@ -95,7 +95,7 @@ def test_every_error_of_a_file_is_told_at_once(content) -> None:
         ("training.stop", "never", "training.stop: input should be 'bound' or 'budget'; got 'never'"),
         ("workload", None, "workload: is missing"),
         ("workload.goal", float("nan"), "workload.goal: input should be a finite number"),
-        ("sed", 1, "sed: there is no key 'sed' here. Did you mean 'seed'?"),
+        ("sed", 1, "sed: unknown key 'sed'. Did you mean 'seed'?"),
     ],
 )
 def test_what_is_refused(content, key: str, value: object, says: str) -> None:
@@ -158,7 +158,7 @@ def test_budgets(experiment) -> None:
 
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"there is no such file\. Check the path"):
+    with pytest.raises(InputError, match=r"the file does not exist\. Check the path"):
         Experiment.from_toml(tmp_path / "e.toml")
     (tmp_path / "e.toml").write_text("a = [")
     with pytest.raises(InputError, match="this is not TOML"):

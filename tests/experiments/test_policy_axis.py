@@ -57,7 +57,7 @@ def settings(policy: str, **values: Any) -> dict[str, Any]:
         ),
         (
             settings("focal", gama=1.0),
-            "search.policy.focal.gama: the policy focal has no such setting. Did you mean 'gamma'? Known:",
+            "search.policy.focal.gama: unknown setting of the policy focal. Did you mean 'gamma'? Known:",
         ),
         (
             settings("selective-backprop", beta={**BETA, "low": -1.0}),

@@ -91,7 +91,7 @@ def whole_pool(pool, count, rng, candidates):
     [
         (altered, "scores was altered"),
         (unseeded, "global random state was changed"),
-        (positions, "no candidate was chosen"),
+        (positions, "not a candidate was chosen"),
         (repeating, "chosen twice"),
         (whole_pool, "made a difference"),
         (first, "NaN was not refused"),

@@ -166,7 +166,7 @@ def test_pictures_are_scaled_and_made_grey_when_asked(tmp_path: Path) -> None:
 
 
 def test_what_is_no_image_folder_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no such folder"):
+    with pytest.raises(InputError, match="the folder does not exist"):
         read_image_folder(tmp_path / "none")
     with pytest.raises(InputError, match="one per class"):
         read_image_folder(tmp_path)
@@ -209,7 +209,7 @@ def test_a_batch_of_cifar_that_is_a_copy_of_another_is_named(tmp_path: Path) -> 
 def test_idx_files_without_images_are_refused(tmp_path: Path) -> None:
     (tmp_path / "i").write_bytes(b"\0\0\x08\x03" + struct.pack(">III", 0, 28, 28))
     (tmp_path / "l").write_bytes(b"\0\0\x08\x01" + struct.pack(">I", 0))
-    with pytest.raises(InputError, match="i: there are no images"):
+    with pytest.raises(InputError, match="i: the file holds no images"):
         read_images(tmp_path / "i", tmp_path / "l", ("a", "b"))
 
 

@@ -95,7 +95,7 @@ def test_inputs_of_other_shapes_are_not_guessed(shape: tuple[int, ...]) -> None:
 def test_a_workloads_own_show_decides() -> None:
     made = workload(torch.zeros(2, 1, 5, 5), show=lambda index: f"the {index}th")
     assert shower(made)(1).text == "the 1th"
-    with pytest.raises(InputError, match="show is to be a function of an index"):
+    with pytest.raises(InputError, match="show must be a function of an index"):
         workload(torch.zeros(2, 3), show="me")
 
 

@@ -45,18 +45,18 @@ def test_a_workload_is_frozen_and_its_copies_are_checked() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"name": ""}, "Workload: name is to be a text that is not empty; got ''"),
-        ({"metric_name": "top 5"}, "metric_name is to be one word"),
+        ({"name": ""}, "Workload: name must be a text that is not empty; got ''"),
+        ({"metric_name": "top 5"}, "metric_name must be one word"),
         ({"metric_name": "loss"}, "metric_name is the name under which the loss is recorded"),
         ({"goal": "low"}, "goal must be a finite number; got 'low'"),
         ({"goal": True}, "goal must be a finite number"),
         ({"goal": float("inf")}, "goal must be a finite number"),
-        ({"build_model": torch.tensor(1)}, "build_model is to be a function; got 'Tensor'"),
-        ({"loss": None}, "loss is to be a function; got None"),
+        ({"build_model": torch.tensor(1)}, "build_model must be a function; got 'Tensor'"),
+        ({"loss": None}, "loss must be a function; got None"),
         ({"train": [1, 2]}, "train is not ExampleData: it has no fetch, to; got 'list'. Wrap tensors in"),
         ({"validation": None}, "validation is not ExampleData"),
         ({"test": 3}, "test is not ExampleData: it has no __len__, fetch, to; got 3"),
-        ({"clean_targets": torch.zeros(3)}, "clean_targets is to have one target for each of 4 examples"),
+        ({"clean_targets": torch.zeros(3)}, "clean_targets must have one target for each of 4 examples"),
     ],
 )
 def test_what_cannot_be_is_refused_by_name(changes: dict[str, Any], message: str) -> None:

@@ -26,7 +26,7 @@ _ROUNDED_ONE = 1e-6
 
 
 def as_tensor(array: Any) -> Tensor:
-    """A tensor of `array`, sharing its memory where that is possible; never written to.
+    """A tensor of `array`, sharing its memory if possible; never written to.
 
     Raises:
         InputError: Not an array of numbers, or some of them are masked.
@@ -86,7 +86,7 @@ def _entropies(probabilities: Float[Tensor, "batch classes"]) -> tuple[Float[Ten
     """`entropies`, and whether some number was not positive (or NaN), found without a look at them all."""
     products = log(probabilities).mul_(probabilities)
     sums = row_sums(products)
-    # 0 ln 0 came out as NaN; mending it only where there is a zero spares the others a pass.
+    # 0 ln 0 came out as NaN; repairing it only if there is a zero spares the others a pass.
     odd = bool(sums.max().isnan())
     # Not a minus sign: the entropy of a certain row is 0, not -0.
     return 0 - (row_sums(products.nan_to_num_(nan=0.0)) if odd else sums), odd
@@ -133,7 +133,7 @@ def checked(
     where: str,
     multilabel: bool,
 ) -> Checked:
-    """The entropies of rows of which nothing is known, in one pass over them if no row needs a repair.
+    """The entropies of unchecked rows, in one pass over them if no row needs a repair.
 
     Rows whose sum is off one by more than `_EXACT` and at most `_ROUNDED`, as after half precision or a few
     decimals, are divided by it; numbers below 0 or (with `multilabel`) above 1 by at most `_ROUNDED_ONE` are

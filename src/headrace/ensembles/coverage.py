@@ -49,7 +49,7 @@ class Coverage:
         }
 
     def of(self, member: str) -> tuple[Interval, ...]:
-        """The intervals of `member`; none where it is unknown."""
+        """The intervals of `member`; none if it is unknown."""
         return self.members.get(member, ())
 
     def add(self, member: str, interval: Interval) -> None:

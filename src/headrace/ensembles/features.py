@@ -1,4 +1,4 @@
-"""Features of examples: the input of a model's last linear layer, whatever the model is otherwise."""
+"""Features of examples: the input of a model's last linear layer, for any kind of model."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from headrace.ensembles.inference import Examples
 from headrace.errors import InputError
 
 _FIX = (
-    "End the model with nn.Linear(features, classes) on one row an example, or use a strategy that needs no "
+    "End the model with nn.Linear(features, classes) on one row per example, or use a strategy that needs no "
     "features, such as top_k."
 )
 
@@ -43,7 +43,7 @@ def last_layer(model: nn.Module, inputs: Tensor) -> nn.Linear:
         inputs: A batch.
 
     Raises:
-        InputError: There is none, or its input is not one row an example.
+        InputError: There is none, or its input is not one row per example.
     """
     calls: list[tuple[nn.Linear, tuple[int, ...]]] = []
 
@@ -63,7 +63,7 @@ def last_layer(model: nn.Module, inputs: Tensor) -> nn.Linear:
     for layer, shape in reversed(calls):
         if layer.out_features == outputs.shape[-1]:
             if shape != (len(inputs), layer.in_features):
-                what = "the input of the model's last linear layer is not one row an example"
+                what = "the input of the model's last linear layer is not one row per example"
                 raise InputError(what, where=name, got=shape, fix=_FIX)
             return layer
     raise InputError("no linear layer of the model gives the classes", where=name, fix=_FIX)

@@ -89,7 +89,7 @@ def predict_members(
 
     Args:
         members: Loaded as they are needed; unique names.
-        data: Fetched once a pass.
+        data: Fetched once per pass.
         batch_size: Examples at a time at the most; less where memory asks for it.
         device: Where the models run.
         memory_bytes: What models and activations may take; by default 1 GiB on the CPU and half of what is

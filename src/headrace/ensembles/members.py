@@ -24,7 +24,7 @@ class Member:
         name: Unique among the members: statistics count each name once for each example.
         checkpoint: A safetensors file of the model's `state_dict`.
         build: Builds the model. Members with the very same function are taken to share an architecture.
-        sha256: Of the file, where it is known: another content is refused when it is read.
+        sha256: Of the file, if given: other content is refused when it is read.
     """
 
     name: str
@@ -62,7 +62,7 @@ def check_names(members: list[Member] | tuple[Member, ...]) -> None:
 
 def _read(path: Path, where: str, sha256: str | None) -> dict[str, Tensor]:
     if not Path(path).is_file():
-        raise InputError("no such checkpoint", where=where)
+        raise InputError("the checkpoint does not exist", where=where)
     try:
         return read_checkpoint(Path(path), sha256=sha256)
     except DamagedError as error:

@@ -15,7 +15,7 @@ CPU_ACTIVATION_BYTES = 16 << 20
 """Activations on the CPU take at most this: beyond the caches a CNN is a third slower."""
 
 _LARGEST_KEPT_BYTES = (32 << 20) - (64 << 10)
-"""A little below the largest threshold that glibc sets by itself."""
+"""A little below the largest threshold that glibc itself sets."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +69,7 @@ def make_plan(
 def keep_freed_memory() -> None:
     """Let the C library keep what activations free, and give it out again.
 
-    glibc returns large freed blocks to the system, and gets the next batch's anew, page by page: 28 % of
+    glibc returns large freed blocks to the system, and gets the next batch's anew, page by page: 28% of
     the time of a narrow CNN's passes [T]. Freeing one block of nearly 32 MiB raises the size from which it
     does so (mallopt(3), M_MMAP_THRESHOLD), once for the process; with other allocators this does nothing.
     """

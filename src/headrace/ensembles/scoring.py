@@ -29,7 +29,7 @@ def score_members(
 ) -> EnsembleStatistics:
     """Add what is missing of `members` for the examples start..stop-1 to `statistics`.
 
-    What is there already is not computed again, so an interrupted run goes on with the statistics it saved,
+    What is there already is not computed again, so an interrupted run resumes with the statistics it saved,
     and workers that share out the examples have theirs merged.
 
     Args:
@@ -73,7 +73,7 @@ def as_chunks(predictions: Iterable[Predictions], *, labelled: bool = True) -> I
 
 
 def within(intervals: Iterable[Interval], shard: Interval) -> tuple[Interval, ...]:
-    """The parts of the intervals that lie in the shard."""
+    """The parts of the intervals that are in the shard."""
     cut = ((max(a, shard[0]), min(b, shard[1])) for a, b in intervals)
     return tuple(pair for pair in cut if pair[0] < pair[1])
 

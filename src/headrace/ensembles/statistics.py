@@ -40,8 +40,8 @@ class EnsembleStatistics:
     """Sums over the members of an ensemble, for every example; filled batch by batch, merged at will.
 
     Memory: examples x classes in 8 bytes (float64) or 4 (float32) for the sum of probabilities, and for the
-    votes two bytes a member while members are few beside the classes, else one byte a class (two above 255
-    members). In float64 every acquisition function agrees with one computed from all members at once to
+    votes two bytes per member while members are far fewer than classes, else one byte per class (two above
+    255 members). In float64 every acquisition function agrees with one computed from all members at once to
     1e-12. In float32 each addition rounds: with E members the mean probability is off by at most E x 6e-8 of
     itself. What does not fit at all goes through `headrace.ensembles.score_chunks`, which holds one chunk of
     examples at a time.
@@ -110,7 +110,7 @@ class EnsembleStatistics:
                 array of floating-point numbers; sums are taken in float64 (float32 with float32 sums). Rows
                 whose sum rounding has moved by up to 0.01 (half precision, a few decimals) are divided by it,
                 in what is added up. Not altered.
-            targets: True classes [batch], integers; None where they are hidden. Then there is no error count.
+            targets: True classes [batch], integers; None if they are hidden. Then there is no error count.
             member: The member's name. A named member is counted once for each example: a second time is an
                 error, and `missing(member)` says what is left to do after an interruption.
 
@@ -167,7 +167,7 @@ class EnsembleStatistics:
             yield rows, self.probability_sum[rows].double() / self.members[rows, None]
 
     def check_complete(self) -> None:
-        """Refuse to go on while an example has no member's predictions."""
+        """Refuse to continue while an example has no member's predictions."""
         empty = int((self.members == 0).sum())
         if empty:
             first = int((self.members == 0).nonzero()[0, 0])
@@ -230,7 +230,7 @@ class EnsembleStatistics:
         """Read what `save` wrote.
 
         Raises:
-            InputError: The file is missing or no such statistics.
+            InputError: The file is missing or does not hold statistics.
             DamagedError: The file was truncated or altered.
         """
         state = storage.read(Path(path))
@@ -268,7 +268,7 @@ class EnsembleStatistics:
         start, stop = interval
         if start < 0 or stop > self.num_examples:
             raise InputError(
-                f"the examples must lie within 0..{self.num_examples - 1}",
+                f"the examples must be within 0..{self.num_examples - 1}",
                 where=where,
                 got=f"examples {start}..{stop - 1}",
             )
@@ -294,7 +294,7 @@ class EnsembleStatistics:
         if len(bad):
             row = int(bad[0, 0])
             raise InputError(
-                f"a target must lie within 0..{self.num_classes - 1}",
+                f"a target must be within 0..{self.num_classes - 1}",
                 where=f"{where}, example {interval[0] + row}",
                 got=int(targets[row]),
                 fix="Leave targets out where labels are hidden.",

@@ -92,7 +92,7 @@ def _chunk_statistics(
         raise InputError("a chunk has no members", where=f"chunk from example {chunk.start}")
     if chunk.start < 0 or chunk.start + statistics.num_examples > num_examples:
         got = f"examples {chunk.start}..{chunk.start + statistics.num_examples - 1}"
-        raise InputError(f"a chunk must lie within 0..{num_examples - 1}", got=got)
+        raise InputError(f"a chunk must be within 0..{num_examples - 1}", got=got)
     return statistics
 
 

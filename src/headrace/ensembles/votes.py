@@ -31,7 +31,7 @@ def smallest_signed(largest: int) -> torch.dtype:
 def one_hot_votes(probabilities: Float[Tensor, "batch classes"]) -> Bool[Tensor, "batch classes"]:
     """True at the most probable class of each row, the first where several tie.
 
-    Comparing with the maximum is the fastest way for few classes; ties are rare and mended.
+    Comparing with the maximum is the fastest way for few classes; ties are rare and repaired.
     """
     votes = equal(probabilities, probabilities.amax(1, keepdim=True).expand_as(probabilities).contiguous())
     if int(votes.count_nonzero()) > len(votes):

@@ -1,4 +1,4 @@
-"""What is known of each training example: histories of predictions, and scores computed from them.
+"""Facts about each training example: histories of predictions, and scores computed from them.
 
 Names are imported on first use: `headrace.histories.registry` needs no torch.
 """

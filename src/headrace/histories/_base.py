@@ -63,7 +63,7 @@ class Table(Protocol):
     def united(
         self, base: Float[Tensor, "rows columns"], parts: Float[Tensor, "recorders rows columns"]
     ) -> Float[Tensor, "rows columns"]:
-        """The rows of one table in place of several, `parts`, that went on from the same `base`.
+        """The rows of one table in place of several, `parts`, that continued from the same `base`.
 
         A pure function of any of the table's rows: it changes neither the table nor what it is given.
         """

@@ -34,7 +34,7 @@ def as_device(device: Any) -> torch.device:
     """A device by its name.
 
     Raises:
-        InputError: No device is called so.
+        InputError: The device is unknown.
     """
     try:
         if isinstance(device, str | torch.device):
@@ -49,7 +49,7 @@ def allocating(num_examples: int, device: torch.device) -> Generator[None]:
     """A block that makes tensors of as many rows as there are examples.
 
     Raises:
-        InputError: There is no such device, or not enough memory on it.
+        InputError: The device does not exist, or has not enough memory.
     """
     try:
         yield
@@ -64,7 +64,7 @@ def namespace(array: Array) -> Any:
 
 
 def alike(array: Array, *tensors: torch.Tensor | None) -> tuple[Array, ...]:
-    """Tensors as arrays of the library of `array`; where that is NumPy, they share the tensors' memory."""
+    """Tensors as arrays of the library of `array`; if that is NumPy, they share the tensors' memory."""
     if not isinstance(array, np.ndarray):
         return tensors
     return tuple(None if tensor is None else tensor.numpy() for tensor in tensors)

@@ -1,4 +1,4 @@
-"""The table of all observations so far, weighted alike or fading exponentially: 56 bytes an example."""
+"""The table of all observations so far, weighted alike or fading exponentially: 56 bytes per example."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from headrace.histories.observations import Quantity
 from headrace.histories.parts import united
 
 CHUNK = 1 << 20
-"""Rows merged at a time, so that a merge needs little memory beside the two tables."""
+"""Rows merged at a time, so that a merge needs little memory besides the two tables."""
 
 
 class GrowingTable:
@@ -101,7 +101,7 @@ class GrowingTable:
     def united(
         self, base: Float[Tensor, "rows columns"], parts: Float[Tensor, "recorders rows columns"]
     ) -> Float[Tensor, "rows columns"]:
-        """The rows of one table in place of several that went on from the same base."""
+        """The rows of one table in place of several that continued from the same base."""
         return united(base, parts, self.layout, self.decay)
 
     @property

@@ -164,7 +164,7 @@ class Guard:
 
 
 def _within(name: str, given: Int[np.ndarray, " batch"], end: int) -> None:
-    """Raise unless all lie in 0 .. end - 1; one pass, since negative numbers are large without their sign."""
+    """Raise unless all are in 0 .. end - 1; one pass: negative numbers are large without their sign."""
     if len(given) and highest(given.view(np.uint64)) >= end:
         raise InputError(
             f"out of range, {end} are known",

@@ -95,7 +95,7 @@ class _Record:
 
     @property
     def table(self) -> Table:
-        """The numbers themselves, for what stores or exchanges them."""
+        """The numbers themselves, for code that stores or exchanges them."""
         return self._table
 
     def check(self) -> None:
@@ -167,7 +167,7 @@ class _Record:
     def merge(self, other: Self) -> Self:
         """Take in another history of the same examples, as if both had been recorded here; returns itself.
 
-        Counts, means and variances are exact but for rounding. `other` is taken to come after: its
+        Counts, means and variances are exact except for rounding. `other` is taken to come after: its
         last values stay, and no transition is counted between the two. Merge each record once: two
         histories that were resumed from the same file both hold that file.
 
@@ -325,9 +325,9 @@ class History(_Record):
 
 
 class LossHistory(_Record):
-    """The losses of each training example: for regression, language models, and any loss of one's own.
+    """The losses of each training example: for regression, language models, and any loss of your own.
 
-    Scores that need the true class's probability refuse such a history. 28 bytes an example.
+    Scores that need the true class's probability refuse such a history. 28 bytes per example.
 
     Args:
         num_examples: The number of training examples, at least 1.

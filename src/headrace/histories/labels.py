@@ -23,7 +23,7 @@ CHUNK = 1 << 18
 class LabelWindow:
     """The last `window` predicted labels of each example, one byte each: what recency bias looks at.
 
-    Source: Song et al. (2020), a window of 10. Memory: `window` + 4 bytes an example.
+    Source: Song et al. (2020), a window of 10. Memory: `window` + 4 bytes per example.
 
     Args:
         num_examples: The number of training examples.
@@ -86,7 +86,7 @@ class LabelWindow:
         return self._count[:-SPARE].clone()
 
     def most_frequent(self) -> Int[Tensor, " examples"]:
-        """The label most often in each example's window, of equals the lowest; -1 where it is empty."""
+        """The label most often in each example's window, of equals the lowest; -1 if it is empty."""
         self._guard.check()
         return torch.cat(
             [

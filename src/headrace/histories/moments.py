@@ -1,6 +1,6 @@
 """Running counts, means and second moments of many examples at once: pure functions on rows.
 
-A row holds what is known of one example; here rows stand upright, [columns, batch]. A batch is merged
+A row holds the facts about one example; here rows stand upright, [columns, batch]. A batch is merged
 into its rows by the formula of Chan, Golub and LeVeque (1979), written with deviations from the old
 mean m, so that k occurrences of an example in one batch are right at once, and one occurrence is
 Welford's formula:
@@ -113,7 +113,7 @@ def advanced(
 def merged(
     first: Float[Array, "columns examples"], second: Float[Array, "columns examples"], layout: Layout
 ) -> Float[Array, "columns examples"]:
-    """Two records of the same examples as one (Chan, Golub and LeVeque 1979); exact but for rounding.
+    """Two records of the same examples as one (Chan, Golub and LeVeque 1979); exact except for rounding.
 
     Sums are added, so a transition between the end of one record and the start of the other is not
     counted. The last values are those of `second` where it has seen the example.
@@ -132,7 +132,7 @@ def merged(
 def slots(
     scratch: Int[Array, " rows"], index: Int[Array, " batch"]
 ) -> tuple[Int[Array, " batch"], Int[Array, " batch"]]:
-    """For each occurrence the position in the batch that stands for its example: its last one.
+    """For each occurrence the position in the batch that represents its example: its last one.
 
     Args:
         scratch: One int32 per row, overwritten; what it held does not matter.

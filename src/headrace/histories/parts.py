@@ -1,7 +1,7 @@
 """Putting together what several recorders added to the same past: pure functions on rows.
 
-Every recorder (a rank of a data-parallel run) goes on from the same base B with observations of its own. From
-its rows R and the base, what it added can be told apart: with k observations more, weight W and mean m, and
+Every recorder (a rank of a data-parallel run) continues from one base B with observations of its own. From
+its rows R and the base, what it added can be recovered: with k observations more, weight W and mean m, and
 decay g (1: nothing fades), the sums over its own observations v of weight w are
 
     sum w = W - g^k W_B;  sum w (v - m_B) = W (m - m_B);  sum w (v - m_B)^2 = M2 + W (m - m_B)^2 - g^k M2_B
@@ -40,7 +40,7 @@ def newest(base: Rows, parts: Parts, seen: Bool[Tensor, "recorders rows"]) -> Ro
 
 
 def united(base: Rows, parts: Parts, layout: Layout, decay: float) -> Rows:
-    """The rows of one growing or fading table in place of several that went on from the same base.
+    """The rows of one growing or fading table in place of several that continued from the same base.
 
     Args:
         base: What all recorders began with.
@@ -83,7 +83,7 @@ def _joined(
 def _faded(
     head: Float[Tensor, "... rows heads"], times: Float[Tensor, "... rows"], layout: Layout, decay: float
 ) -> Float[Tensor, "... rows heads"]:
-    """Sums and second moments after so many batches more that hold the example."""
+    """Sums and second moments after this many more batches that hold the example."""
     if decay == 1.0:
         return head
     once = torch.as_tensor(layout.fading(decay)[:, 0], dtype=head.dtype, device=head.device)

@@ -1,4 +1,4 @@
-"""The names of scores, and what is known of each before a history exists. Imports no torch.
+"""The names of scores, and facts about each that need no history. Imports no torch.
 
 A score is added by a file with its function, decorated by `histories.score.score`, and one line here.
 """
@@ -20,7 +20,7 @@ class ScoreEntry(Entry):
     Attributes:
         hard: Whether high or low values mean hard examples.
         needs_predictions: Whether a history of losses alone is not enough.
-        negative: Whether it can be below 0, so that no policy can draw or weigh by it.
+        negative: Whether it can be below 0, so that policies cannot draw or weigh by it.
         order_of: The score that puts the examples in the same order, or in the reverse one, if there is one.
     """
 

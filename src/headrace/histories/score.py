@@ -73,7 +73,7 @@ class Score:
 
 
 def score(function: Callable[[Observed], Tensor]) -> Score:
-    """Make the score of the function's name, which must stand in the registry; decorates the function."""
+    """Make the score of the function's name, which must be in the registry; decorates the function."""
     entry = SCORES[function.__name__]
     made = Score(function.__name__, function, entry.hard, entry.needs_predictions)
     object.__setattr__(made, "__doc__", function.__doc__)

@@ -1,7 +1,7 @@
 """One number per example from its history: the scores, as pure functions.
 
 Each score is a `Score`: call it with a history for a NumPy array, or use `.tensor` to stay on the
-history's device. `.hard` says in which direction the hard examples lie, and `.hardness` turns the
+history's device. `.hard` says at which end the hard examples are, and `.hardness` turns the
 score so that higher is harder. `SCORES` maps names to scores.
 
 An example for which a score is not defined gets the mean of the score over those for which it is,
@@ -67,7 +67,7 @@ def prediction_variance(history: Observed) -> Float[Tensor, " examples"]:
 
 @score
 def threshold_closeness(history: Observed) -> Float[Tensor, " examples"]:
-    """The product pm (1 - pm), of the mean: how near the decision lies (Chang et al. 2017)."""
+    """The product pm (1 - pm), of the mean: how near the decision is (Chang et al. 2017)."""
     mean = history.mean("probability")
     return filled(mean * (1.0 - mean), history.count > 0)
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from headrace.histories.history import History, LossHistory
 
 CHUNK = 1 << 20
-"""Rows that travel at a time, so that a merge needs little memory beside the history."""
+"""Rows that travel at a time, so that a merge needs little memory besides the history."""
 
 
 class SharedHistory:
@@ -61,7 +61,7 @@ class SharedHistory:
 
         An example that one rank alone has recorded since the last merge has the row that this rank gave it:
         as in one process, transitions and all. For others counts, means and variances are those of one
-        process but for rounding; windows, fading and last values are those of the ranks one after the other;
+        process except for rounding; windows, fading and last values are those of the ranks one after another;
         and transitions between the observations of two ranks are not counted.
 
         Raises:

@@ -1,4 +1,4 @@
-"""Histories as files: safetensors for going on, Parquet for looking at."""
+"""Histories as files: safetensors to resume, Parquet to look at."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ class Readable(Described, Protocol):
 def fingerprint(*arrays: Shaped[Tensor, " ..."] | Shaped[np.ndarray, " ..."]) -> str:
     """A data set's identity: the SHA-256 of its arrays' types, shapes and contents, as 64 hex digits.
 
-    Give what tells data sets apart and is at hand: often the targets are enough.
+    Give what distinguishes data sets and is available: often the targets are enough.
 
     Args:
         arrays: NumPy arrays or tensors, in a fixed order.
@@ -177,7 +177,7 @@ def read(path: Path) -> dict[str, Any]:
     except (KeyError, ValidationError) as error:
         raise DamagedError(f"the header of the history was altered ({error})", where=str(path)) from None
     if not sealed and checksum != hashlib.sha256(table.numpy().data).hexdigest():
-        raise DamagedError("the contents do not fit their checksum", where=str(path))
+        raise DamagedError("the contents do not match their checksum", where=str(path))
     if not _holds(table, header):
         raise DamagedError(
             f"the table does not fit {header.num_examples} examples", where=str(path), got=tuple(table.shape)
@@ -196,7 +196,7 @@ def _holds(table: Tensor, header: _Header) -> bool:
 
 
 def write_parquet(path: Path, history: Readable) -> None:
-    """Write one row per example: `example`, counts, means, variances; Float32 but for the index."""
+    """Write one row per example: `example`, counts, means, variances; Float32 except the index."""
     import polars as pl
 
     columns: dict[str, Tensor] = {"count": history.count, "size": history.size}

@@ -16,7 +16,7 @@ CHUNK = 1 << 20
 
 
 def ranks(index: Int[Tensor, " batch"]) -> tuple[Int[Tensor, " batch"], Int[Tensor, " batch"]]:
-    """For each entry how many equal ones stand before it, and how many after it, in the batch."""
+    """For each entry how many equal ones come before it, and how many after it, in the batch."""
     ordered, order = index.sort(stable=True)
     position = torch.arange(index.shape[0], device=index.device)
     before = position - torch.searchsorted(ordered, ordered)
@@ -43,8 +43,8 @@ class WindowTable:
     """The last `window` observations of each example (a `Table`).
 
     Stored are the loss (the probability is exp(-loss)), the margin (correct is margin > 0) and EL2N:
-    12 bytes an observation, or 4 where there are losses only; and the count. Up to a window of 5 that
-    is at most 64 bytes an example; longer windows cost more.
+    12 bytes per observation, or 4 if there are losses only; and the count. Up to a window of 5 that
+    is at most 64 bytes per example; longer windows cost more.
 
     Args:
         quantities: What is kept.
@@ -130,7 +130,7 @@ class WindowTable:
     def united(
         self, base: Float[Tensor, "rows columns"], parts: Float[Tensor, "recorders rows columns"]
     ) -> Float[Tensor, "rows columns"]:
-        """The rows of one table in place of several that went on from the same base, one after the other."""
+        """The rows of one table in place of several that continued from one base, one after the other."""
         added = parts[..., 0] - base[:, 0]
         first = newest(base, parts.flip(0), (added > 0).flip(0))
         before = (added.cumsum(0) - added) > 0

@@ -1,6 +1,6 @@
 """The contract of a selection strategy, and the checks they share.
 
-A strategy is a function. It is called once for each batch that is to be chosen:
+A strategy is a function. It is called once for each batch to choose:
 
     indices = strategy(what it chooses by, count, [rng], *, candidates=None, ...)
 
@@ -43,7 +43,7 @@ def resolve_pool(num_examples: int, count: int, candidates: Any = None) -> Int[n
         candidates: Indices [pool], or None for all.
 
     Raises:
-        InputError: Candidates that are no integers, repeated or out of range; a count that is negative or
+        InputError: Candidates that are not integers, repeated or out of range; a count that is negative or
             more than there are.
     """
     pool = np.arange(num_examples) if candidates is None else check_indices(candidates, num_examples)
@@ -60,7 +60,7 @@ def check_indices(indices: Any, num_examples: int, where: str = "candidates") ->
         return pool
     if pool[0] < 0 or pool[-1] >= num_examples:
         bad = int(pool[0]) if pool[0] < 0 else int(pool[-1])
-        raise InputError(f"indices must lie within 0..{num_examples - 1}", where=where, got=bad)
+        raise InputError(f"indices must be within 0..{num_examples - 1}", where=where, got=bad)
     repeated = pool[1:][pool[1:] == pool[:-1]]
     if len(repeated):
         raise InputError("an index is given twice", where=where, got=int(repeated[0]))

@@ -69,7 +69,7 @@ def stratified(
 def class_balanced(scores: Any, classes: Any, count: int, *, candidates: Any = None) -> Indices:
     """The highest scores of each class, as many of each class as there can be.
 
-    Plain top-k follows whatever class is hard. A class that has too few candidates gives all it has, and the
+    Plain top-k takes mostly the hard classes. A class that has too few candidates gives all it has, and the
     rest is shared by the others; where it does not divide, classes with more candidates get the one more.
 
     Args:
@@ -82,7 +82,7 @@ def class_balanced(scores: Any, classes: Any, count: int, *, candidates: Any = N
         Indices, highest score first [count].
 
     Raises:
-        InputError: Classes that are no such integers, or see the contract in `_base`.
+        InputError: Classes that are not integers from 0, or see the contract in `_base`.
     """
     values = check_scores(scores)
     labels = array(classes, "classes", "one whole number per example", "whole numbers")

@@ -96,7 +96,7 @@ class _Farthest:
     examples whose largest value was too small at its last update need not be updated again; it catches up
     with all the centres it missed at once. Positions run from the outermost example to the innermost, so that
     the inner blocks seldom need an update. And the distances |x|^2 + |c|^2 - 2 x.c are taken in float32, off
-    by at most `error`; whatever could be the maximum within that is computed exactly, against each centre
+    by at most `error`; any that could be the maximum within that is computed exactly, against each centre
     once.
     """
 

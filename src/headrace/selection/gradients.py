@@ -79,7 +79,7 @@ class GradientEmbedding:
         self.rounding = 16 * float(np.finfo(np.float32 if single else np.float64).eps)
 
     def squared_distances(self, row: int) -> Float[np.ndarray, " examples"]:
-        """|g - g_row|^2 of every example; 0 where it is no more than rounding."""
+        """|g - g_row|^2 of every example; 0 if it is no more than rounding."""
         norms = self.squared_norms + self.squared_norms[row]
         products = (self.errors @ self.errors[row]) * (self.features @ self.features[row])
         distances = norms - 2 * on_host(products)

@@ -1,4 +1,4 @@
-"""BatchBALD: the batch whose labels together tell most about the model."""
+"""BatchBALD: the batch whose labels together carry most information about the model."""
 
 from __future__ import annotations
 

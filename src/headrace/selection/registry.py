@@ -53,7 +53,7 @@ class Strategy(Entry):
         apart: Whether it keeps away from what was chosen before, its `initial`, and so chooses nothing twice.
         one_class: Whether an example must have one class.
         shortlist: Set for a strategy that is too slow for all candidates: it is given those with the highest
-            mutual information, so many times the examples wanted.
+            mutual information: this many times the number of examples wanted.
         settings: Its own settings.
     """
 

@@ -89,7 +89,7 @@ def check_result(strategy: Strategy, most: int) -> None:
     before = {field.name: getattr(pool, field.name).copy() for field in fields(pool)}
     for count in (0, 1, 7, most):
         chosen = strategy(pool, count, generator(0, "rng"), None)
-        assert isinstance(chosen, np.ndarray), "the result is no array"
+        assert isinstance(chosen, np.ndarray), "the result is not an array"
         assert chosen.dtype == np.int64, f"indices are {chosen.dtype}, not int64"
         assert chosen.shape == (count,), f"asked for {count}, got the shape {chosen.shape}"
         assert len(np.unique(chosen)) == count, "an index was chosen twice"
@@ -116,11 +116,11 @@ def check_determinism(strategy: Strategy, most: int) -> None:
 
 
 def check_candidates(strategy: Strategy) -> None:
-    """Only candidates are chosen, in the caller's index space, whatever their order or the others' values."""
+    """Only candidates are chosen, in the caller's index space, in any order, for any values of others."""
     pool = random_pool()
     candidates = np.array([23, 2, 5, 17, 11, 3, 8, 20])
     chosen = strategy(pool, 4, generator(0, "rng"), candidates)
-    assert np.isin(chosen, candidates).all(), "an index that is no candidate was chosen"
+    assert np.isin(chosen, candidates).all(), "an index that is not a candidate was chosen"
     assert chosen.dtype == np.int64, "indices are not int64"
     for other in (np.sort(candidates), candidates.astype(np.int16), candidates.tolist()):
         again = strategy(pool, 4, generator(0, "rng"), other)
@@ -133,7 +133,7 @@ def check_candidates(strategy: Strategy) -> None:
         **{name: getattr(pool, name)[ordered] for name in ("scores", "features", "classes", "probabilities")},
     )
     alone = ordered[strategy(part, 4, generator(0, "rng"), None)]
-    assert np.array_equal(chosen, alone), "examples that are no candidates made a difference"
+    assert np.array_equal(chosen, alone), "examples that are not candidates made a difference"
 
 
 def check_copies(strategy: Strategy, most: int) -> None:

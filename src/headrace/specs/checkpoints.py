@@ -21,7 +21,7 @@ Shares = Annotated[tuple[Share, ...], Field(strict=False, min_length=1), FEW]
 
 
 Schedule = Checkpoints | Shares
-"""So many, spread over the second half of a training, or the shares of it after which they are taken."""
+"""How many, spread over the second half of a training, or the shares of it after which they are taken."""
 
 
 def shares(schedule: Schedule) -> tuple[float, ...]:

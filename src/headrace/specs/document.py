@@ -1,4 +1,4 @@
-"""What the two files of people have in common: an experiment and a subset search, each one TOML file."""
+"""What the two files that users write have in common: an experiment and a subset search, both in TOML."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Document(Table):
     """
 
     kind: ClassVar[str]
-    """What messages call it where no file is known."""
+    """What messages call it if there is no file."""
 
     def cross_checks(self) -> Sequence[InputError]:
         """What is wrong with tables that are each right by themselves."""
@@ -56,7 +56,7 @@ class Document(Table):
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any], *, where: str | None = None) -> Self:
-        """Check nested dictionaries, as they stand in the file.
+        """Check nested dictionaries, as they are in the file.
 
         Args:
             content: The tables.

@@ -25,12 +25,12 @@ class Experiment(Tables):
     Attributes:
         seed: The root of every random stream.
         workload: What is trained.
-        grid: The dataset configurations and optimisers.
+        grid: The dataset configurations and optimizers.
         search: Where trials are drawn from.
         training: How each is trained.
-        subsets: Name of a subset in the grid -> its file. A path in the grid is its own name. Where the files
-            lie is no part of what the experiment is: the workload's facts hold their checksums.
-        report: What the report shall show; no part of what the experiment is either.
+        subsets: Name of a subset in the grid -> its file. A path in the grid is its own name. The places
+            of the files are not part of the experiment: the workload's facts hold their checksums.
+        report: What the report shows; not part of the experiment either.
 
     Raises:
         InputErrors: The tables do not go together (from any constructor).
@@ -86,8 +86,8 @@ class Experiment(Tables):
     def hyperparameters(self, study: StudyKey, trial: int) -> Hyperparameters:
         """The hyperparameters of one trial: a pure function of (seed, study, trial).
 
-        Studies that differ in their policy, subset or workers alone have the same values trial by trial, but
-        for the policy's own settings: all are tuned alike, and none by a luckier draw of learning rates.
+        Studies that differ in their policy, subset or workers alone have the same values trial by trial,
+        except the policy's own settings: all are tuned alike, and none by a luckier draw of learning rates.
         """
         policy = study.configuration.policy
         alike = study.configuration.model_copy(update={"policy": "shuffle", "subset": FULL, "workers": 1})

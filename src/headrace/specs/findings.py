@@ -28,7 +28,7 @@ def input_errors(error: ValidationError, model: type[BaseModel]) -> list[InputEr
 
     Args:
         error: What was raised for `model`.
-        model: The outermost table; its fields are the keys that may stand in the file.
+        model: The outermost table; its fields are the keys that the file may have.
     """
     # A list whose items are all wrong is reported by its items, not for being short of right ones as well.
     details = [d for d in error.errors(include_url=False) if not (d["type"] == "too_short" and d["input"])]
@@ -63,7 +63,7 @@ def _input_error(
 
 
 def _path(location: Iterable[int | str]) -> list[int | str]:
-    """The keys as they stand in the file: pydantic's tags of entries to be tuned are left out."""
+    """The keys as they are in the file, without pydantic's tags of entries that are tuned."""
     keys = [key for key in location if isinstance(key, int) or not _FORM.match(key)]
     tag = {"space": 3, "policy": 4}.get(str(keys[1]), 0) if keys[:1] == ["search"] and len(keys) > 1 else 0
     return [key for i, key in enumerate(keys) if not (tag and i == tag and key in _TAGS)]
@@ -76,11 +76,11 @@ def _dotted(path: Iterable[int | str]) -> str:
 def _unknown_key(path: Sequence[int | str], model: type[BaseModel] | None) -> InputError:
     key, known = str(path[-1]), [] if model is None else _known_keys(path[:-1], model)
     fix = did_you_mean(key, known) if known else "Leave it out."
-    return InputError(f"there is no key {brief(key)} here", where=_dotted(path), fix=fix)
+    return InputError(f"unknown key {brief(key)}", where=_dotted(path), fix=fix)
 
 
 def _known_keys(path: Sequence[int | str], model: type[BaseModel]) -> list[str]:
-    """The keys of the table at `path`; empty where any may stand."""
+    """The keys of the table at `path`; empty if any are allowed."""
     if tuple(path[:2]) in (("search", "space"), ("search", "policy")) and len(path) > 2:
         return [*Range.model_fields, *Choices.model_fields]
     for key in (key for key in path if isinstance(key, str)):

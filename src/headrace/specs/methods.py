@@ -26,7 +26,7 @@ class _Select(Table):
 
     @property
     def strategy(self) -> Strategy:
-        """What is known of it."""
+        """The facts about it."""
         return STRATEGIES[self.name]
 
     @property
@@ -52,7 +52,7 @@ class _Select(Table):
 
     @property
     def in_worker(self) -> bool:
-        """Whether it looks at models, and so is done where they are."""
+        """Whether it needs models, so that a worker process must do it."""
         return self.takes_features or self.takes_members
 
 
@@ -88,7 +88,7 @@ class Method(Table):
 
     Attributes:
         name: What it is called in results; by default what it does.
-        acquisition: The acquisition function, where the strategy takes one.
+        acquisition: The acquisition function, if the strategy takes one.
         select: The strategy.
     """
 

@@ -44,7 +44,7 @@ def _setting_errors(policy: str, where: str, settings: Mapping[str, AnyEntry]) -
     for setting, entry in settings.items():
         if setting not in kinds:
             yield InputError(
-                f"the policy {policy} has no such setting",
+                f"unknown setting of the policy {policy}",
                 where=f"{where}.{setting}",
                 fix=did_you_mean(setting, kinds),
             )
@@ -53,7 +53,7 @@ def _setting_errors(policy: str, where: str, settings: Mapping[str, AnyEntry]) -
 
 
 def _value_errors(policy: str, where: str, setting: str, entry: AnyEntry, kind: type) -> Iterator[InputError]:
-    """Each end, choice or constant by itself: of the right kind, and accepted by the policy."""
+    """Each end, choice or constant alone: of the right kind, and accepted by the policy."""
     if kind in (bool, str) and isinstance(entry, Range | Choices):
         yield InputError(f"must be {KINDS[kind]}, and cannot be tuned", where=where)
         return

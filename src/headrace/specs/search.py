@@ -29,5 +29,5 @@ class SubsetSearch(SearchTables):
 
     @property
     def repeats(self) -> range:
-        """The searches that are made, one a seed of the comparison."""
+        """The searches that are made, one per seed of the comparison."""
         return range(self.comparison.seeds if self.comparison else 1)

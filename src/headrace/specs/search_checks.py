@@ -102,14 +102,14 @@ def _acquisition_errors(spec: SearchTables, method: Method, where: str) -> Itera
         )
     elif ACQUISITIONS[name].needs_labels and spec.search.labels == "hidden":
         yield InputError(
-            f"{name} needs the labels, and they are hidden",
+            f"{name} needs the labels, but they are hidden",
             where=where,
             got=name,
             fix="Use variation_ratio, or labels = 'known'.",
         )
     elif ACQUISITIONS[name].needs_several and _members(spec) == 1:
         yield InputError(
-            f"{name} is the same for every example where there is one member",
+            f"{name} is the same for every example if there is only one member",
             where=where,
             got=name,
             fix="Take more runs or checkpoints, or use entropy.",
@@ -144,29 +144,29 @@ def _label_errors(spec: SearchTables) -> Iterator[InputError]:
     search = spec.search
     if search.labels == "hidden" and search.oracle is None:
         yield InputError(
-            "is missing where labels are hidden",
+            "must be given if labels are hidden",
             where="search.oracle",
             fix="Use 'dataset' for a simulation, or 'people'.",
         )
     if search.labels == "known" and search.oracle is not None:
         yield InputError(
-            "has no effect where labels are known",
+            "has no effect if labels are known",
             where="search.oracle",
             got=search.oracle,
             fix="Leave it out.",
         )
     if search.show is not None and search.oracle != "people":
-        yield InputError("has an effect with oracle = 'people' only", where="search.show", got=search.show)
+        yield InputError("has an effect only with oracle = 'people'", where="search.show", got=search.show)
     if search.oracle == "people":
         if len(spec.methods) > 1:
             yield InputError(
-                "people are asked for one acquisition function at a time",
+                "people can be asked for only one acquisition function at a time",
                 where="search.acquisition" if search.methods is None else "search.methods",
                 got=list(spec.groups),
             )
         if spec.comparison:
             yield InputError(
-                "nothing can be compared where the other labels are not known",
+                "nothing can be compared, because the other labels are hidden",
                 where="comparison",
                 fix="Leave the table out, or simulate with oracle = 'dataset'.",
             )
@@ -190,10 +190,10 @@ def _member_errors(spec: SearchTables) -> Iterator[InputError]:
     if spec.training is None and spec.comparison is not None:
         yield InputError("is missing: the comparison trains on the subsets", where="training", fix="Add it.")
     if spec.search.start == "warm":
-        yield InputError("has no effect where members are given", where="search.start", got="warm")
+        yield InputError("has no effect if members are given", where="search.start", got="warm")
     if spec.search.choose_from == "pool":
         # The scores never change, so the same examples would be chosen again in every round.
-        yield InputError("has no effect where members are given", where="search.choose_from", got="pool")
+        yield InputError("has no effect if members are given", where="search.choose_from", got="pool")
 
 
 def _baseline_errors(spec: SearchTables) -> Iterator[InputError]:

@@ -19,7 +19,7 @@ class SearchTable(Table):
     Attributes:
         sizes: Shares of the training set, rising. The first is drawn at random, the others are acquired.
         acquisition: The acquisition functions; each has a search of its own, from the same start. None for
-            margin, where the strategy takes one.
+            margin, if the strategy takes one.
         select: From scores to examples, the same for all of them; None for the highest scores.
         methods: Instead of both: pairs of an acquisition function and a strategy, one search each.
         choose_from: "remainder": examples that are not in the subset yet; "pool": all, and an example that is
@@ -57,7 +57,7 @@ class TrainingTable(Table):
 
     Attributes:
         runs: Runs in each round.
-        checkpoints: Members from each run: so many, spread over the second half of the run, or the shares of
+        checkpoints: Members from each run: a number, spread over the second half of the run, or the shares of
             the run after which they are taken.
         batch_size: Examples per step.
         optimizer: As in experiments.
@@ -85,12 +85,12 @@ class TrainingTable(Table):
 
 
 class MembersTable(Table):
-    """`[members]`: an ensemble that there is already, instead of runs of the search.
+    """`[members]`: an ensemble that exists already, instead of runs of the search.
 
     Attributes:
         checkpoints: Safetensors files, or patterns such as "models/*.safetensors".
         experiment: The folder of an experiment on the same workload that kept checkpoints, instead.
-        best: Of the experiment's studies only so many trials each, those that reached the goal first.
+        best: At most this many trials of each of the experiment's studies, those that reached the goal first.
         build: `module:function` that builds the model they belong to; None for the workload's model.
     """
 
@@ -118,8 +118,8 @@ class TransferTable(Table):
     Attributes:
         name: What it is called in results; the workload's name by default.
         workload: Its training set must be the one that is searched.
-        batch_size: As in `[training]`, and so are the others; None for what stands there.
-        optimizer: The optimiser.
+        batch_size: As in `[training]`, like the others; None for the value there.
+        optimizer: The optimizer.
         hyperparameters: Name -> value.
         schedule: The learning-rate schedule.
         budget: Steps, or epochs of the subset.

@@ -94,7 +94,7 @@ class Range(Record):
         return min(max(SCALES[self.scale].value(unit, self.low, self.high), self.low), self.high)
 
     def unit(self, value: float) -> float:
-        """Where `value` lies, 0 at `low` and 1 at `high`."""
+        """The place of `value`, 0 at `low` and 1 at `high`."""
         return SCALES[self.scale].unit(value, self.low, self.high)
 
 
@@ -215,11 +215,11 @@ def _value(entry: AnyEntry, unit: float, *, whole: bool) -> Value:
 
 @dataclass(frozen=True, kw_only=True)
 class Border:
-    """A best trial's hyperparameter that lies at the edge of the space: the optimum may lie beyond.
+    """A best trial's hyperparameter that is at the edge of the space: the optimum may be beyond.
 
     Attributes:
         name: The hyperparameter.
-        key: Where it stands in the experiment file.
+        key: Where it is in the experiment file.
         side: "low" or "high".
         limit: The space's end on that side.
         value: The best trial's value.
@@ -247,7 +247,7 @@ def borders(
     policy: str = "shuffle",
     margin: float = 0.05,
 ) -> tuple[Border, ...]:
-    """The hyperparameters of a best trial that lie on the border of the space.
+    """The hyperparameters of a best trial that are on the border of the space.
 
     Args:
         space: Name -> entry; only ranges have borders.
@@ -272,7 +272,7 @@ def borders(
 
 
 def _key(name: str, policy: str) -> str:
-    """Where a hyperparameter's entry stands in the experiment file."""
+    """Where a hyperparameter's entry is in the experiment file."""
     if name.startswith(POLICY):
         return f"search.policy.{policy}.{name.removeprefix(POLICY)}"
     return f"search.space.{name}"

@@ -1,4 +1,4 @@
-"""What a study is: one dataset configuration and one optimiser, its name and its folder."""
+"""What a study is: one dataset configuration and one optimizer, its name and its folder."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Configuration(Record):
 
 
 class StudyKey(Record):
-    """One hyperparameter search: one dataset configuration and one optimiser."""
+    """One hyperparameter search: one dataset configuration and one optimizer."""
 
     optimizer: str
     configuration: Configuration

@@ -26,7 +26,7 @@ def is_random(name: str) -> bool:
 
 
 def share(name: str) -> float | None:
-    """The share of "random:SHARE", or None where it is no number in (0, 1]."""
+    """The share of "random:SHARE", or None if it is not a number in (0, 1]."""
     try:
         number = float(name.removeprefix(RANDOM))
     except ValueError:

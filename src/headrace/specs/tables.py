@@ -35,16 +35,16 @@ class WorkloadTable(Table):
 
     @property
     def described(self) -> str:
-        """Its name, with its settings where it has any, for messages."""
+        """Its name, with its settings if it has any, for messages."""
         return f"{self.name} {self.settings}" if self.settings else self.name
 
     def same_data(self, other: WorkloadTable) -> bool:
-        """Whether it is the same workload, whatever the goal."""
+        """Whether it is the same workload, regardless of the goal."""
         return (self.name, self.settings) == (other.name, other.settings)
 
 
 class Grid(Table):
-    """`[grid]`: the dataset configurations and optimisers; every combination is one study.
+    """`[grid]`: the dataset configurations and optimizers; every combination is one study.
 
     A policy may be given by its name in the paper (`SD`); it is stored by ours (`sample-difficulty`).
     A subset is "full", "random:SHARE", the path of a subset file, or a name of `[subsets]`.
@@ -117,7 +117,7 @@ class Budget(Table):
 
 
 class Evaluation(Table):
-    """When a trial is evaluated: each step `ratio` times the last one, or every so many steps."""
+    """When a trial is evaluated: each step `ratio` times the last one, or a fixed number of steps apart."""
 
     ratio: float | None = Field(default=None, gt=1, allow_inf_nan=False)
     every: Steps | None = None
@@ -139,7 +139,7 @@ class Training(Table):
         microbatch: The most examples in one forward pass; larger batches are accumulated. None: no limit.
         stop: "bound" stops a trial that can no longer change the result, "budget" trains on.
         device: "auto", "cpu", "cuda" or "mps".
-        checkpoints: When a trial's weights are kept: so many times, spread over the second half of the
+        checkpoints: When a trial's weights are kept: this many times, spread over the second half of the
             budget, or after these shares of it; and where it ends at the goal. None: never.
     """
 
@@ -176,7 +176,7 @@ class Tables(Document):
     report: ReportTable = ReportTable()
 
     def studies(self) -> list[StudyKey]:
-        """Every study of the grid: optimisers outermost, batch sizes innermost and ascending."""
+        """Every study of the grid: optimizers outermost, batch sizes innermost and ascending."""
         grid = self.grid
         return [
             StudyKey(

@@ -33,7 +33,7 @@ _FIXES: tuple[tuple[str, str], ...] = (
     (r"^[\w.-]+\s*:", "Write key = value; this looks like YAML."),
     (r"\{[^}]*(?:,\s*\}|$)", "Write a table in braces in one line, without a comma at its end."),
 )
-"""What a line that is no TOML looks like -> what to do."""
+"""What a line that is not TOML looks like -> the fix."""
 
 
 def read(path: str | Path) -> dict[str, Any]:
@@ -47,7 +47,7 @@ def read(path: str | Path) -> dict[str, Any]:
     if _LONG_KEY.search(text):
         raise InputError(f"a key has more than {_MOST_PARTS} parts", where=where, fix="Use fewer dots.")
     try:
-        # As an editor saves it: a byte order mark is no part of the text.
+        # As an editor saves it: a byte order mark is not part of the text.
         return tomllib.loads(text.removeprefix("\ufeff"))
     except tomllib.TOMLDecodeError as error:
         raise _not_toml(str(error), text, where) from None
@@ -78,7 +78,7 @@ def _content(path: Path, where: str) -> bytes:
             raise InputError(what, where=where, fix="Give the path of a TOML file.")
         return path.read_bytes()
     except FileNotFoundError:
-        raise InputError("there is no such file", where=where, fix="Check the path.") from None
+        raise InputError("the file does not exist", where=where, fix="Check the path.") from None
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else error
         raise InputError(f"the file cannot be read ({reason})", where=where, fix="Check the path.") from None

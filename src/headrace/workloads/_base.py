@@ -1,7 +1,7 @@
 """What is trained: a data set, a model, a loss and a metric, with the goal that ends the race.
 
 The life of a workload: a worker process builds it once (`registry.load_workload`), moves its data to the
-device, and trains many models on it. `build_model` is called once a trial, inside
+device, and trains many models on it. `build_model` is called once per trial, inside
 `headrace.random.torch_stream`, so it may use torch's own initialisers and must not seed anything.
 The data are read by every trial and must not be changed by any.
 """
@@ -47,7 +47,7 @@ class Workload:
         train: The training split.
         validation: The split on which the goal is judged.
         test: The split that is recorded and never used for a choice, if there is one.
-        build_model: Makes a freshly initialised model; called once a trial, on that trial's own stream.
+        build_model: Makes a freshly initialised model; called once per trial, on that trial's own stream.
         loss: Loss per example: `(outputs, targets) -> [batch]`.
         metric: Metric per example, lower is better: `(outputs, targets) -> [batch]`; a split's metric is its
             mean.
@@ -64,7 +64,7 @@ class Workload:
         targets: What kind of targets they are: "classes" [examples], "labels" (0 or 1 for each class)
             [examples classes], "numbers" (anything to be predicted as a number), or "tokens" (class numbers
             [examples ...], -100 for padding). None: found out once, from targets, outputs and loss.
-        outputs: How many classes the model's outputs tell apart. None: found out with `targets`; it stays
+        outputs: How many classes the model's outputs distinguish. None: found out with `targets`; it stays
             None where numbers are predicted.
         mean_over: "examples" counts all examples alike; "targets" weighs each by its number of targets that
             are not -100 (documents by their length), in training as in evaluation.
@@ -130,12 +130,12 @@ class Workload:
             self._check_split(split)
         for field in ("build_model", "loss", "metric"):
             if not callable(getattr(self, field)):
-                raise self._wrong(field, "is to be a function")
+                raise self._wrong(field, "must be a function")
         if isinstance(self.build_model, nn.Module):
             fix = "Give a function, for example lambda: nn.Linear(4, 3)."
             raise self._wrong("build_model", "must be a function that makes a new model", fix)
         if self.show is not None and not callable(self.show):
-            raise self._wrong("show", "is to be a function of an index, or None")
+            raise self._wrong("show", "must be a function of an index, or None")
         for field in ("train_transform", "eval_transform"):
             if getattr(self, field) is not None and not callable(getattr(self, field)):
                 raise self._wrong(field, "must be a function of a batch of inputs, or None")
@@ -145,9 +145,7 @@ class Workload:
             raise self._wrong("goal", "must be a finite number") from None
         clean = self.clean_targets
         if clean is not None and len(clean) != len(self.train):
-            raise self._wrong(
-                "clean_targets", f"is to have one target for each of {len(self.train)} examples"
-            )
+            raise self._wrong("clean_targets", f"must have one target for each of {len(self.train)} examples")
         self._check_ids()
 
     def _make_texts_storable(self) -> None:
@@ -202,9 +200,9 @@ class Workload:
 
     def _check_texts(self) -> None:
         if not isinstance(self.name, str) or not self.name:  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise self._wrong("name", "is to be a text that is not empty")
+            raise self._wrong("name", "must be a text that is not empty")
         if not isinstance(self.metric_name, str) or not self.metric_name.isidentifier():  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise self._wrong("metric_name", "is to be one word, such as 'error'")
+            raise self._wrong("metric_name", "must be one word, such as 'error'")
         if self.metric_name == "loss":
             raise self._wrong(
                 "metric_name", "is the name under which the loss is recorded", "Choose another."

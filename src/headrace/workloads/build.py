@@ -85,7 +85,7 @@ def classification(
         eval_transform: Applied after `transform` in evaluations, see `Workload`.
 
     Raises:
-        InputError: `label_noise` is no share, or there are fewer than two classes.
+        InputError: `label_noise` is not a share, or there are fewer than two classes.
     """
     label_noise = _settings.share("label_noise", label_noise)
     train = splits.train

@@ -23,7 +23,7 @@ PIXELS = Pixels(mean=120.7, scale=64.15)
 
 
 def read_cifar10(folder: Path) -> tuple[Labelled, Labelled]:
-    """The 50,000 training and 10,000 test images of a folder, in whichever form they lie there.
+    """The 50,000 training and 10,000 test images of a folder, in either form.
 
     Raises:
         InputError: A file is missing or damaged.

@@ -76,7 +76,7 @@ def check_classes(classes: Any) -> None:
 
 
 def check_named(numbers: Int64[np.ndarray, " examples"], classes: Sequence[str] | None, where: str) -> None:
-    """Refuse class numbers beyond the names of the classes, where there are names.
+    """Refuse class numbers beyond the names of the classes, if there are names.
 
     Raises:
         InputError: Names the first such number and its place.

@@ -1,6 +1,6 @@
 """What a workload's model, loss and metric compute, as the numbers that a fingerprint compares.
 
-Code is known by its text only where it is imported. A constant from a file, an environment variable or an
+Code is compared by its text only if it is imported. A constant from a file, an environment variable or an
 installed package is known by what it does: to the examples, the untrained model, the loss and the metric of
 made-up outputs, and a step of training, in which transforms, dropout and gradients have their part.
 """
@@ -28,7 +28,7 @@ SHOWN = 8
 """Examples that the untrained model sees."""
 SEED = 0
 _WAVE = 65_536
-"""Of larger tensors the wave is over so many values, spread evenly."""
+"""Of larger tensors the wave is over this many values, spread evenly."""
 _MOST, _VALUES = 128, 1 << 22
 """Examples that are transformed or for which outputs are made up, and about how many numbers they have."""
 _SPREAD = 3.0
@@ -50,7 +50,7 @@ def computed(
         The fields, and whether training draws from NumPy's or Python's generators.
 
     Raises:
-        InputError: What `build_model` returns is no module.
+        InputError: `build_model` does not return a module.
     """
     with torch_stream(SEED, "identity", "model"):
         model = workload.build_model()
@@ -72,7 +72,7 @@ def computed(
 
 
 def spread(examples: int, most: int) -> Tensor:
-    """At most so many indices of examples, spread evenly over all of them."""
+    """A limited number of indices of examples, spread evenly over all of them."""
     return torch.from_numpy(np.linspace(0, examples - 1, min(examples, most)).round().astype(np.int64))
 
 

@@ -50,7 +50,7 @@ def check_direction(workload: Workload, outputs: Tensor, targets: Tensor) -> Non
 
 
 def _contradicts(workload: Workload, outputs: Tensor, targets: Tensor) -> bool | None:
-    """Whether the metric ranks right and wrong outputs against the loss; None if that cannot be told."""
+    """Whether the metric ranks right and wrong outputs against the loss; None if that cannot be decided."""
     pair = _right_and_wrong(workload, outputs, targets)
     if pair is None:
         return None

@@ -1,4 +1,4 @@
-"""What a workload is, as frozen data: two workloads are held against each other part by part.
+"""What a workload is, as frozen data: two workloads are compared part by part.
 
 Data, code and settings are known by checksums, to the byte. What a model computes differs in its last digits
 between processors, so it is known by a few numbers that are compared with a tolerance. Imports no torch;
@@ -133,7 +133,7 @@ class Step(_Record):
 
 
 class Fingerprint(_Record):
-    """Everything that a trial depends on beside the experiment's own file.
+    """Everything that a trial depends on besides the experiment's own file.
 
     Attributes:
         train: The training split.
@@ -176,7 +176,7 @@ class Fingerprint(_Record):
 
     @property
     def digest(self) -> str:
-        """16 hexadecimal digits that stand for this very fingerprint, for the record of each trial."""
+        """16 hexadecimal digits that identify this very fingerprint, for the record of each trial."""
         text = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 

@@ -1,4 +1,4 @@
-"""A workload held against an untrained model before anything is trained: what would fail later, or be wrong.
+"""A workload checked with an untrained model before anything is trained: what would fail later, or be wrong.
 
 The kind of targets is found out here and nowhere else; everything later reads `Workload.targets`.
 """
@@ -235,7 +235,7 @@ def _numbers_fix(bad: Tensor, targets: Tensor, classes: int, *, single: bool) ->
     if single and min(values) < 0:
         return f"Leave out the {len(bad)} examples without a label."
     if values <= {-1, 255}:
-        return f"Replace {values.pop()} by -100 if it marks what is not to be learnt."
+        return f"Replace {values.pop()} by -100 if it marks what must not be learnt."
     return "Count classes from 0, or give the model more outputs."
 
 

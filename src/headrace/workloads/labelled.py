@@ -99,7 +99,7 @@ def stratified_split(
         InputError: The sizes do not add up, or one is not positive.
     """
     if sum(sizes) != len(targets) or min(sizes) < 1:
-        raise InputError(f"split sizes are to be positive and add up to {len(targets)}", got=list(sizes))
+        raise InputError(f"split sizes must be positive and add up to {len(targets)}", got=list(sizes))
     rng = random.generator(_SPLIT_SEED, "split", *path)
     shuffled = rng.permutation(len(targets))
     by_class = shuffled[np.argsort(targets[shuffled], kind="stable")]

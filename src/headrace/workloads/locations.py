@@ -20,7 +20,7 @@ class DataSet:
         name: Its name, and the folder in which it is first looked for.
         folders: Further folders beneath each root, such as torchvision's.
         system: Folders of the system's packages.
-        forms: Ways in which it may lie: each a tuple of files that must all be there (`.gz` may be added).
+        forms: Forms in which it may be stored: each a tuple of files that must all exist (or with `.gz`).
         how_to_get: Commands, for the user.
         md5: File -> MD5 of its uncompressed content.
     """

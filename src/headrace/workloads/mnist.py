@@ -2,7 +2,7 @@
 
 The images are held as float32. Held as uint8 and scaled at each fetch they would take a quarter of the memory
 (55 against 220 MB) and be loaded a few tenths of a second sooner, but a step of a small fully connected
-network at batch size 64 is then 2 to 4 % slower; beside a convolutional network's step the fetch is nothing.
+network at batch size 64 is then 2 to 4% slower; next to a convolutional network's step the fetch is nothing.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def read_images(images: Path, labels: Path, classes: tuple[str, ...]) -> Labelle
                 f"bytes along {axes} axes are needed", where=str(path), got=f"{values.dtype}, {values.ndim}"
             )
     if not len(pixels):
-        raise InputError("there are no images", where=str(images), fix="Get it again.")
+        raise InputError("the file holds no images", where=str(images), fix="Get it again.")
     if len(pixels) != len(numbers):
         raise InputError(f"{len(pixels)} labels are needed", where=str(labels), got=len(numbers))
     # NumPy divides and converts in one pass, straight from the file's read-only bytes.

@@ -52,7 +52,7 @@ def read_sentences(path: Path) -> tuple[list[str], list[int]]:
         sentences.append(text)
         labels.append(int(label))
     if not sentences:
-        raise InputError("there are no sentences", where=str(path))
+        raise InputError("the file holds no sentences", where=str(path))
     return sentences, labels
 
 

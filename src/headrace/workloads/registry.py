@@ -80,9 +80,9 @@ def load_workload(spec: str, settings: Mapping[str, Any] | None = None) -> Workl
     """Build a workload.
 
     Args:
-        spec: A name of `NAMES`, or `module:function` of the user's own; modules beside the current
+        spec: A name of `NAMES`, or `module:function` of the user's own; modules next to the current
             directory can be imported.
-        settings: Keyword arguments for the function, as they stand in the experiment file.
+        settings: Keyword arguments for the function, as they are in the experiment file.
 
     Raises:
         InputError: An unknown name, a module that does not import, a function that is missing, raises
@@ -109,7 +109,7 @@ def find_function(spec: str) -> Callable[..., Any]:
     """The function that `spec`, a built-in name or `module:function`, names.
 
     Raises:
-        InputError: The module does not import, or has no such function.
+        InputError: The module does not import, or the function does not exist.
     """
     home = NAMES[spec].home if spec in NAMES else spec
     module_name, _, function_name = home.partition(":")
@@ -169,7 +169,7 @@ def _check_settings(spec: str, function: Callable[..., Any], settings: dict[str,
     try:
         parameters = inspect.signature(function).parameters.values()
     except (TypeError, ValueError):
-        # Of some functions that are not written in Python none is known: calling it will tell.
+        # Some functions that are not written in Python have no signature: calling them will show.
         return
     if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters):
         return

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from headrace.workloads._base import Workload
 
 MOST_PIXELS = 96
-"""Larger pictures are reduced to so many pixels along their longer side: a gallery shows many."""
+"""Larger pictures are reduced to this many pixels along their longer side: a gallery shows many."""
 MOST_CHARACTERS = 400
 """Longer texts are cut, with an ellipsis."""
 LEAST_PIXELS = 4
@@ -45,7 +45,7 @@ def shower(workload: Workload) -> Callable[[int], Shown]:
     """What shows the training examples of `workload`, by their indices; its own `show` is given their ids.
 
     Raises:
-        InputError: (when called) whatever the workload's own `show` raises is passed on.
+        InputError: (when called) any error of the workload's own `show` is passed on.
     """
     own, ids = workload.show, workload.example_ids
     if own is not None:
@@ -82,9 +82,9 @@ def shortened(text: str) -> str:
 
 
 def as_picture(values: np.ndarray) -> UInt8[np.ndarray, " ..."] | None:
-    """Pixels as bytes, [height width] or [height width 3]; None where the shape is no picture's.
+    """Pixels as bytes, [height width] or [height width 3]; None if the shape is not a picture's.
 
-    Bytes stay as they are. Other numbers are taken to run from 0 to 1 or from -1 to 1 where they lie within
+    Bytes stay as they are. Other numbers are taken to run from 0 to 1 or from -1 to 1 if they are within
     these, and are stretched from their least to their greatest otherwise. What is not finite is black.
     """
     if values.ndim == 3 and values.shape[0] in (1, 3):
@@ -111,7 +111,7 @@ def _ends(numbers: np.ndarray) -> tuple[float, float]:
 
 
 def _from_data(data: Any, index: int) -> Shown:
-    """An example of a data set that says nothing of its looks; before any transform, where that is known."""
+    """An example of a data set without `show`; before any transform, if the data set has it."""
     raw = getattr(data, "inputs", None)
     if not isinstance(raw, torch.Tensor):
         raw = data.fetch(torch.tensor([index]))[0]

@@ -22,7 +22,7 @@ _FORMS: dict[Targets, str] = {
 
 
 def state_kind(workload: Workload, outputs: Tensor, targets: Tensor, split: str) -> Workload:
-    """The workload with its kind of targets, and the number of classes where there are some.
+    """The workload with its kind of targets, and the number of classes if there are some.
 
     Args:
         workload: What it states is checked and stays.
@@ -92,7 +92,7 @@ def _fits(kind: Targets, outputs: Tensor, targets: Tensor) -> bool:
 
 
 def _classes(kind: Targets, workload: Workload, outputs: Tensor, targets: Tensor) -> int | None:
-    """How many classes the outputs tell apart, if they do."""
+    """How many classes the outputs distinguish, if they do."""
     if kind == "tokens":
         return outputs.shape[1] if outputs.dim() == targets.dim() + 1 and is_built_in(workload.loss) else None
     return outputs.shape[1] if outputs.dim() == 2 and kind != "numbers" else None

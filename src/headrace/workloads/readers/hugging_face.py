@@ -1,4 +1,4 @@
-"""Hugging Face data sets as they lie on disk (`save_to_disk`, Parquet files), read without that library."""
+"""Hugging Face data sets as they are on disk (`save_to_disk`, Parquet files), read without that library."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def read_hugging_face(
         ids: The column with what the pictures are called; None: their rows in the split, from 0.
 
     Returns:
-        Images uint8 [examples channels height width]; the classes' names where the data set tells them.
+        Images uint8 [examples channels height width]; the classes' names if the data set holds them.
 
     Raises:
         InputError: Nothing readable there, a column is missing or of another kind, or a picture is damaged.
@@ -158,7 +158,7 @@ def _column(
 
 
 def _content(value: object, folder: Path, where: str) -> bytes | Path:
-    """A picture's bytes, or the file that stands for them."""
+    """A picture's bytes, or the file that holds them."""
     if isinstance(value, dict):
         path = value.get("path")
         value = value.get("bytes") or (folder / path if path else None)

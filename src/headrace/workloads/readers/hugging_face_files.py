@@ -1,4 +1,4 @@
-"""Which files of a Hugging Face folder are a split: all of it, and nothing that is left beside it."""
+"""Which files of a Hugging Face folder are a split: all of it, and nothing that was left next to it."""
 
 from __future__ import annotations
 
@@ -62,10 +62,10 @@ def saved_files(folder: Path) -> list[Path]:
 
 
 def parquet_files(folder: Path, split: str) -> list[Path]:
-    """The Parquet files of the split, in order; none if there is no such split.
+    """The Parquet files of the split, in order; none without such a split.
 
     Raises:
-        InputError: One of several is missing, there is another beside them, or several configurations have
+        InputError: One of several is missing, there is another next to them, or several configurations have
             the split.
     """
     found = [path for path in sorted(folder.rglob("*.parquet")) if _belongs(path, folder, split)]

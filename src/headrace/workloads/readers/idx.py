@@ -24,7 +24,7 @@ _GZIP = b"\x1f\x8b"
 MOST_BYTES = 1 << 30
 """The largest content that is read without a header that says how large it is."""
 _MOST_RATIO, _FREE_BYTES = 100, 256 << 20
-"""A compressed file may be so many times larger than on disk, or up to so many bytes; images come to 10."""
+"""A compressed file may be this many times larger than on disk, or this many bytes; images come to 10."""
 _CHUNK = 1 << 20
 _MOST_AXES = 8
 

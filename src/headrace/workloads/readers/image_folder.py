@@ -48,7 +48,7 @@ def read_image_folder(
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise InputError("no such folder", where=str(folder))
+        raise InputError("the folder does not exist", where=str(folder), fix="Check the path.")
     places = {_composed(path.name): path for path in _entries(folder) if path.is_dir()}
     found = tuple(sorted(places))
     if not found:
@@ -82,7 +82,7 @@ def _composed(name: str) -> str:
 
 
 def is_stray(path: Path) -> bool:
-    """Whether an entry is none of the data set's: hidden, or left behind by a system."""
+    """Whether an entry does not belong to the data set: hidden, or left behind by a system."""
     return path.name.startswith(".") or path.name in STRAY
 
 
@@ -101,7 +101,7 @@ def _pictures(folder: Path) -> list[Path]:
         raise InputError(
             "the class has no pictures",
             where=str(folder),
-            fix=f"Read are {' '.join(sorted(SUFFIXES))}. Move a folder that is no class elsewhere.",
+            fix=f"Known: {' '.join(sorted(SUFFIXES))}. Move a folder that is not a class elsewhere.",
         )
     return sorted(found, key=lambda path: tuple(map(_composed, path.parts)))
 
