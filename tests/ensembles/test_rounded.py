@@ -117,7 +117,7 @@ def test_targets_of_any_integer_type(dtype: torch.dtype) -> None:
 
 
 def test_ignored_targets_are_refused() -> None:
-    with pytest.raises(InputError, match=r"got -100. Leave targets out where labels are hidden"):
+    with pytest.raises(InputError, match=r"got -100. Leave targets out if labels are hidden"):
         EnsembleStatistics(1, 2).add_member(0, torch.tensor([[0.5, 0.5]]), torch.tensor([-100]))
 
 

@@ -103,7 +103,7 @@ def error_count(statistics: EnsembleStatistics) -> Scores:
         raise InputError(
             "a member was added without targets",
             where=f"error_count, example {int(hidden[0, 0])}",
-            fix="Give targets to every add_member; where labels are hidden use variation_ratio.",
+            fix="Give targets to every add_member; if labels are hidden use variation_ratio.",
         )
     return (statistics.errors.double() / statistics.members).cpu().numpy()
 

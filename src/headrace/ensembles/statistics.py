@@ -297,7 +297,7 @@ class EnsembleStatistics:
                 f"a target must be within 0..{self.num_classes - 1}",
                 where=f"{where}, example {interval[0] + row}",
                 got=int(targets[row]),
-                fix="Leave targets out where labels are hidden.",
+                fix="Leave targets out if labels are hidden.",
             )
         return targets
 

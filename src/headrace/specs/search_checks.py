@@ -68,7 +68,7 @@ def _method_errors(spec: SearchTables) -> Iterator[InputError]:
     if search.methods is not None:
         for key in ("acquisition", "select"):
             if getattr(search, key) is not None:
-                yield InputError("has no effect where methods are given", where=f"search.{key}", fix=_OUT)
+                yield InputError("has no effect if methods are given", where=f"search.{key}", fix=_OUT)
     elif search.acquisition is not None and not search.ways[0].select.takes_scores:
         name = search.ways[0].select.name
         yield InputError(f"has no effect with {name}", where="search.acquisition", fix=_OUT)

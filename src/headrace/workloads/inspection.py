@@ -217,7 +217,7 @@ def _check_numbers(targets: Tensor, split: str, outputs: Tensor, *, ignoring: bo
         return
     place = tuple(bad.nonzero()[0].tolist())
     raise InputError(
-        f"class numbers must be from 0 to {classes - 1}, since the model has {classes} outputs",
+        f"class numbers must be from 0 to {classes - 1}, because the model has {classes} outputs",
         where=f"{split}, target {place[0] if len(place) == 1 else place}",
         got=int(wide[place]),
         fix=_numbers_fix(wide[bad], wide, classes, single=len(place) == 1),
@@ -316,7 +316,7 @@ def _check_values(name: str, values: Tensor, outputs: Tensor, split: str) -> Non
         return
     first = int(bad.nonzero()[0, 0])
     sound = bool(outputs[first].isfinite().all())
-    what = "although its outputs are finite" if sound else "since its outputs are not finite"
+    what = "although its outputs are finite" if sound else "because its outputs are not finite"
     raise InputError(
         f"the {name} of an untrained model is not finite, {what}",
         where=f"{name}, example {first} of a sample of {split}",
