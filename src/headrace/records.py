@@ -32,8 +32,14 @@ def write_record(path: Path, record: Record, *, indent: int) -> None:
     write_whole(path, sealed((record.model_dump_json(indent=indent) + "\n").encode()))
 
 
-def read_record(path: Path, kind: type[R], *, fix: str) -> R | None:
-    """What `write_record` wrote, or a file from before there were seals; None without a file.
+def read_record(path: Path, kind: type[R], *, fix: str, older: bool = True) -> R | None:
+    """What `write_record` wrote; None without a file.
+
+    Args:
+        path: The file.
+        kind: The record that it holds.
+        fix: What to do about a file that cannot be read.
+        older: Whether there are files of this kind from before there were seals.
 
     Raises:
         DamagedError: It is truncated or was altered, or another program wrote it.
@@ -43,7 +49,7 @@ def read_record(path: Path, kind: type[R], *, fix: str) -> R | None:
     try:
         if not path.is_file() or path.stat().st_size > _MOST_BYTES:
             raise DamagedError(f"must be a file of at most {_MOST_BYTES:,} bytes", where=str(path), fix=fix)
-        return kind.model_validate_json(unsealed(path, older=True))
+        return kind.model_validate_json(unsealed(path, older=older))
     except ValidationError as error:
         what = f"is truncated or was altered ({error.errors()[0]['msg']})"
     except ValueError:

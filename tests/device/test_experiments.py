@@ -23,7 +23,7 @@ from headrace.store.portraits import portraits
 from headrace.subsets.file import Subset
 from headrace.training import stream
 from headrace.trials import bench as worker
-from headrace.trials import search_jobs as jobs
+from headrace.trials import search_bench
 from search import conftest as searches
 
 from .pretend import DEVICE, NAME, Pretend
@@ -37,7 +37,7 @@ def there(monkeypatch):
     for room in ("experiments", "search"):
         monkeypatch.syspath_prepend(str(TESTS / room))
     monkeypatch.setattr(runner, "LocalEngine", InlineEngine)
-    for module in (worker, jobs):
+    for module in (worker, search_bench):
         monkeypatch.setattr(module, "pick_device", lambda wanted, rank: DEVICE)
     monkeypatch.setattr(names, "ACCELERATORS", (*names.ACCELERATORS, NAME))
     monkeypatch.setattr(stream, "ACCELERATORS", names.ACCELERATORS)

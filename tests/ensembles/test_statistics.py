@@ -189,6 +189,7 @@ def test_saved_statistics_go_on_where_they_stopped(tmp_path: Path):
         half.add_member(0, p[0], targets, member="a")
         half.add_member(0, p[1, :5], targets[:5], member="b")
         half.save(tmp_path / "part")
+        assert half.content() == (tmp_path / "part").read_bytes()
         loaded = EnsembleStatistics.load(tmp_path / "part")
         assert loaded.missing("a") == ()
         assert loaded.missing("b") == ((5, 8),)

@@ -106,6 +106,8 @@ TIMES = ("seconds",)
 """Keys of JSON files, and of a Parquet file's metadata, that hold a time that was measured."""
 OF_A_PROCESS = ("lock", "progress.json")
 """Files about the process that runs; the second is there only while it does, or after a kill."""
+ADDED = ("outcome.json",)
+"""Files that later versions add to folders of before: compared only where both versions write them."""
 DRAWN_AGAIN = (".pdf", ".png")
 """Forms of a figure that hold what its SVG holds: not stored in the repository."""
 PAGES = (".html", ".svg", ".md")
@@ -281,7 +283,8 @@ def is_drawn(name: str) -> bool:
 def differences(old: Path, new: Path, *, but: Callable[[str], bool] = lambda _: False) -> list[str]:
     """The files of two folders that differ in more than a measured time, or are in one alone."""
     there, here = files(old), files(new)
-    names = [name for name in sorted(there.keys() | here.keys()) if not but(name)]
+    added = {name for name in here.keys() - there.keys() if name in ADDED}
+    names = [name for name in sorted((there.keys() | here.keys()) - added) if not but(name)]
     return [
         name
         for name in names

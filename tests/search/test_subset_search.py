@@ -12,19 +12,22 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load, load_file, save_file
 
 from headrace.analysis.subset_search import write
+from headrace.engines._base import Handle, do_all
+from headrace.engines.inline import InlineEngine
 from headrace.ensembles import EnsembleStatistics, acquisition
 from headrace.errors import InputError, InputErrors
 from headrace.random import torch_stream
+from headrace.search.memo import Works
 from headrace.search.runner import search_subset
 from headrace.specs.search import SubsetSearch
 from headrace.store.outcome import Outcome
 from headrace.subsets.file import Subset
-from headrace.trials import scoring
-from headrace.trials.jobs import RunJob, checkpoint_path
-from headrace.trials.search_jobs import Workshop
+from headrace.trials import jobs
+from headrace.trials.jobs import Run
+from headrace.trials.opening import MakeSearchBench
 
 Spec = Callable[..., SubsetSearch]
 HIDDEN = {"search.labels": "hidden", "search.oracle": "dataset", "search.acquisition": ["entropy"]}
@@ -98,27 +101,31 @@ def test_a_killed_search_goes_on_to_the_same_subset(spec: Spec, tmp_path: Path, 
 def test_a_scoring_goes_on_with_the_members_that_are_missing(
     spec: Spec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(scoring, "MEMBERS_AT_ONCE", 1)
+    monkeypatch.setattr(jobs, "MEMBERS_AT_ONCE", 1)
     asked = spec({"search.sizes": [0.25, 0.5]})
     write(run(asked, tmp_path / "undisturbed"))
-    save, added = EnsembleStatistics.save, EnsembleStatistics.add_member
+    added, keep = EnsembleStatistics.add_member, Works._keep  # pyright: ignore[reportPrivateUsage]
     scored: list[str] = []
 
     def note(self: EnsembleStatistics, *args: Any, member: str, **named: Any) -> None:
         scored.append(member)
         added(self, *args, member=member, **named)
 
-    def die_after(self: EnsembleStatistics, path: Path) -> None:
-        save(self, path)
+    def die_after(self: Works, *args: Any) -> bool:
+        whole = keep(self, *args)
         if len(scored) == 2:
             raise Killed
+        return whole
 
     monkeypatch.setattr(EnsembleStatistics, "add_member", note)
-    monkeypatch.setattr(EnsembleStatistics, "save", die_after)
+    monkeypatch.setattr(Works, "_keep", die_after)
     with pytest.raises(Killed):
         run(asked, tmp_path / "killed")
+    (sums,) = tmp_path.glob("killed/scores/*/*")
+    assert sums.name == "from-0.safetensors"
     write(run(asked, tmp_path / "killed"))
     assert len(scored) == len(set(scored)) == 4
+    assert [path.name for path in tmp_path.glob("killed/scores/*/*")] == ["from-0.parquet"]
     assert files(tmp_path / "killed") == files(tmp_path / "undisturbed")
 
 
@@ -224,10 +231,9 @@ def test_wrong_answers_lose_nothing(spec: Spec, tmp_path: Path) -> None:
 
 
 def trained(
-    workshop: Workshop, folder: Path, indices: np.ndarray, weights: np.ndarray, **changes: Any
-) -> dict:
-    job = RunJob(
-        folder=folder,
+    spec: SubsetSearch, indices: np.ndarray, weights: np.ndarray, **changes: Any
+) -> dict[str, torch.Tensor]:
+    job = Run(
         stream=("test",),
         indices=indices,
         weights=weights,
@@ -235,11 +241,12 @@ def trained(
         steps=6,
         checkpoints=(6,),
     )
-    workshop.do(replace(job, **changes))
-    return load_file(checkpoint_path(folder, 6))
+    with InlineEngine().open(MakeSearchBench(spec)) as engine:
+        (done,) = do_all(engine, [replace(job, **changes)])
+    return load(done.weights[6])
 
 
-def test_weights_train_as_duplicates_do(spec: Spec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_weights_train_as_duplicates_do(spec: Spec, monkeypatch: pytest.MonkeyPatch) -> None:
     """With whole batches, an example of weight 3 is an example that is there three times."""
     import pool_workload
 
@@ -247,26 +254,25 @@ def test_weights_train_as_duplicates_do(spec: Spec, tmp_path: Path, monkeypatch:
     indices, weights = np.array([3, 10, 57, 200]), np.array([1.0, 3.0, 2.0, 2.0])
     whole = {"training.batch_size": 4, "training.optimizer": "sgd"}
     repeated = np.repeat(indices, weights.astype(int))
-    once = trained(Workshop(spec(whole), 0), tmp_path / "weights", indices, weights)
-    again = trained(
-        Workshop(spec(whole | {"training.batch_size": 8}), 0), tmp_path / "again", repeated, np.ones(8)
-    )
-    plain = trained(Workshop(spec(whole), 0), tmp_path / "plain", indices, np.ones(4))
+    once = trained(spec(whole), indices, weights)
+    again = trained(spec(whole | {"training.batch_size": 8}), repeated, np.ones(8))
+    plain = trained(spec(whole), indices, np.ones(4))
     for name, value in once.items():
         torch.testing.assert_close(value, again[name], rtol=1e-5, atol=1e-6)
         assert not torch.allclose(value, plain[name], atol=1e-3)
 
 
 def test_a_warm_run_starts_from_the_weights_it_is_given(spec: Spec, tmp_path: Path) -> None:
-    frozen = Workshop(spec({"training.hyperparameters": {"learning_rate": 1e-12}}), 0)
+    frozen = spec({"training.hyperparameters": {"learning_rate": 1e-12}})
     import pool_workload
 
     with torch_stream(5, "weights"):
         state = pool_workload.model().state_dict()
     save_file(state, tmp_path / "start.safetensors")
     indices = np.arange(16)
-    warm = trained(frozen, tmp_path / "warm", indices, np.ones(16), start=tmp_path / "start.safetensors")
-    fresh = trained(frozen, tmp_path / "fresh", indices, np.ones(16))
+    start = Handle(path=tmp_path / "start.safetensors")
+    warm = trained(frozen, indices, np.ones(16), start=start)
+    fresh = trained(frozen, indices, np.ones(16))
     torch.testing.assert_close(warm, dict(state), rtol=0, atol=1e-6)
     assert not torch.allclose(fresh["0.weight"], state["0.weight"], atol=1e-2)
 

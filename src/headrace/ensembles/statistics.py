@@ -225,6 +225,10 @@ class EnsembleStatistics:
         """
         storage.write(Path(path), self.state_dict())
 
+    def content(self) -> bytes:
+        """The content of the file that `save` writes."""
+        return storage.content(self.state_dict())
+
     @classmethod
     def load(cls, path: str | Path) -> EnsembleStatistics:
         """Read what `save` wrote.

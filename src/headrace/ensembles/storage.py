@@ -41,6 +41,12 @@ def write(path: Path, state: dict[str, Any]) -> None:
     tensors.write(path, _KIND, state["tensors"], about)
 
 
+def content(state: dict[str, Any]) -> bytes:
+    """What `write` writes."""
+    about = {key: value for key, value in state.items() if key != "tensors"}
+    return b"".join(tensors.pieces(_KIND, state["tensors"], about))
+
+
 def read(path: Path) -> dict[str, Any]:
     """What `write` wrote.
 

@@ -17,7 +17,7 @@ from headrace.sealed import sealed
 from headrace.store.chosen import CHOSEN, RECORD, Chosen, Taken, read_chosen
 from headrace.store.portrait_records import Gallery
 from headrace.store.rankings import EXHIBITS, extremes
-from headrace.trials.jobs import HangJob, classes_of
+from headrace.trials.jobs import Hang, Label, classes_of
 
 if TYPE_CHECKING:
     from headrace.search.memo import Works
@@ -140,13 +140,11 @@ def _key(works: Works, chains: Sequence[Chain]) -> str:
 
 def _labels(works: Works) -> tuple[np.ndarray | None, np.ndarray | None]:
     """The labels of all examples and the right ones, where the search may know them."""
-    from headrace.trials.jobs import LabelJob
-
     if works.spec.search.labels == "hidden":
         return None, None
     everything = np.arange(works.facts.examples)
-    jobs = [LabelJob(indices=everything), LabelJob(indices=everything, right=True)]
-    given, clean = works.pool.do(jobs)
+    jobs = [Label(indices=everything), Label(indices=everything, right=True)]
+    given, clean = works.workers.do(jobs)
     return given, clean
 
 
@@ -227,8 +225,8 @@ def _galleries(works: Works, tables: Mapping[str, Mapping[str, np.ndarray]]) -> 
             labels |= {
                 example: classes_of(label, kind) for example, label in told.items() if np.min(label) >= 0
             }
-    job = HangJob(classes=works.facts.classes, walls=walls, labels=labels, predicted=predicted)
-    return works.pool.do([job])[0]
+    job = Hang(classes=works.facts.classes, walls=walls, labels=labels, predicted=predicted)
+    return works.workers.do([job])[0]
 
 
 def _parquet(columns: Mapping[str, np.ndarray]) -> bytes:

@@ -8,32 +8,32 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from headrace.engines._base import Handle
+from headrace.files import remove, write_whole
 from headrace.ids import Ids
-from headrace.random import Name
-from headrace.sealed import damaged, sha256
+from headrace.sealed import damaged, sha256, write_table
 from headrace.search.plan import checkpoint_steps, run_steps
-from headrace.search.pool import Doer, Tell
-from headrace.specs.methods import Select
+from headrace.search.workers import Workers
 from headrace.specs.search import SubsetSearch
 from headrace.specs.search_tables import TrainingTable
 from headrace.store.members import Voter, Voters
-from headrace.store.runs import read_run
+from headrace.store.runs import RunRecord, checkpoint_path, read_run, write_run
 from headrace.store.search_facts import Facts
-from headrace.store.tables import read_own
-from headrace.trials.jobs import largest_shard
+from headrace.store.tables import of, read_own
+from headrace.trials.jobs import Choice, Pick, Run, Score, Scores, Sums, Trained, largest_shard
 
 if TYPE_CHECKING:
     import polars as pl
-
-    from headrace.trials.jobs import PickJob, RunJob
 
 RUN_KEYS = {"runs", "checkpoints", "device"}
 """Keys of `[training]` that do not change what a run comes to."""
@@ -62,19 +62,6 @@ class Material:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pick:
-    """A choice that looks at models; the fields are those of `picking.PickJob`."""
-
-    members: Voters
-    select: Select
-    count: int
-    chosen: np.ndarray
-    candidates: np.ndarray
-    scores: np.ndarray | None
-    stream: tuple[Name, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
 class Picked:
     """What was chosen, in that order, and how many examples went forward through how many members for it."""
 
@@ -90,10 +77,11 @@ class Works:
         directory: The search's folder.
         spec: The search.
         facts: What is known of the workload.
-        pool: Who does the jobs.
+        workers: Who does the jobs.
         tell: Called with (what, jobs done, jobs there are).
         transfer: Which of the search's other workloads this is; None for its own.
         records: Key -> what is recorded of each run that was asked for.
+        taken: Key -> the steps of the checkpoints that vote.
         scorings: Key -> (members x examples, seconds) of each scoring and each choice by models.
         ids: What the training examples are called; None: their indices.
         digests: Of the workload's fingerprint, then those of before accepted changes, see `origins.Origin`.
@@ -103,10 +91,11 @@ class Works:
     directory: Path
     spec: SubsetSearch
     facts: Facts
-    pool: Doer
+    workers: Workers
     tell: Progress | None = None
     transfer: int | None = None
-    records: dict[str, dict[str, Any]] = field(default_factory=dict)
+    records: dict[str, RunRecord] = field(default_factory=dict[str, RunRecord])
+    taken: dict[str, tuple[int, ...]] = field(default_factory=dict[str, tuple[int, ...]])
     scorings: dict[str, tuple[int, float]] = field(default_factory=dict)
     ids: Ids | None = None
     digests: tuple[str | None, ...] = (None,)
@@ -120,7 +109,7 @@ class Works:
         *,
         budgeted: int | None = None,
         parent: str | None = None,
-    ) -> tuple[str, RunJob]:
+    ) -> tuple[str, Run]:
         """The key and the job of run `number` on `material`.
 
         Args:
@@ -130,8 +119,6 @@ class Works:
             budgeted: The examples that an epoch budget counts; those of the material by default.
             parent: The key of the run whose last weights it starts from.
         """
-        from headrace.trials.jobs import RunJob
-
         training = self.training
         steps = run_steps(training, budgeted or len(material.indices))
         stream = ("subset search", seed, "run", number)
@@ -147,15 +134,14 @@ class Works:
         )
         if key != _key(self._common(self.digests[0]) | plain, own):
             self.earlier.add(key)
-        return key, RunJob(
-            folder=self._folder(key),
+        return key, Run(
             stream=stream,
             indices=material.indices,
             weights=material.weights,
             labels=material.labels,
             steps=steps,
             checkpoints=taken,
-            start=None if start is None else start.path,
+            start=None if start is None else start.file,
             start_sha256=None if start is None else start.sha256,
             transfer=self.transfer,
         )
@@ -166,64 +152,113 @@ class Works:
         assert self.spec.training is not None
         return self.spec.training
 
-    def train(self, jobs: Mapping[str, RunJob], what: str) -> None:
+    def train(self, jobs: Mapping[str, Run], what: str) -> None:
         """Do those of the jobs that were not done yet; afterwards all are in `records`."""
-        todo = {key: job for key, job in jobs.items() if self._stored(job.folder, job.checkpoints) is None}
-        done = self.pool.do(list(todo.values()), self._telling(what))
-        for key, record in zip(todo, done, strict=True):
-            self.records[key] = record | {"checkpoints": jobs[key].checkpoints}
-        for key, job in jobs.items():
-            if key not in todo:
-                self.records[key] = (self._stored(job.folder, job.checkpoints) or {}) | {
-                    "checkpoints": job.checkpoints
-                }
+        self.taken |= {key: job.checkpoints for key, job in jobs.items()}
+        stored = {key: self._stored(self._folder(key), job.checkpoints) for key, job in jobs.items()}
+        todo = [key for key, record in stored.items() if record is None]
+        self.records |= {key: record for key, record in stored.items() if record is not None}
+        tell = self._telling(what, len(todo))
+        for number, result in self.workers.each([self._sent(jobs[key]) for key in todo]):
+            self.records[todo[number]] = self._kept(todo[number], result)
+            tell()
+
+    def _sent(self, job: Run) -> Run:
+        return job if job.start is None else replace(job, start=self.workers.share(job.start))
+
+    def _kept(self, key: str, trained: Trained) -> RunRecord:
+        """The record of a finished run; its appearance makes the run count, so it is written last."""
+        folder = self._folder(key)
+        for step, content in trained.weights.items():
+            write_whole(checkpoint_path(folder, step), content)
+        record = RunRecord(
+            key=key,
+            examples_trained=trained.examples_trained,
+            metrics=trained.metrics,
+            seconds=trained.seconds,
+            weights={
+                str(step): hashlib.sha256(content).hexdigest() for step, content in trained.weights.items()
+            },
+        )
+        write_run(folder, record)
+        return record
 
     def members(self, keys: Sequence[str]) -> Voters:
         """The checkpoints of these runs."""
-        from headrace.trials.jobs import checkpoint_path
-
         return tuple(
             Voter(
                 f"{key}/step-{step}",
-                checkpoint_path(self._folder(key), step),
-                self.records[key]["weights"].get(str(step)),
+                Handle(path=checkpoint_path(self._folder(key), step)),
+                self.records[key].weights.get(str(step)),
             )
             for key in keys
-            for step in self.records[key]["checkpoints"]
+            for step in self.taken[key]
         )
 
     @cached_property
     def own_members(self) -> Voters:
         """The user's checkpoints; a name holds the file's checksum, so another file is another member."""
         sums = {path: sha256(Path(path)) for path in self.facts.members}
-        return tuple(Voter(f"{path}@{found[:16]}", Path(path), found) for path, found in sums.items())
+        return tuple(
+            Voter(f"{path}@{found[:16]}", Handle(path=Path(path)), found) for path, found in sums.items()
+        )
 
     def score(self, ensembles: Sequence[Voters]) -> list[pl.DataFrame]:
         """The scores of all examples by each ensemble: a column for each function, and `predicted`."""
-        from headrace.trials.jobs import ScoreJob
-
         shards = _shards(self.facts.examples)
-        jobs: dict[Path, ScoreJob] = {}
-        for members in ensembles:
-            for start, stop in shards:
-                path = self._shard(members, start)
-                if not path.is_file():
-                    jobs[path] = ScoreJob(path=path, members=members, start=start, stop=stop)
-        self.pool.do(list(jobs.values()), self._telling("scoring the pool"))
+        asked = {
+            self._shard(members, start): (members, start, stop)
+            for members in ensembles
+            for start, stop in shards
+        }
+        self._score_all({path: one for path, one in asked.items() if not path.is_file()})
         return [self._scores(members, shards) for members in ensembles]
+
+    def _score_all(self, asked: Mapping[Path, tuple[Voters, int, int]]) -> None:
+        """Score shards, all with some members before any with the next; the sums are kept in between."""
+        tell = self._telling("scoring the pool", len(asked))
+        jobs = {
+            path: Score(members=self.workers.share_all(members), start=start, stop=stop)
+            for path, (members, start, stop) in asked.items()
+        }
+        seconds = dict.fromkeys(jobs, 0.0)
+        while jobs:
+            paths = list(jobs)
+            for number, result in self.workers.each([self._begun(path, jobs[path]) for path in paths]):
+                path = paths[number]
+                seconds[path] += result.seconds
+                if self._keep(path, result, seconds[path]):
+                    del jobs[path]
+                    tell()
+
+    def _begun(self, path: Path, job: Score) -> Score:
+        """The scoring with what was summed before, if there is something."""
+        sums = _unfinished(path)
+        return replace(job, before=self.workers.share(Handle(path=sums)) if sums.is_file() else None)
+
+    def _keep(self, path: Path, scored: Scores | Sums, seconds: float) -> bool:
+        """Keep what was scored of a shard; whether that is all of it."""
+        if isinstance(scored, Sums):
+            write_whole(_unfinished(path), scored.content)
+            return False
+        write_table(path, scored.columns, {"seconds": str(seconds), "of": of(path)})
+        remove(_unfinished(path))
+        return True
 
     def pick(self, picks: Sequence[Pick]) -> list[Picked]:
         """What those methods choose that look at models."""
-        from headrace.trials.jobs import PickJob
-
-        jobs: dict[Path, PickJob] = {}
         keys = [self._pick_key(pick) for pick in picks]
-        for key, pick in zip(keys, picks, strict=True):
-            path = self.directory / "choices" / f"{key}.parquet"
-            if not path.is_file():
-                jobs[path] = PickJob(path=path, **vars(pick))
-        self.pool.do(list(jobs.values()), self._telling("choosing"))
+        paths = {self._choice(key): pick for key, pick in zip(keys, picks, strict=True)}
+        todo = {path: pick for path, pick in paths.items() if not path.is_file()}
+        tell = self._telling("choosing", len(todo))
+        jobs = [replace(pick, members=self.workers.share_all(pick.members)) for pick in todo.values()]
+        for number, choice in self.workers.each(jobs):
+            _keep_choice(list(todo)[number], choice)
+            tell()
         return [self._picked(key) for key in keys]
+
+    def _choice(self, key: str) -> Path:
+        return self.directory / "choices" / f"{key}.parquet"
 
     def _pick_key(self, pick: Pick) -> str:
         arrays = (part for part in (pick.chosen, pick.candidates, pick.scores) if part is not None)
@@ -237,20 +272,20 @@ class Works:
         made = {"arrays": _digest(*arrays)}
         return self._first(
             lambda common: _key(common, plain, made),
-            lambda key: (self.directory / "choices" / f"{key}.parquet").is_file(),
+            lambda key: self._choice(key).is_file(),
         )
 
     def _picked(self, key: str) -> Picked:
-        path = self.directory / "choices" / f"{key}.parquet"
-        frame, metadata = read_own(path, "the choices")
+        frame, metadata = read_own(self._choice(key), "the choices")
         picked = Picked(indices=frame["index"].to_numpy(), scored=int(metadata["scored"]))
         self.scorings[key] = picked.scored, float(metadata["seconds"])
         return picked
 
     @property
     def seconds(self) -> float:
-        """Of all different runs and scorings, added up over processes."""
-        return sum(r["seconds"] for r in self.records.values()) + sum(s for _, s in self.scorings.values())
+        """Of all different runs and scorings, added up over processes, whatever was done first."""
+        runs = (record.seconds for record in self.records.values())
+        return math.fsum((*runs, *(seconds for _, seconds in self.scorings.values())))
 
     def _scores(self, members: Voters, shards: Sequence[tuple[int, int]]) -> pl.DataFrame:
         import polars as pl
@@ -290,10 +325,8 @@ class Works:
     def _folder(self, key: str) -> Path:
         return self.directory / "runs" / key
 
-    def _stored(self, folder: Path, taken: Sequence[int]) -> dict[str, Any] | None:
+    def _stored(self, folder: Path, taken: Sequence[int]) -> RunRecord | None:
         """What is recorded of a finished run, if all its checkpoints that are asked for are there."""
-        from headrace.trials.jobs import checkpoint_path
-
         there = all(checkpoint_path(folder, step).is_file() for step in taken)
         record = read_run(folder) if there else None
         if record is None or self.facts.metric not in record.metrics:
@@ -301,11 +334,28 @@ class Works:
         # The first files held no checksums of weights.
         bare = record.format == 1 and not record.weights
         known = bare or {str(step) for step in taken} <= record.weights.keys()
-        return record.model_dump() if known else None
+        return record if known else None
 
-    def _telling(self, what: str) -> Tell | None:
-        tell = self.tell
-        return None if tell is None else lambda done, there: tell(what, done, there)
+    def _telling(self, what: str, jobs: int) -> Callable[[], None]:
+        """What is called after each of so many jobs, when its result is kept."""
+        done = count(1)
+
+        def told() -> None:
+            number = next(done)
+            if self.tell is not None:
+                self.tell(what, number, jobs)
+
+        return told
+
+
+def _unfinished(path: Path) -> Path:
+    """Where the sums of a scoring lie that members are missing of."""
+    return path.with_suffix(".safetensors")
+
+
+def _keep_choice(path: Path, choice: Choice) -> None:
+    metadata = {"scored": str(choice.scored), "seconds": str(choice.seconds), "of": of(path)}
+    write_table(path, {"index": choice.indices}, metadata)
 
 
 def _shards(examples: int) -> list[tuple[int, int]]:

@@ -7,9 +7,34 @@ from pathlib import Path
 import numpy as np
 
 from headrace import files, ids
+from headrace.errors import InputError
 from headrace.search.memo import Works
 from headrace.search.oracle import Book, Show, ask, check_names, mark_of, take_answers
+from headrace.store.labels import ACCEPT
 from headrace.store.outcome import Waiting
+
+
+def people_of(works: Works, answers: str | Path | None, *, accept: bool) -> People | None:
+    """The people who label, with their answers taken; None where nobody does.
+
+    Args:
+        works: The search's folder.
+        answers: A file of theirs, or None.
+        accept: Whether labels that were changed by hand are meant.
+
+    Raises:
+        InputError: Nobody labels, and there are answers, or labels to accept.
+    """
+    if works.spec.search.oracle == "people":
+        people = People(works, accept=accept)
+        if answers is not None:
+            people.take(answers)
+        return people
+    if answers is not None:
+        raise InputError("answers are taken with search.oracle = 'people' only", where=str(answers))
+    if accept:
+        raise InputError("has an effect with search.oracle = 'people' only", where=ACCEPT)
+    return None
 
 
 class People:

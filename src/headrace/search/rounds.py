@@ -11,9 +11,10 @@ import numpy as np
 from headrace import random
 from headrace.random import Name
 from headrace.search.growing import Growing, candidates_of, choose
-from headrace.search.memo import Material, Pick, Works
+from headrace.search.memo import Material, Works
 from headrace.specs.methods import Method
 from headrace.store.members import Voters
+from headrace.trials.jobs import Pick
 
 if TYPE_CHECKING:
     import polars as pl

@@ -5,41 +5,42 @@ Chitta et al. (2019, arXiv 1905.12737), with choosing from the whole pool after 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from headrace import __version__, random
 from headrace.engines.processes import physical_bytes
-from headrace.errors import InputError
 from headrace.files import write_whole
 from headrace.search.chosen import look
 from headrace.search.growing import add, empty
 from headrace.search.memo import Material, Progress, Works
-from headrace.search.opening import Opened, join
-from headrace.search.people import People
+from headrace.search.people import People, people_of
 from headrace.search.plan import COMPARISON, compared, counts, plan, process_bytes, transfer_to
 from headrace.search.readiness import check_folder, check_memory, check_ready, check_transfer
 from headrace.search.rounds import Acquired, Chain, Round
+from headrace.search.workers import Workers, follow, follows
 from headrace.specs.search import SubsetSearch
 from headrace.store import lock
 from headrace.store.changes import check_reason
 from headrace.store.chosen import Chosen
-from headrace.store.labels import ACCEPT
 from headrace.store.members import Voters
 from headrace.store.origins import OWN, Origin, settle_origins
-from headrace.store.outcome import Cost, Measured, Outcome, Transferred, Waiting
+from headrace.store.outcome import Cost, Outcome, Waiting
 from headrace.store.search_facts import Facts
+from headrace.store.searches import (
+    Compared,
+    ComparedElsewhere,
+    Missing,
+    SearchRecord,
+    load_search,
+    write_search,
+)
 from headrace.subsets.file import Provenance, Subset
-from headrace.trials.jobs import NamesJob
-
-if TYPE_CHECKING:
-    from headrace.trials.jobs import RunJob
+from headrace.trials.jobs import Label, Names, Run
 
 _Stage = tuple[int, str, str, int]
 """Seed, group, stage, size."""
@@ -88,48 +89,34 @@ def search_subset(
     """
     directory = Path(directory)
     check_reason(accept_change)
-    joined = join(spec, processes) if "RANK" in os.environ else None
-    if joined is not None and joined.rank > 0:
-        return joined.serve()
-    with Opened(spec, processes, joined) as opened, lock.exclusive(directory):
-        check_ready(spec, opened.facts)
-        for number, other in enumerate(opened.others):
-            check_transfer(spec, number, opened.facts, other)
-        check_memory(spec, opened.facts, opened.pool.processes, physical_bytes())
-        costs = plan(spec, opened.facts)
+    if follows():
+        return follow(spec, processes)
+    with Workers(spec, processes) as workers, lock.exclusive(directory):
+        check_ready(spec, workers.facts)
+        for number, other in enumerate(workers.others):
+            check_transfer(spec, number, workers.facts, other)
+        check_memory(spec, workers.facts, workers.processes, physical_bytes())
+        costs = plan(spec, workers.facts)
         check_folder(spec, directory)
-        origins = settle_origins(directory, opened.fingerprints, why=accept_change)
-        (ids,) = opened.pool.do([NamesJob()])
+        origins = settle_origins(directory, workers.fingerprints, why=accept_change)
+        (ids,) = workers.do([Names()])
         works = Works(
             directory=directory,
             spec=spec,
-            facts=opened.facts,
-            pool=opened.pool,
+            facts=workers.facts,
+            workers=workers,
             tell=progress,
             ids=ids,
             digests=origins[OWN].digests,
         )
         write_whole(directory / "search.toml", spec.to_toml().encode())
-        people = _people(works, answers, accept=accept_labels)
-        running = _Search(works=works, plan=costs, others=opened.others, people=people, origins=origins)
+        people = people_of(works, answers, accept=accept_labels)
+        running = _Search(works=works, plan=costs, others=workers.others, people=people, origins=origins)
         if announce is not None:
-            announce(costs, process_bytes(spec, opened.facts))
-        opened.pool.outcome = running.to_the_end()
-        return opened.pool.outcome
-
-
-def _people(works: Works, answers: str | Path | None, *, accept: bool) -> People | None:
-    """The people who label, with their answers taken; None where nobody does."""
-    if works.spec.search.oracle == "people":
-        people = People(works, accept=accept)
-        if answers is not None:
-            people.take(answers)
-        return people
-    if answers is not None:
-        raise InputError("answers are taken with search.oracle = 'people' only", where=str(answers))
-    if accept:
-        raise InputError("has an effect with search.oracle = 'people' only", where=ACCEPT)
-    return None
+            announce(costs, process_bytes(spec, workers.facts))
+        outcome = running.to_the_end()
+        workers.finish(outcome)
+        return outcome
 
 
 @dataclass(kw_only=True)
@@ -169,9 +156,9 @@ class _Search:
                 self._finish(chain, size)
         path = self.works.directory / "subset.parquet"
         self._subset(chains[0]).save(path)
-        measured = self._compare(chains, self.works, COMPARISON) if self.spec.comparison else ()
+        own = self._compare(chains, self.works, COMPARISON) if self.spec.comparison else ()
         return self._outcome(
-            measured=measured,
+            compared=own,
             transfers=tuple(self._transfer(chains, n) for n in range(len(self.others))),
             subset=path,
             chosen=look(self.works, chains, self._random_subsets()),
@@ -216,7 +203,7 @@ class _Search:
             own = self.works.own_members
             named = [replace(c, members=(*c.members, tuple(one.name for one in own))) for c in chains]
             return named, [own] * len(chains)
-        jobs: dict[str, RunJob] = {}
+        jobs: dict[str, Run] = {}
         trained: list[Chain] = []
         for chain in chains:
             runs = dict(self._run(chain, number) for number in range(self.works.training.runs))
@@ -229,7 +216,7 @@ class _Search:
             for c, members in zip(trained, ensembles, strict=True)
         ], ensembles
 
-    def _run(self, chain: Chain, number: int) -> tuple[str, RunJob]:
+    def _run(self, chain: Chain, number: int) -> tuple[str, Run]:
         warm = self.spec.search.start == "warm" and bool(chain.keys)
         return self.works.run(chain.material, chain.seed, number, parent=chain.keys[number] if warm else None)
 
@@ -253,16 +240,14 @@ class _Search:
         return self._read_labels(np.arange(self.facts.examples))
 
     def _read_labels(self, indices: np.ndarray) -> np.ndarray:
-        from headrace.trials.jobs import LabelJob
-
-        return self.works.pool.do([LabelJob(indices=indices)])[0]
+        return self.works.workers.do([Label(indices=indices)])[0]
 
     def _note(self, stage: _Stage, **cost: int) -> None:
         """Note what a stage cost; what is known of it stays."""
         self.spent[stage] = replace(self.spent.get(stage) or _free(stage), **cost)
 
     def _examples_trained(self, keys: Sequence[str]) -> int:
-        return sum(self.works.records[key]["examples_trained"] for key in keys)
+        return sum(self.works.records[key].examples_trained for key in keys)
 
     def _buy(self, chains: list[Chain], place: int) -> list[Chain] | Waiting:
         """The searches with the labels of their subsets, or what people are to be asked."""
@@ -312,7 +297,7 @@ class _Search:
         bought = len(chain.growing.fresh) if self.spec.search.labels == "hidden" else 0
         self._note((chain.seed, chain.group, "search", size), labels_bought=bought)
 
-    def _transfer(self, chains: list[Chain], number: int) -> Transferred:
+    def _transfer(self, chains: list[Chain], number: int) -> ComparedElsewhere:
         """The comparison with other models."""
         name, facts = self.spec.transfer[number].label, self.others[number]
         works = replace(
@@ -322,12 +307,14 @@ class _Search:
             transfer=number,
             digests=self.origins[name].digests,
         )
-        return Transferred(name=name, facts=facts, measured=self._compare(chains, works, transfer_to(name)))
+        return ComparedElsewhere(
+            name=name, facts=facts, compared=self._compare(chains, works, transfer_to(name))
+        )
 
-    def _compare(self, chains: list[Chain], works: Works, stage: str) -> tuple[Measured, ...]:
+    def _compare(self, chains: list[Chain], works: Works, stage: str) -> tuple[Compared, ...]:
         """Fresh runs on every subset and baseline; those of the search serve again where they are equal."""
         found = {(c.seed, c.group, size): made for c in chains for size, made in c.snapshots.items()}
-        jobs: dict[str, RunJob] = {}
+        jobs: dict[str, Run] = {}
         keys: dict[tuple[int, str, int], list[str]] = {}
         for seed in self.spec.repeats:
             for group, size, budgeted in compared(self.spec, self.facts):
@@ -338,12 +325,12 @@ class _Search:
                     jobs[key] = job
                     keys.setdefault((seed, group, size), []).append(key)
         works.train(jobs, f"the {stage}")
-        measured: list[Measured] = []
         for (seed, group, size), made in keys.items():
             self._note((seed, group, stage, size), examples_trained=self._examples_trained(made))
-            runs = tuple(works.records[key]["metrics"][works.facts.metric] for key in made)
-            measured.append(Measured(seed=seed, group=group, size=size, runs=runs))
-        return tuple(measured)
+        return tuple(
+            Compared(seed=seed, group=group, size=size, runs=tuple(made))
+            for (seed, group, size), made in keys.items()
+        )
 
     def _baseline(self, seed: int, group: str, size: int) -> Material:
         everything = np.arange(self.facts.examples)
@@ -354,30 +341,39 @@ class _Search:
     def _outcome(
         self,
         *,
-        measured: tuple[Measured, ...] = (),
-        transfers: tuple[Transferred, ...] = (),
+        compared: tuple[Compared, ...] = (),
+        transfers: tuple[ComparedElsewhere, ...] = (),
         subset: Path | None = None,
         waiting: Waiting | None = None,
         chosen: Chosen | None = None,
     ) -> Outcome:
+        """Keep what the search came to; it is what anyone will find in the folder."""
         works = self.works
-        return Outcome(
-            directory=works.directory,
-            spec=self.spec,
+        record = SearchRecord(
+            search=self.spec.to_toml(),
             facts=self.facts,
             plan=self.plan,
             spent=tuple(self.spent[stage] for stage in map(_stage, self.plan) if stage in self.spent),
-            trained=sum(record["examples_trained"] for record in works.records.values()),
+            runs=tuple(sorted(works.records)),
             scored=sum(examples for examples, _ in works.scorings.values()),
             seconds=works.seconds,
-            measured=measured,
+            compared=compared,
             transfers=transfers,
-            subset=subset,
-            waiting=waiting,
-            chosen=chosen,
+            subset=None if subset is None else subset.name,
+            waiting=None if waiting is None else _missing(waiting, works.directory),
+            chosen=None if chosen is None else chosen.key,
             changes=tuple(change for origin in self.origins.values() for change in origin.changes),
             earlier=len(works.earlier),
         )
+        write_search(works.directory, record)
+        outcome = load_search(works.directory)
+        assert outcome is not None
+        return outcome
+
+
+def _missing(waiting: Waiting, directory: Path) -> Missing:
+    tasks = (path.relative_to(directory).as_posix() for path in waiting.tasks)
+    return Missing(missing=waiting.missing, tasks=tuple(tasks))
 
 
 def _stage(cost: Cost) -> _Stage:

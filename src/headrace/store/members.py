@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from headrace.engines._base import Handle
 from headrace.errors import InputError
 from headrace.specs.search_tables import MembersTable
 from headrace.store import checkpoints
@@ -13,16 +14,16 @@ from headrace.store import experiments as store
 
 
 class Voter(NamedTuple):
-    """A member as jobs name it.
+    """A member.
 
     Attributes:
         name: Unique among the members; it holds what the file depends on.
-        path: The checkpoint.
+        file: The checkpoint.
         sha256: Of the file: any other content is refused when it is read. None if it was never kept.
     """
 
     name: str
-    path: Path
+    file: Handle
     sha256: str | None
 
 

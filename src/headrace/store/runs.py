@@ -34,6 +34,11 @@ class RunRecord(Record):
     weights: dict[str, str] = Field(default_factory=dict)
 
 
+def checkpoint_path(folder: Path, step: int) -> Path:
+    """Where a run keeps its weights after `step` updates."""
+    return folder / f"step-{step}.safetensors"
+
+
 def write_run(folder: Path, record: RunRecord) -> None:
     """Leave the record of a finished run.
 

@@ -1,17 +1,27 @@
-"""Hanging a search's galleries, in a worker process: where the examples are."""
+"""What a worker tells of a search's examples: their labels, and galleries of them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 from jaxtyping import Int64
 
 from headrace.store.portrait_records import Gallery
 from headrace.trials.gallery import Labels, hang
-from headrace.trials.jobs import HangJob, classes_of
+from headrace.trials.jobs import Hang, classes_of
 from headrace.workloads import Workload
 from headrace.workloads.showing import shower
+
+TARGETS_AT_ONCE = 1_024
+
+
+def targets(workload: Workload, indices: Int64[np.ndarray, " asked"]) -> np.ndarray:
+    """The labels of some training examples, as the data set gives them."""
+    pieces = [indices[start : start + TARGETS_AT_ONCE] for start in range(0, len(indices), TARGETS_AT_ONCE)]
+    parts = [workload.train.fetch(torch.from_numpy(piece))[1].cpu() for piece in pieces]
+    return torch.cat(parts).numpy() if parts else np.empty(0, dtype=np.int64)
 
 
 def clean_targets(workload: Workload, indices: Int64[np.ndarray, " asked"]) -> np.ndarray | None:
@@ -20,7 +30,7 @@ def clean_targets(workload: Workload, indices: Int64[np.ndarray, " asked"]) -> n
     return None if clean is None else clean.cpu().numpy()[indices]
 
 
-def galleries(workload: Workload, job: HangJob, *, hidden: bool) -> dict[str, Gallery]:
+def galleries(workload: Workload, job: Hang, *, hidden: bool) -> dict[str, Gallery]:
     """The gallery of each method.
 
     Args:
@@ -53,7 +63,7 @@ def galleries(workload: Workload, job: HangJob, *, hidden: bool) -> dict[str, Ga
     }
 
 
-def _predicted(job: HangJob, group: str, example: int) -> str | None:
+def _predicted(job: Hang, group: str, example: int) -> str | None:
     """The class that was predicted, in words."""
     number = job.predicted.get(group, {}).get(example)
     return None if number is None else job.classes[number]

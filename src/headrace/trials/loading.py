@@ -1,14 +1,14 @@
-"""A search's workload as a worker has it: on its device, inspected, and known by its fingerprint."""
+"""The one place that loads a workload: on the worker's device, inspected, and known by its fingerprint."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
 from torch import nn
 
-from headrace.specs.search import SubsetSearch
+from headrace.specs.tables import WorkloadTable
 from headrace.store.changes import check_loaded
 from headrace.training.data import ExampleData, Steady
 from headrace.training.evaluation import evaluator
@@ -56,7 +56,7 @@ class Loaded:
         return measure(model)
 
     def check(self, expected: Fingerprint | None) -> None:
-        """Refuse another workload than the search's, as code edited while it runs gives.
+        """Refuse another workload than the one before, as code edited while it runs gives.
 
         Raises:
             InputError: It is another one.
@@ -67,39 +67,48 @@ class Loaded:
 
 
 def load(
-    spec: SubsetSearch,
+    table: WorkloadTable,
     device: torch.device,
     untrained: Callable[[Workload], nn.Module],
     *,
-    build: str | None = None,
+    goal: float | None = None,
+    hidden: bool = False,
+    trains: bool = True,
+    modules: Sequence[str] = (),
 ) -> Loaded:
-    """Load the workload of a search.
+    """Load a workload.
 
     Args:
-        spec: The search.
+        table: Which, and its settings.
         device: Where its models run.
         untrained: Makes an untrained model of it.
-        build: `module:function` that builds the members, if it is not the workload.
+        goal: In place of the workload's own.
+        hidden: Whether the labels must not be looked at.
+        trains: Whether anything is trained on it.
+        modules: Modules that results depend on, beside the workload's own.
 
     Raises:
         InputError: The workload cannot be loaded or used.
     """
-    table, hidden = spec.workload, spec.search.labels != "known"
     with reading():
         workload = load_workload(table.name, table.settings)
-        splits = {split: getattr(workload, split) for split in ("train", "validation", "test")}
-        moved = {split: data.to(device) for split, data in splits.items() if data is not None}
-        placed = replace(workload, **moved)
-        placed = inspected(placed, untrained(placed), hidden=hidden, trains=spec.training is not None)
+        placed = on_device(workload, device)
+        placed = inspected(placed, untrained(placed), hidden=hidden, trains=trains)
         identity = identify(
             workload,
             placed,
             spec=table.name,
             settings=table.settings,
-            goal=workload.goal,
+            goal=workload.goal if goal is None else goal,
             device=device,
             targets=not hidden,
-            modules=() if build is None else (build.partition(":")[0],),
-            trains=spec.training is not None,
+            modules=tuple(modules),
+            trains=trains,
         )
     return Loaded(workload=placed, identity=identity, name=table.name)
+
+
+def on_device(workload: Workload, device: torch.device) -> Workload:
+    """The workload with its data on a device."""
+    splits = {split: getattr(workload, split) for split in ("train", "validation", "test")}
+    return replace(workload, **{name: data.to(device) for name, data in splits.items() if data is not None})

@@ -13,14 +13,14 @@ from torch import nn
 
 from headrace import random, selection
 from headrace.arrays import on_host
-from headrace.ensembles import Member, predict_members
+from headrace.engines._base import Place
+from headrace.ensembles import predict_members
 from headrace.ensembles.features import embed
-from headrace.sealed import write_table
 from headrace.specs.methods import shortlisted
-from headrace.store.tables import of
 from headrace.subsets.view import Part
 from headrace.training.data import ExampleData
-from headrace.trials.jobs import PickJob
+from headrace.trials.jobs import Choice, Pick
+from headrace.trials.scoring import voting
 
 BATCH = 1_024
 
@@ -31,6 +31,7 @@ class Picker:
 
     Attributes:
         data: The training set.
+        place: Where the worker reads files.
         build: Builds a member's model.
         device: Where it runs.
         seed: The search's seed.
@@ -38,28 +39,21 @@ class Picker:
     """
 
     data: ExampleData
+    place: Place
     build: Callable[[], nn.Module]
     device: torch.device
     seed: int
     memory_bytes: int
 
-    def pick(self, job: PickJob) -> None:
-        """Choose, and leave the result in a whole file."""
+    def pick(self, job: Pick) -> Choice:
+        """Choose."""
         began = time.perf_counter()
         indices, scored = self._by_members(job) if job.select.takes_members else self._by_last(job)
-        seconds = time.perf_counter() - began
-        metadata = {"scored": str(scored), "seconds": str(seconds), "of": of(job.path)}
-        write_table(job.path, {"index": indices}, metadata)
+        return Choice(indices=indices, scored=scored, seconds=time.perf_counter() - began)
 
-    def _members(self, job: PickJob) -> list[Member]:
-        return [
-            Member(name=name, checkpoint=path, build=self.build, sha256=sha256)
-            for name, path, sha256 in job.members
-        ]
-
-    def _by_last(self, job: PickJob) -> tuple[Int64[np.ndarray, " count"], int]:
+    def _by_last(self, job: Pick) -> tuple[Int64[np.ndarray, " count"], int]:
         """By the features of the last member; what is chosen, and how many examples went forward."""
-        model = self._members(job)[-1].load(self.device)
+        model = voting(job.members[-1:], self.place, self.build)[0].load(self.device)
         found = embed(model, self.data, batch_size=BATCH, device=self.device)
         chosen = job.select.strategy.choose(
             {"scores": job.scores, "features": found.features, "probabilities": found.probabilities},
@@ -71,18 +65,18 @@ class Picker:
         )
         return chosen, len(self.data)
 
-    def _by_members(self, job: PickJob) -> tuple[Int64[np.ndarray, " count"], int]:
+    def _by_members(self, job: Pick) -> tuple[Int64[np.ndarray, " count"], int]:
         """Among the candidates with the highest mutual information, by all members."""
         most = shortlisted(job.select, job.count, len(job.candidates))
         shortlist = np.sort(selection.top_k(job.scores, most, candidates=job.candidates))
         part = Part(self.data, torch.from_numpy(shortlist).to(self.device))
-        members = self._members(job)
+        members = voting(job.members, self.place, self.build)
         predictions = list(
             predict_members(
                 members, part, batch_size=BATCH, device=self.device, memory_bytes=self.memory_bytes
             )
         )
-        rows = {name: number for number, (name, _, _) in enumerate(job.members)}
+        rows = {one.name: number for number, one in enumerate(job.members)}
         together = np.empty((len(members), most, predictions[0].probabilities.shape[-1]))
         for piece in predictions:
             where = slice(piece.start, piece.start + piece.probabilities.shape[1])
