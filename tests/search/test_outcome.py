@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from headrace.analysis.subset_search import conclude, write
+from headrace.cli.subsets import report_search
 from headrace.errors import DamagedError, InputError
 from headrace.records import write_record
 from headrace.specs.search import SubsetSearch
@@ -137,3 +138,20 @@ def test_it_is_the_same_file_however_often_the_search_is_run(spec: Spec, folder:
     run(spec(SMALL), folder)
     assert (folder / FILE).read_bytes() == before
     assert json.loads(before)["seconds"] > 0
+
+
+def test_the_report_computes_the_results_again(
+    spec: Spec, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "search"
+    write(run(spec(COMPARED), folder))
+    before = {name: (folder / name).read_bytes() for name in ("results.json", "comparison.csv", "report.md")}
+    for name in before:
+        (folder / name).write_bytes(b"{}")
+    assert report_search(folder, json=False) == 0
+    assert {name: (folder / name).read_bytes() for name in before} == before
+    assert "earlier version" not in capsys.readouterr().err
+    (folder / FILE).unlink()
+    assert report_search(folder, json=False) == 0
+    assert "An earlier version made this folder" in capsys.readouterr().err
+    assert (folder / "results.json").read_bytes() == before["results.json"]

@@ -18,6 +18,7 @@ from headrace.analysis.subset_search import conclude
 from headrace.errors import DamagedError, HeadraceError, InputError
 from headrace.specs.search import SubsetSearch
 from headrace.store.chosen import Chosen, read_chosen, read_table
+from headrace.store.searches import load_search
 
 if TYPE_CHECKING:
     import polars as pl
@@ -176,10 +177,16 @@ def analyse_search(outcome: Outcome) -> SearchAnalysis:
 def read_search(directory: Path) -> SearchAnalysis:
     """The analysis of a search from what its folder holds.
 
+    Of a folder of a version that kept no record of what was compared, the results are those of its
+    `results.json`; of every other they are computed again.
+
     Raises:
         InputError: The search has not come to any results yet.
         DamagedError: A stored file is truncated or was altered.
     """
+    outcome = load_search(directory)
+    if outcome is not None:
+        return analyse_search(outcome)
     content = read_object(directory / RESULTS)
     if not content:
         raise InputError("the search has no results yet", where=str(directory), fix=_AGAIN)

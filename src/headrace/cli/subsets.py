@@ -108,17 +108,28 @@ def status_search(directory: Path, *, json: bool) -> int:
 
 
 def report_search(directory: Path, *, json: bool) -> int:
-    """Write the report of a search again."""
+    """Write the report of a search again; its results too, if the folder says what they follow from."""
     with working("writing the report"):
         from headrace.analysis.search_results import read_search
+        from headrace.analysis.subset_search import write
         from headrace.report import write_search_report
+        from headrace.store.searches import load_search
 
+        outcome = load_search(directory)
+        if outcome is not None:
+            write(outcome)
         analysis = read_search(directory)
         page = write_search_report(analysis, directory)
     if json:
         print_json(analysis.content)
     else:
         say(f"The report: {page}")
+    if outcome is None:
+        say(
+            "An earlier version made this folder and kept no record of what it compared, so the results are "
+            f"those of {directory / 'results.json'}. `headrace subset` adds the record, and trains nothing.",
+            error=True,
+        )
     return 0
 
 
