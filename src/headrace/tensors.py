@@ -125,7 +125,6 @@ def read_checkpoint(path: Path, *, sha256: str | None = None) -> dict[str, Tenso
         path: The file.
         sha256: Of the whole file, if only that content is accepted; the bytes checked are those used.
 
-
     Raises:
         DamagedError: It cannot be read, was sealed and altered, or has another checksum.
     """
