@@ -1,7 +1,7 @@
-"""`outcome.json` of a search's folder: what it came to, so that results can be computed again from there.
+"""`outcome.json` of a search's folder: its outcome, so that results can be computed again from the folder.
 
 It names the runs that were compared, and their records say what they came to. Nothing has to be loaded,
-trained or scored for it. Folders of older versions have no such file. Imports no torch.
+trained or scored for it. Folders of older versions lack it. Imports no torch.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class ComparedElsewhere(Record):
 
     Attributes:
         name: What the transfer is called.
-        facts: What is known of its workload.
+        facts: Facts about its workload.
         compared: Its comparison.
     """
 
@@ -61,7 +61,7 @@ class Missing(Record):
 
     Attributes:
         missing: How many labels are missing.
-        tasks: The files with the questions, as they lie in the folder.
+        tasks: The files with the questions, as they are in the folder.
     """
 
     missing: int = Field(ge=1)
@@ -69,7 +69,7 @@ class Missing(Record):
 
 
 class SearchRecord(Record):
-    """What a search came to, as it is kept; see `Outcome` for what is not described here.
+    """The outcome of a search, as it is kept; see `Outcome` for what is not described here.
 
     Attributes:
         search: Its file, as canonical text.
@@ -97,7 +97,7 @@ class SearchRecord(Record):
 
 
 def write_search(directory: Path, record: SearchRecord) -> None:
-    """Keep what a search came to.
+    """Keep the outcome of a search.
 
     Raises:
         StorageError: The file cannot be written.
@@ -106,7 +106,7 @@ def write_search(directory: Path, record: SearchRecord) -> None:
 
 
 def load_search(directory: Path) -> Outcome | None:
-    """What the search in a folder came to when it last ended, or began to wait for people.
+    """The outcome of the search in a folder when it last ended, or began to wait for people.
 
     Args:
         directory: Its folder.
@@ -162,7 +162,7 @@ def _measured(compared: Iterable[Compared], facts: Facts, directory: Path) -> It
 def _metric(directory: Path, key: str, metric: str) -> float:
     found = _run(directory, key).metrics.get(metric)
     if found is None:
-        what = f"the record of a run says nothing of {metric}"
+        what = f"the record of a run does not hold {metric}"
         raise DamagedError(what, where=str(directory / "runs" / key / RUN), fix=_AGAIN)
     return found
 
@@ -188,6 +188,6 @@ def _chosen(key: str | None, directory: Path) -> Chosen | None:
         return None
     chosen = read_chosen(directory)
     if chosen is None or chosen.key != key:
-        what = "what was chosen is not that of the search which ended in this folder"
+        what = "what was chosen belongs to another search than the one that ended in this folder"
         raise InputError(what, where=str(directory / CHOSEN), fix=_AGAIN)
     return chosen
