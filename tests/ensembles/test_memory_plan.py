@@ -35,6 +35,11 @@ def test_bytes_are_those_of_the_numbers():
     assert not any(part._forward_hooks for part in MODEL.modules())
 
 
+def test_on_a_gpu_half_of_what_is_free_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (11, 1000))
+    assert default_bytes(torch.device("cuda")) == 5
+
+
 @given(st.integers(1, 9), st.integers(1, 40), st.integers(1, 60_000))
 def test_as_much_as_fits_runs_at_once(members, batch_size, memory):
     plan = make_plan(MODEL, torch.zeros(1, 6), members, batch_size, memory)

@@ -142,6 +142,32 @@ def test_done_is_a_number_of_this_epoch(done):
         sampler.state_dict(done=done)
 
 
+@pytest.mark.parametrize("shown", [False, True])
+def test_what_is_done_must_be_what_was_seen_or_lie_within_what_was_taken(shown):
+    sampler = ExampleSampler(11, batch_size=4)
+    walk = iter(sampler)
+    for _ in range(2):
+        batch = next(walk)
+        if shown:
+            sampler.weights_for(torch.tensor(batch))
+    for done in range(-1, 5):
+        if done in ([2] if shown else [0, 1, 2]):
+            state = sampler.state_dict(done=done)
+            assert (state["items"], state["position"]) == (done, 4 * done)
+            continue
+        with pytest.raises(InputError, match="done"):
+            sampler.state_dict(done=done)
+    resumed = ExampleSampler(11, batch_size=4)
+    resumed.load_state_dict(sampler.state_dict())
+    for done in (1, 3):
+        with pytest.raises(InputError, match="done"):
+            resumed.state_dict(done=done)
+    assert resumed.state_dict(done=2)["position"] == 8
+    next(iter(resumed))
+    state = resumed.state_dict(done=3)
+    assert (state["finished"], state["position"]) == (True, 11)
+
+
 def test_a_loop_that_shows_nothing_must_say_what_a_prefetching_loader_hides():
     sampler = ExampleSampler(24, batch_size=4, seed=2)
     walk = iter(plain(sampler, num_workers=1, prefetch_factor=2))
