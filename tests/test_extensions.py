@@ -214,6 +214,40 @@ EXTENSIONS = {
             assert load_workload("digits-wide", {"goal": 0.25}).goal == 0.25
             """,
     ),
+    "engine": Extension(
+        file="engines/careful.py",
+        source="""
+            from headrace.engines.inline import InlineEngine
+
+            class CarefulEngine(InlineEngine):
+                def finished(self):
+                    (worker, result), = super().finished()
+                    with open("careful.txt", "a") as file:
+                        file.write("done\\n")
+                    return [(worker, result)]
+            """,
+        registry="engines/registry.py",
+        line='"careful": Entry(home=_ROOM + "careful:CarefulEngine"),',
+        works="""
+            from pathlib import Path
+            from headrace import Experiment
+            from headrace.errors import InputError
+            from headrace.experiments.runner import run
+
+            made = {}
+            for engine in ("inline", "careful"):
+                stored = run(Experiment.from_dict(EXPERIMENT), engine, engine=engine)
+                made[engine] = [record.model_copy(update={"seconds": 0}) for record in stored.records]
+            assert made["inline"] == made["careful"] and made["inline"]
+            assert Path("careful.txt").read_text().count("done") >= 2
+            try:
+                run(Experiment.from_dict(EXPERIMENT), "other", engine="carefull")
+            except InputError as error:
+                assert "careful" in str(error)
+            else:
+                raise AssertionError("an unknown engine was taken")
+            """,
+    ),
     "figure": Extension(
         file="report/figures/trials_made.py",
         source="""

@@ -9,10 +9,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.experiments.inline_engine import InlineEngine
+from tests.experiments.inline_engine import Given, InlineEngine
 
 from headrace.cli import experiments
 from headrace.cli.app import execute
+from headrace.engines.registry import ENGINES
 from headrace.errors import InputError, InputErrors
 from headrace.experiments import runner
 from headrace.specs.experiment import Experiment
@@ -45,7 +46,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("ran")
     file = _written(place, "broken")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(runner, "LocalEngine", InlineEngine)
+        patch.setitem(ENGINES, "local", Given(InlineEngine))
         runner.run(Experiment.from_toml(file), place / "run", processes=1)
     return place
 
@@ -61,7 +62,7 @@ def folder(ran: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def inline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """Trials are trained in this process; the folder to write to."""
-    monkeypatch.setattr(runner, "LocalEngine", InlineEngine)
+    monkeypatch.setitem(ENGINES, "local", Given(InlineEngine))
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

@@ -11,10 +11,11 @@ import polars as pl
 import pytest
 
 from experiments import conftest as experiments
-from experiments.inline_engine import InlineEngine
+from experiments.inline_engine import Given, InlineEngine
 from experiments.test_runner import canonical
 from experiments.test_subset_axis import save
 from headrace import random as names
+from headrace.engines.registry import ENGINES
 from headrace.experiments import runner
 from headrace.search.runner import search_subset
 from headrace.specs.experiment import Experiment
@@ -36,7 +37,7 @@ def there(monkeypatch):
     """Every worker's device is the pretend one, and its generators' first states are made on the host."""
     for room in ("experiments", "search"):
         monkeypatch.syspath_prepend(str(TESTS / room))
-    monkeypatch.setattr(runner, "LocalEngine", InlineEngine)
+    monkeypatch.setitem(ENGINES, "local", Given(InlineEngine))
     for module in (worker, search_bench):
         monkeypatch.setattr(module, "pick_device", lambda wanted, rank: DEVICE)
     monkeypatch.setattr(names, "ACCELERATORS", (*names.ACCELERATORS, NAME))

@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 import random as stdlib_random
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 from headrace.engines._base import Handle, Job, Make
 from headrace.engines.inline import InlinePlace
 from headrace.trials.advance import Advance
+
+
+@dataclass(frozen=True)
+class Given:
+    """An entry of the registry of engines for one that a test made."""
+
+    engine: Callable[[int], Any]
+
+    def find(self) -> Callable[[int], Any]:
+        return self.engine
 
 
 class InlineEngine:

@@ -13,12 +13,12 @@ import polars as pl
 import pytest
 import torch
 
+from headrace.engines.registry import ENGINES
 from headrace.errors import InputError
-from headrace.experiments import runner
 from headrace.experiments.runner import run
 from headrace.specs.experiment import Experiment
 
-from .inline_engine import InlineEngine
+from .inline_engine import Given, InlineEngine
 from .test_runner import canonical, started
 
 pytestmark = pytest.mark.usefixtures("tiny")
@@ -34,7 +34,7 @@ SMALL: dict[str, Any] = {
 
 @pytest.fixture
 def inline(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runner, "LocalEngine", InlineEngine)
+    monkeypatch.setitem(ENGINES, "local", Given(InlineEngine))
 
 
 @pytest.mark.usefixtures("inline")
@@ -81,7 +81,7 @@ def test_a_killed_run_with_an_augmentation_goes_on_to_the_same(
         return experiment(SMALL | settings)
 
     with monkeypatch.context() as inline:
-        inline.setattr(runner, "LocalEngine", InlineEngine)
+        inline.setitem(ENGINES, "local", Given(InlineEngine))
         expected = canonical(run(made(0.0), tmp_path / "reference", processes=1))
     process = started(made(0.004), tmp_path / "killed", tmp_path)
     os.kill(process.pid, signal.SIGKILL)

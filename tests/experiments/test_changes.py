@@ -12,8 +12,8 @@ import pytest
 
 from headrace.analysis.advice import advise
 from headrace.analysis.results import analyse
+from headrace.engines.registry import ENGINES
 from headrace.errors import DamagedError, InputError
-from headrace.experiments import runner
 from headrace.experiments.runner import run
 from headrace.specs.experiment import Experiment
 from headrace.store import experiments as store
@@ -25,7 +25,7 @@ from headrace.trials.throughput import measure
 from headrace.workloads.fingerprint import Fingerprint, Numbers, Split
 
 from . import mutable_workload
-from .inline_engine import InlineEngine
+from .inline_engine import Given, InlineEngine
 
 NUMBERS = Numbers(shape=(2,), mean=0.5, size=0.7, wave=0.1)
 FINGERPRINT = Fingerprint(
@@ -126,7 +126,7 @@ Make = Callable[..., Experiment]
 @pytest.fixture
 def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, experiment: Make) -> Callable[..., Experiment]:
     """An experiment on a module that the test may change; each name is a module of its own."""
-    monkeypatch.setattr(runner, "LocalEngine", InlineEngine)
+    monkeypatch.setitem(ENGINES, "local", Given(InlineEngine))
     monkeypatch.syspath_prepend(str(tmp_path))
     mutable_workload.write(tmp_path, "mutable_user")
     small = {
@@ -229,7 +229,7 @@ def test_code_that_is_edited_under_a_run_trains_no_trial(
             if isinstance(job, Expect) and worker == self.workers - 1:
                 edit(tmp_path / "beside.py", "1.0", "2.0")
 
-    monkeypatch.setattr(runner, "LocalEngine", Late)
+    monkeypatch.setitem(ENGINES, "local", Given(Late))
     with pytest.raises(InputError, match="this process has loaded another workload than the one of this run"):
         run(made(), tmp_path / "run", processes=5)
 

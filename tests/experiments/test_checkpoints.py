@@ -9,8 +9,8 @@ import polars as pl
 import pytest
 from safetensors.torch import load_file
 
+from headrace.engines.registry import ENGINES
 from headrace.errors import InputError, InputErrors
-from headrace.experiments import runner
 from headrace.experiments.runner import run
 from headrace.search.runner import search_subset
 from headrace.specs import checkpoints as specs_checkpoints
@@ -23,7 +23,7 @@ from headrace.subsets.file import Subset
 from headrace.training.evaluation import evaluator
 from headrace.workloads.registry import load_workload
 
-from .inline_engine import InlineEngine
+from .inline_engine import Given, InlineEngine
 from .test_runner import canonical
 
 pytestmark = pytest.mark.usefixtures("tiny")
@@ -39,7 +39,7 @@ CHANGES: dict[str, Any] = {
 
 @pytest.fixture(autouse=True)
 def inline(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runner, "LocalEngine", InlineEngine)
+    monkeypatch.setitem(ENGINES, "local", Given(InlineEngine))
 
 
 def test_a_number_is_spread_over_the_second_half() -> None:

@@ -11,8 +11,8 @@ import pytest
 
 from headrace.analysis.results import analyse, write_results
 from headrace.cli.app import execute
+from headrace.engines.registry import ENGINES
 from headrace.errors import HeadraceError
-from headrace.experiments import runner
 from headrace.experiments.runner import run
 from headrace.files import StorageError
 from headrace.store import checkpoints
@@ -20,7 +20,7 @@ from headrace.store import experiments as store
 from headrace.tensors import read_checkpoint
 
 from .hostile import Kind, corruptions, everything, full_disks, kills, linked
-from .inline_engine import InlineEngine
+from .inline_engine import Given, InlineEngine
 from .test_runner import canonical
 
 pytestmark = pytest.mark.usefixtures("tiny")
@@ -38,7 +38,7 @@ CHANGES = {
 
 @pytest.fixture
 def kind(experiment, monkeypatch: pytest.MonkeyPatch) -> Kind:
-    monkeypatch.setattr(runner, "LocalEngine", InlineEngine)
+    monkeypatch.setitem(ENGINES, "local", Given(InlineEngine))
     asked = experiment(CHANGES)
 
     def conclude(folder: Path) -> object:
@@ -69,7 +69,7 @@ def after_tasks(monkeypatch: pytest.MonkeyPatch, tasks: int, act: Callable[[], N
                 act()
             return super().finished()
 
-    monkeypatch.setattr(runner, "LocalEngine", Acting)
+    monkeypatch.setitem(ENGINES, "local", Given(Acting))
 
 
 @pytest.fixture

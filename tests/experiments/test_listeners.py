@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from headrace.engines.registry import ENGINES
 from headrace.experiments import runner
 from headrace.experiments.listeners import Listener, Listeners
 
-from .inline_engine import InlineEngine
+from .inline_engine import Given, InlineEngine
 from .test_runner import canonical
 
 EVENTS = [name for name in vars(Listener) if not name.startswith("_")]
@@ -31,7 +32,7 @@ class Noting(Listener):
 
 @pytest.fixture
 def heard(experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(runner, "LocalEngine", InlineEngine)
+    monkeypatch.setitem(ENGINES, "local", Given(InlineEngine))
     return lambda name, *listeners: runner.run(
         experiment(), tmp_path / name, processes=2, listeners=listeners
     )

@@ -16,8 +16,8 @@ import torch
 
 from headrace.analysis.results import analyse
 from headrace.engines.inline import InlinePlace
+from headrace.engines.registry import ENGINES
 from headrace.errors import InputErrors
-from headrace.experiments import runner
 from headrace.experiments.runner import run
 from headrace.policies import POLICIES, make_policy
 from headrace.random import torch_generator
@@ -34,7 +34,7 @@ from headrace.trials.running import RunningTrial
 from headrace.trials.setting import Setting
 from headrace.workloads.registry import load_workload
 
-from .inline_engine import InlineEngine
+from .inline_engine import Given, InlineEngine
 from .test_runner import canonical
 
 pytestmark = pytest.mark.usefixtures("tiny")
@@ -309,7 +309,7 @@ def test_results_count_canonically_in_any_order(
     experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One worker, three that take turns at random and lose trials, and whole budgets: the same results."""
-    monkeypatch.setattr(runner, "LocalEngine", InlineEngine)
+    monkeypatch.setitem(ENGINES, "local", Given(InlineEngine))
     changes = {
         **SINGLE,
         "grid.policy": ["shuffle", "importance-difficulty", "selective-backprop"],
@@ -345,7 +345,7 @@ def _check_costs(full: list[dict[str, Any]], raced: list[dict[str, Any]]) -> Non
 def test_a_policy_that_needs_classes_is_refused_before_anything_is_trained(
     content, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runner, "LocalEngine", InlineEngine)
+    monkeypatch.setitem(ENGINES, "local", Given(InlineEngine))
     changes = {
         **SINGLE,
         "workload": {"name": "tiny_workload:line"},
@@ -370,7 +370,7 @@ def test_a_policy_that_needs_classes_is_refused_before_anything_is_trained(
 
 
 def test_measurements_hold_the_counters(experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runner, "LocalEngine", InlineEngine)
+    monkeypatch.setitem(ENGINES, "local", Given(InlineEngine))
     stored = run(experiment({**SINGLE, "search.trials": 2}), tmp_path, processes=1)
     table = stored.measurements
     assert table.schema["examples_forwarded"] == pl.Int64

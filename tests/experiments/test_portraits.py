@@ -13,8 +13,8 @@ import torch
 
 from headrace.analysis.results import analyse
 from headrace.engines.inline import InlinePlace
+from headrace.engines.registry import ENGINES
 from headrace.errors import DamagedError
-from headrace.experiments import runner
 from headrace.experiments.runner import run
 from headrace.policies import make_policy
 from headrace.sampling.plan import Plan
@@ -32,7 +32,7 @@ from headrace.trials.portrait import portray
 from headrace.trials.running import RunningTrial
 from headrace.workloads.showing import Shown
 
-from .inline_engine import InlineEngine
+from .inline_engine import Given, InlineEngine
 
 pytestmark = pytest.mark.usefixtures("tiny")
 
@@ -249,7 +249,7 @@ def test_an_error_in_the_users_code_is_the_portraits_own(experiment) -> None:
 
 @pytest.fixture
 def inline(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runner, "LocalEngine", InlineEngine)
+    monkeypatch.setitem(ENGINES, "local", Given(InlineEngine))
 
 
 @pytest.mark.usefixtures("inline")

@@ -13,9 +13,9 @@ import polars as pl
 import pytest
 
 from headrace.engines._base import WorkerDied
+from headrace.engines.registry import ENGINES
 from headrace.errors import InputError
 from headrace.exchange.archive import steps_to_goal
-from headrace.experiments import runner
 from headrace.experiments.runner import run
 from headrace.specs.experiment import Experiment
 from headrace.store import experiments as store
@@ -25,7 +25,7 @@ from headrace.store.live import progress_of
 from headrace.store.progress import State
 from headrace.store.records import Status
 
-from .inline_engine import InlineEngine
+from .inline_engine import Given, InlineEngine
 
 pytestmark = pytest.mark.usefixtures("tiny")
 
@@ -52,7 +52,7 @@ def canonical(stored: StoredExperiment) -> list[tuple]:
 @pytest.fixture
 def inline(monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs without processes, the tasks in random order."""
-    monkeypatch.setattr(runner, "LocalEngine", InlineEngine)
+    monkeypatch.setitem(ENGINES, "local", Given(InlineEngine))
 
 
 def test_bound_and_budget_and_any_number_of_processes_agree(
@@ -67,7 +67,7 @@ def test_bound_and_budget_and_any_number_of_processes_agree(
     assert statuses == {Status.COMPLETE, Status.STOPPED, Status.INFEASIBLE}
     assert seen
     assert all(0 <= state.share <= 1 for state in seen)
-    monkeypatch.setattr(runner, "LocalEngine", InlineEngine)
+    monkeypatch.setitem(ENGINES, "local", Given(InlineEngine))
     assert canonical(run(experiment(), tmp_path / "one", processes=1)) == expected
     assert canonical(run(experiment(), tmp_path / "five", processes=5)) == expected
     full = run(experiment({"training.stop": "budget"}), tmp_path / "full", processes=2)
@@ -156,7 +156,7 @@ def test_a_run_that_was_ended_goes_on_to_the_same(
 ) -> None:
     slow = experiment({"workload.settings": {"pause": 0.004}})
     with monkeypatch.context() as inline:
-        inline.setattr(runner, "LocalEngine", InlineEngine)
+        inline.setitem(ENGINES, "local", Given(InlineEngine))
         expected = canonical(run(experiment(), tmp_path / "reference", processes=2))
     folder = tmp_path / "ended"
     process = started(slow, folder, tmp_path)

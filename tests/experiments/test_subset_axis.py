@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from headrace.analysis.results import analyse
+from headrace.engines.registry import ENGINES
 from headrace.errors import InputError, InputErrors
-from headrace.experiments import runner
 from headrace.experiments.runner import run
 from headrace.sampling.batches import Batch
 from headrace.search.runner import search_subset
@@ -28,7 +28,7 @@ from headrace.trials.running import RunningTrial
 from headrace.trials.setting import Setting
 from headrace.workloads.registry import load_workload
 
-from .inline_engine import InlineEngine
+from .inline_engine import Given, InlineEngine
 from .test_runner import canonical
 
 pytestmark = pytest.mark.usefixtures("tiny")
@@ -194,7 +194,7 @@ def test_no_weights_leave_the_batches_as_they_are() -> None:
 
 @pytest.fixture
 def inline(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runner, "LocalEngine", InlineEngine)
+    monkeypatch.setitem(ENGINES, "local", Given(InlineEngine))
 
 
 def written(content, folder: Path, changes: dict[str, Any]) -> Experiment:
@@ -278,14 +278,14 @@ def test_a_file_that_is_replaced_under_a_run_trains_no_trial(
             if isinstance(job, Expect) and worker == self.workers - 1:
                 save(tmp_path / "s.parquet", weights=np.ones(len(INDICES)))
 
-    monkeypatch.setattr(runner, "LocalEngine", Late)
+    monkeypatch.setitem(ENGINES, "local", Given(Late))
     with pytest.raises(
         InputError, match=r"the file of 's\.parquet' has changed while the experiment was run"
     ):
         run(made, tmp_path / "run", processes=2)
     assert not list((tmp_path / "run/studies").glob("*s.parquet*/0*.json"))
     save(tmp_path / "s.parquet")
-    monkeypatch.setattr(runner, "LocalEngine", InlineEngine)
+    monkeypatch.setitem(ENGINES, "local", Given(InlineEngine))
     run(made, tmp_path / "run", processes=2)
 
 

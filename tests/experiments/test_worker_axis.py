@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 
 from headrace.analysis.results import analyse
+from headrace.engines.registry import ENGINES
 from headrace.errors import InputErrors
-from headrace.experiments import runner
 from headrace.experiments.runner import run
 from headrace.specs.experiment import Experiment
 from headrace.trials.feed import refusal
 from headrace.trials.running import RunningTrial
 
-from .inline_engine import InlineEngine
+from .inline_engine import Given, InlineEngine
 from .test_policy_axis import SINGLE, setting
 
 pytestmark = pytest.mark.usefixtures("tiny")
@@ -85,7 +85,7 @@ def test_more_workers_than_examples_in_a_batch_are_refused(content) -> None:
 
 
 def test_results_tell_the_workers(experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runner, "LocalEngine", InlineEngine)
+    monkeypatch.setitem(ENGINES, "local", Given(InlineEngine))
     made = experiment({**SINGLE, "grid.workers": [1, 2], "search.trials": 2})
     results: dict[str, Any] = analyse(run(made, tmp_path, processes=1)).results
     assert [study["configuration"]["workers"] for study in results["studies"]] == [1, 2]
@@ -95,7 +95,7 @@ def test_results_tell_the_workers(experiment, tmp_path: Path, monkeypatch: pytes
 def test_partitions_are_checked_before_anything_is_trained(
     content, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runner, "LocalEngine", InlineEngine)
+    monkeypatch.setitem(ENGINES, "local", Given(InlineEngine))
     changes = {**SINGLE, "grid.policy": ["shuffle", "partition-blocks"], "grid.workers": [5]}
     with pytest.raises(InputErrors) as caught:
         run(Experiment.from_dict(content({**changes, "grid.batch_size": [8, 9]})), tmp_path, processes=1)

@@ -41,6 +41,7 @@ def run(
     *,
     out: OptionalPath = None,
     processes: int | None = None,
+    engine: str = "local",
     accept_change: str | None = None,
     json: Json = False,
 ) -> int:
@@ -52,6 +53,7 @@ def run(
         experiment: The experiment file (TOML).
         out: The folder of the results. Default: runs/NAME for NAME.toml.
         processes: How many trials run at the same time. Default: one per core.
+        engine: Where trials are trained: "local" for processes of this machine, "inline" for this process.
         accept_change: Why a run may continue although the workload's code or data have changed since its
             first trials. The reason is recorded, and the report says which trials are from before.
     """
@@ -63,6 +65,7 @@ def run(
         Experiment.from_toml(experiment),
         folder,
         processes=processes,
+        engine=engine,
         accept_change=accept_change,
         json=json,
     )
@@ -120,6 +123,7 @@ def _run(
     directory: Path,
     *,
     processes: int | None,
+    engine: str = "local",
     accept_change: str | None = None,
     json: bool,
 ) -> int:
@@ -154,6 +158,7 @@ def _run(
             directory,
             processes=processes,
             listeners=[Showing(bar), Showing(live)],
+            engine=engine,
             accept_change=accept_change,
         )
     code = _conclude(stored, json)

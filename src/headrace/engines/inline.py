@@ -27,12 +27,17 @@ class InlinePlace:
 
 
 class InlineEngine:
-    """Does every job in this process."""
+    """Does every job in this process.
+
+    Args:
+        workers: As other engines are called with; this one has one worker.
+    """
 
     workers = 1
     together = False
 
-    def __init__(self) -> None:
+    def __init__(self, workers: int = 1) -> None:
+        del workers
         self._bench: Any = None
         self._place: InlinePlace | None = None
         self._job: Job | None = None

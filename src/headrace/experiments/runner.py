@@ -10,8 +10,8 @@ from pathlib import Path
 
 from headrace.engines import torchrun
 from headrace.engines._base import Engine, do_all, each_done, everywhere
-from headrace.engines.local import LocalEngine
 from headrace.engines.processes import cores
+from headrace.engines.registry import make_engine
 from headrace.engines.torchrun import TorchrunEngine
 from headrace.experiments.ledger import Ledger
 from headrace.experiments.listeners import Listener, Listeners, Showing
@@ -40,6 +40,7 @@ def run(
     processes: int | None = None,
     progress: Callable[[State], object] | None = None,
     listeners: Sequence[Listener] = (),
+    engine: str = "local",
     accept_change: str | None = None,
 ) -> StoredExperiment:
     """Run an experiment, or go on with it, until every study is decided and the portraits are made.
@@ -55,6 +56,8 @@ def run(
         processes: How many trials are trained side by side; None for one per core, or on GPUs a few each.
         progress: Called with the state of the run, from this thread, a few times per second at most.
         listeners: Who else hears of the run.
+        engine: Where trials are trained, by its name in `engines.registry`. Under torchrun it has no effect:
+            the processes that torchrun started train all trials together.
         accept_change: Why trials of a workload that has changed since may count next to new ones; recorded,
             and shown in the report. None refuses a changed workload.
 
@@ -76,7 +79,7 @@ def run(
         if stored.facts is not None:
             check_files(experiment, stored.facts)
         shown = [] if progress is None else [Showing(progress)]
-        return _train(stored, processes, Listeners([*shown, *listeners]), accept_change)
+        return _train(stored, processes, Listeners([*shown, *listeners]), accept_change, engine)
 
 
 def follow(experiment: Experiment) -> None:
@@ -93,7 +96,11 @@ def follow(experiment: Experiment) -> None:
 
 
 def _train(
-    stored: StoredExperiment, processes: int | None, listeners: Listeners, accept_change: str | None
+    stored: StoredExperiment,
+    processes: int | None,
+    listeners: Listeners,
+    accept_change: str | None,
+    where: str,
 ) -> StoredExperiment:
     """Train what is missing; if nothing is, see whether the workload is still the one of the results.
 
@@ -102,7 +109,7 @@ def _train(
     """
     experiment = stored.experiment
     finished = stored.facts is not None and Schedule(_races(stored)).finished and not missing(stored)
-    engine, inspection = _start(experiment, 1 if finished else processes)
+    engine, inspection = _start(experiment, 1 if finished else processes, where)
     with engine:
         facts = inspection.facts
         if finished and stored.facts is not None:
@@ -139,16 +146,16 @@ def _train(
     return stored
 
 
-def _start(experiment: Experiment, processes: int | None) -> tuple[Engine, Inspection]:
+def _start(experiment: Experiment, processes: int | None, where: str) -> tuple[Engine, Inspection]:
     """Start the workers; on GPUs, if that many would not fit, start again with fewer."""
     if torchrun.active():
         check_workers(experiment)
         return _opened(TorchrunEngine(experiment.training.device), experiment)
-    engine, inspection = _opened(LocalEngine(processes or cores()), experiment)
+    engine, inspection = _opened(make_engine(where, processes or cores()), experiment)
     most = PROCESSES_PER_GPU * inspection.gpus or engine.workers
     if processes is None and engine.workers > most:
         engine.close()
-        return _opened(LocalEngine(most), experiment)
+        return _opened(make_engine(where, most), experiment)
     return engine, inspection
 
 
