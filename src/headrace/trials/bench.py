@@ -5,8 +5,7 @@ from __future__ import annotations
 import inspect as signatures
 from collections.abc import Generator
 from contextlib import contextmanager
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from headrace import random
 from headrace.engines._base import Place
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from headrace.store.portrait_records import Portrait
     from headrace.trials.running import RunningTrial
     from headrace.trials.setting import Setting
+    from headrace.workloads import Workload
     from headrace.workloads.fingerprint import Fingerprint
     from headrace.workloads.identity import Identity
 
@@ -211,37 +211,33 @@ class Bench:
         import torch
 
         from headrace.trials.feed import BYTES_PER_EXAMPLE
+        from headrace.trials.loading import load
         from headrace.trials.setting import Setting
-        from headrace.workloads.identity import identify
-        from headrace.workloads.inspection import inspected
-        from headrace.workloads.registry import load_workload
-        from headrace.workloads.sources import reading
 
         torch.set_num_threads(1)
         table = self._experiment.workload
         device = pick_device(self._experiment.training.device, self.place.local_rank)
-        with reading():
-            workload = load_workload(table.name, table.settings)
-            goal = workload.goal if table.goal is None else table.goal
-            placed = _on_device(workload, device)
-            with users_code(table.name):
-                with random.torch_stream(self._experiment.seed, "inspection"):
-                    model = workload.build_model().to(device)
-                placed = inspected(placed, model)
-                self._identity = identify(
-                    workload, placed, spec=table.name, settings=table.settings, goal=goal, device=device
-                )
+        made: list[nn.Module] = []
+
+        def untrained(workload: Workload) -> nn.Module:
+            with random.torch_stream(self._experiment.seed, "inspection"):
+                made.append(workload.build_model().to(device))
+            return made[-1]
+
+        with users_code(table.name):
+            loaded = load(table, device, untrained, goal=table.goal)
+        self._identity = loaded.identity
         setting = Setting(
             experiment=self._experiment,
-            workload=placed,
-            goal=goal,
+            workload=loaded.workload,
+            goal=loaded.workload.goal if table.goal is None else table.goal,
             device=device,
             draws=self._identity.draws,
             together=self.place.together,
         )
-        size = BYTES_PER_PARAMETER * max(1, _parameters(model))
+        size = BYTES_PER_PARAMETER * max(1, _parameters(made[-1]))
         if set(self._experiment.grid.policy) != {"shuffle"}:
-            size += BYTES_PER_EXAMPLE * len(workload.train)
+            size += BYTES_PER_EXAMPLE * len(loaded.workload.train)
         self.room = max(1, _spare_bytes(device) // self.place.workers // size)
         return setting
 
@@ -285,11 +281,6 @@ def pick_device(wanted: str, rank: int) -> torch.device:
     device = torch.device(kind, rank % torch.cuda.device_count())
     torch.cuda.set_device(device)
     return device
-
-
-def _on_device(workload: Any, device: torch.device) -> Any:
-    splits = {split: getattr(workload, split) for split in ("train", "validation", "test")}
-    return replace(workload, **{k: data.to(device) for k, data in splits.items() if data is not None})
 
 
 def _parameters(model: nn.Module) -> int:
