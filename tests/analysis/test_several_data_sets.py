@@ -140,7 +140,7 @@ def test_the_command_says_what_its_verdicts_rest_on(capsys):
         (("--difference", "1"), "--plan and --difference must be given together"),
         (("--by", "data", "--figure", "f.png"), "draws one comparison"),
         (("--by", "nothing"), "there is no column 'nothing'"),
-        (("--only", "data=one", "--margin", "-1"), "margin: must be a positive finite number"),
+        (("--only", "data=one", "--margin", "-1"), "margin: must be a finite number above 0"),
     ],
 )
 def test_options_that_do_not_go_together(capsys, options, message):

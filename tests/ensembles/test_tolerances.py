@@ -89,6 +89,19 @@ def test_the_first_bad_row_is_named_and_its_first_bad_number():
         statistics.add_member(2, np.delete(rows, 2, 0)[:4])
 
 
+@pytest.mark.parametrize(
+    ("shape", "classes", "one"),
+    [
+        ((3,), 2, True), ((3, 1), 2, True), ((3, 3), 2, False), ((1, 3), 2, False), ((3, 1, 1), 2, False),
+        ((3, 2, 2), 2, False), ((3,), 3, False), ((3, 1), 3, False),
+    ],
+)  # fmt: skip
+def test_one_number_for_yes_or_no_is_answered_with_how_to_make_it_two(shape, classes, one):
+    with pytest.raises(InputError, match=r"must have the shape \[batch, ") as caught:
+        EnsembleStatistics(3, classes).add_member(0, np.full(shape, 0.5))
+    assert ("torch.stack" in str(caught.value)) == one
+
+
 def test_the_first_bad_target_is_named():
     statistics = EnsembleStatistics(9, 3)
     with pytest.raises(InputError, match=r"example 5: a target must be within 0\.\.2; got 3"):
