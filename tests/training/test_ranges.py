@@ -14,6 +14,7 @@ from torch import nn
 from headrace.errors import InputError, InputErrors
 from headrace.training.budget import budget_steps, evaluation_steps
 from headrace.training.data import MapData, Steady, TensorData, Transformed
+from headrace.training.noise import two_batch_sizes
 from headrace.training.optimizers import build_optimizer, set_learning_rate
 from headrace.training.per_example import per_example_pairs
 from headrace.training.recipe import HYPERPARAMETERS, RANGES, Range, Recipe, is_number
@@ -192,3 +193,10 @@ def test_wrapped_data_are_as_long_and_draw_by_their_first_example() -> None:
     assert not one.equal(other.flip(0))
     doubled = Transformed(data, lambda inputs: 2 * inputs).to("cpu")
     assert doubled.fetch(torch.tensor([3]))[0].tolist() == [6.0]
+
+
+@pytest.mark.parametrize(("small", "large"), [(0, 2), (-1, 2), (2, 2), (3, 2), (0.5, 0.0)])
+def test_two_batch_sizes_are_positive_and_differ(small: float, large: float) -> None:
+    assert two_batch_sizes(3.0, 2.0, 0.5, 1.0) == (1.0, 1.0)
+    with pytest.raises(InputError, match="two different batch sizes"):
+        two_batch_sizes(3.0, 2.0, small, large)

@@ -118,7 +118,7 @@ def read(stored: StoredPortrait) -> Reading:
     columns = {name: table[name].to_numpy() for name in table.columns}
     there = columns["count"] > 0
     known = portrait.kind == "predictions" and bool(there.any())
-    wrong = _wrong(columns)
+    wrong = _wrong(columns) if there.any() else None
     return Reading(
         portrait=portrait,
         examples=table,

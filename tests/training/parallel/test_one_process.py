@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -148,6 +150,41 @@ def test_each_process_of_a_machine_has_a_device_of_its_own(
             joining._device(wanted, rank)
         return
     assert str(joining._device(wanted, rank)) == expected
+
+
+def test_whoever_joins_is_watched_and_leaves_at_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {
+        "RANK": "0",
+        "WORLD_SIZE": "1",
+        "MASTER_ADDR": "localhost",
+        "MASTER_PORT": "1",
+    }.items():
+        monkeypatch.setenv(name, value)
+    met: list[tuple[str, float]] = []
+    at_exit: list[Any] = []
+
+    def meet(backend: str, timeout: timedelta) -> None:
+        met.append((backend, timeout.total_seconds()))
+        dist.init_process_group(backend, init_method=f"file://{tmp_path}/store", rank=0, world_size=1)
+
+    monkeypatch.setattr(joining, "_meet", meet)
+    monkeypatch.setattr(joining, "shared_store", dist.HashStore)
+    monkeypatch.setattr("atexit.register", at_exit.append)
+    monkeypatch.setattr(joining, "REST_SECONDS", 0.0)
+    assert join("cpu", timeout_seconds=30) == torch.device("cpu")
+    assert join("cpu").type == "cpu"
+    # Once, and with more patience than the watch, which knows more.
+    assert met == [("gloo", 60.0)]
+    assert at_exit == [joining.end]
+    (watch,) = joining._WATCHES
+    assert (watch._rank, watch._ranks, watch._timeout) == (0, 1, 30)
+    joining.end()
+    assert not dist.is_initialized()
+    assert joining._WATCHES == []
+    assert watch._ended.is_set()
+    joining.end()
 
 
 def test_worlds_of_one_process() -> None:
