@@ -13,7 +13,8 @@ def number(value: float) -> str:
     """Three significant digits, thousands apart; whole numbers in full."""
     if math.isinf(value):
         return "no limit"
-    if value == round(value) or abs(value) >= 1000:
+    # 999.5 has three digits only as a thousand.
+    if value == round(value) or abs(value) >= 999.5:
         rounded = value if value == round(value) else float(f"{value:.3g}")
         return f"{round(rounded):,}"
     return f"{value:.3g}"
