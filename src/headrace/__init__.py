@@ -5,39 +5,32 @@ Names are imported on first use, so that `import headrace` costs nothing.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import Any
+from headrace.lazy import names_of
 
 __version__ = "0.1.0"
 
 _HOMES: dict[str, str] = {
-    "ExampleSampler": "headrace.sampling:ExampleSampler",
-    "History": "headrace.histories:History",
-    "LabelWindow": "headrace.histories:LabelWindow",
-    "LossHistory": "headrace.histories:LossHistory",
-    "SharedHistory": "headrace.histories:SharedHistory",
-    "NoiseScale": "headrace.training.noise_scale:NoiseScale",
+    "ExampleSampler": "headrace.sampling",
+    "History": "headrace.histories",
+    "LabelWindow": "headrace.histories",
+    "LossHistory": "headrace.histories",
+    "SharedHistory": "headrace.histories",
+    "NoiseScale": "headrace.training.noise_scale",
     "acquisition": "headrace.ensembles.acquisition",
-    "EnsembleStatistics": "headrace.ensembles:EnsembleStatistics",
+    "EnsembleStatistics": "headrace.ensembles",
     "policies": "headrace.policies",
     "sampling": "headrace.sampling",
     "scores": "headrace.histories.scores",
     "selection": "headrace.selection",
-    "Subset": "headrace.subsets.file:Subset",
-    "SubsetSearch": "headrace.specs.search:SubsetSearch",
+    "Subset": "headrace.subsets.file",
+    "SubsetSearch": "headrace.specs.search",
     "scaling": "headrace.analysis.scaling",
-    "Workload": "headrace.workloads:Workload",
-    "Experiment": "headrace.specs.experiment:Experiment",
+    "Workload": "headrace.workloads",
+    "Experiment": "headrace.specs.experiment",
 }
-"""Public name -> the module it is, or the `module:name` where it lives."""
+"""Public name -> the module where it lives, or that it is."""
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'headrace' has no attribute {name!r}")
-    module, _, attribute = _HOMES[name].partition(":")
-    value = import_module(module)
-    return getattr(value, attribute) if attribute else value
+__getattr__ = names_of(__name__, _HOMES)
 
 
 def __dir__() -> list[str]:

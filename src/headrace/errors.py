@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Iterable, Sequence
-from difflib import get_close_matches
 from itertools import islice
 from pathlib import Path
 
@@ -101,6 +100,9 @@ def closest(
         cutoff: How alike they must be, from 0 to 1.
         among: How many of the known words are compared: the first.
     """
+    # Only after an error: every start of the command line would pay for it.
+    from difflib import get_close_matches
+
     names = list(islice(known, among)) if len(got) <= _LONGEST_GUESSED else []
     close = get_close_matches(got, names, n=most, cutoff=cutoff)
     return f"Did you mean {' or '.join(map(repr, close))}?" if close else ""

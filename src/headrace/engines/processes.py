@@ -13,8 +13,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Generator
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager, suppress
 from typing import Any, TypeVar, TypeVarTuple
 
@@ -116,28 +115,6 @@ def died() -> WorkerDied:
         "What was finished before is safe. Run again with fewer processes or a smaller microbatch. In a "
         'script, the call that starts the processes must stand under `if __name__ == "__main__":`.'
     )
-
-
-def result_of(future: Future[Any], *, safe: str, fix: str, call: str) -> Any:
-    """What a worker came to.
-
-    Args:
-        future: The task.
-        safe: What was not lost, for the message.
-        fix: What to change.
-        call: What a script calls, under `if __name__ == "__main__":`.
-
-    Raises:
-        WorkerDied: The process died.
-    """
-    try:
-        return future.result()
-    except BrokenProcessPool:
-        raise WorkerDied(
-            "a worker process died, perhaps because the memory ran out (see above for what it said). "
-            f"{safe} is safe. Run again, {fix}. In a script, {call} must stand under "
-            '`if __name__ == "__main__":`.'
-        ) from None
 
 
 @contextmanager

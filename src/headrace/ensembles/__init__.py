@@ -5,31 +5,25 @@ Names are imported on first use: this room needs torch.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import Any
+from headrace.lazy import names_of
 
 _HOMES = {
-    "EnsembleStatistics": "statistics",
-    "Member": "members",
-    "InferencePlan": "memory",
-    "plan_inference": "inference",
-    "predict_members": "inference",
-    "Predictions": "inference",
-    "score_members": "scoring",
-    "as_chunks": "scoring",
-    "score_chunks": "streaming",
-    "Chunk": "streaming",
-    "acquisition": "",
+    "EnsembleStatistics": ".statistics",
+    "Member": ".members",
+    "InferencePlan": ".memory",
+    "plan_inference": ".inference",
+    "predict_members": ".inference",
+    "Predictions": ".inference",
+    "score_members": ".scoring",
+    "as_chunks": ".scoring",
+    "score_chunks": ".streaming",
+    "Chunk": ".streaming",
+    "acquisition": ".acquisition",
 }
 
 __all__ = list(_HOMES)  # pyright: ignore[reportUnsupportedDunderAll]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'headrace.ensembles' has no attribute {name!r}")
-    home = _HOMES[name]
-    return getattr(import_module(f"{__name__}.{home}"), name) if home else import_module(f"{__name__}.{name}")
+__getattr__ = names_of(__name__, _HOMES)
 
 
 def __dir__() -> list[str]:

@@ -5,8 +5,9 @@ Names are imported on first use: `headrace.histories.registry` needs no torch.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from headrace.lazy import names_of
 
 if TYPE_CHECKING:
     from headrace.histories import scores as scores
@@ -20,25 +21,20 @@ if TYPE_CHECKING:
     from headrace.histories.storage import fingerprint as fingerprint
 
 _HOMES: dict[str, str] = {
-    "SCORES": "scores",
-    "History": "history",
-    "LabelWindow": "labels",
-    "LossHistory": "history",
-    "Score": "score",
-    "SharedHistory": "shared",
-    "fingerprint": "storage",
-    "smoothed": "scores",
+    "SCORES": ".scores",
+    "History": ".history",
+    "LabelWindow": ".labels",
+    "LossHistory": ".history",
+    "Score": ".score",
+    "SharedHistory": ".shared",
+    "fingerprint": ".storage",
+    "smoothed": ".scores",
+    "scores": ".scores",
 }
-"""Public name -> the module of this package where it lives."""
+"""Public name -> the module where it lives, or that it is."""
 
-
-def __getattr__(name: str) -> Any:
-    if name == "scores":
-        return import_module("headrace.histories.scores")
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+__getattr__ = names_of(__name__, _HOMES)
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_HOMES, "scores"])
+    return sorted([*globals(), *_HOMES])

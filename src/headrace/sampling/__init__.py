@@ -5,9 +5,9 @@ The draws and the partition need no torch; the sampler is imported on first use.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from headrace.lazy import names_of
 from headrace.sampling.draws import draw_with_replacement, draw_without_replacement, permutation
 from headrace.sampling.partition import partition
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from headrace.sampling.sampler import ExampleSampler
 
 _HOMES = {
-    "ExampleSampler": "sampler",
-    "Indexed": "indexed",
-    "Batch": "batches",
-    "shuffled_batches": "batches",
+    "ExampleSampler": ".sampler",
+    "Indexed": ".indexed",
+    "Batch": ".batches",
+    "shuffled_batches": ".batches",
 }
 
 __all__ = [
@@ -34,8 +34,4 @@ __all__ = [
     "shuffled_batches",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'headrace.sampling' has no attribute {name!r}")
-    return getattr(import_module(f"headrace.sampling.{_HOMES[name]}"), name)
+__getattr__ = names_of(__name__, _HOMES)

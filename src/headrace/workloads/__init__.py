@@ -5,8 +5,9 @@ Names are imported on first use: `headrace.workloads.registry` and `.locations` 
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from headrace.lazy import names_of
 
 if TYPE_CHECKING:
     from headrace.workloads._base import Workload as Workload
@@ -22,25 +23,21 @@ if TYPE_CHECKING:
     from headrace.workloads.registry import load_workload as load_workload
 
 _HOMES: dict[str, str] = {
-    "Workload": "_base",
-    "Pixels": "build",
-    "classification": "build",
-    "from_folder": "build",
-    "from_hugging_face": "build",
-    "from_tensors": "build",
-    "Labelled": "labelled",
-    "Splits": "labelled",
-    "NAMES": "registry",
-    "check_spec": "registry",
-    "load_workload": "registry",
+    "Workload": "._base",
+    "Pixels": ".build",
+    "classification": ".build",
+    "from_folder": ".build",
+    "from_hugging_face": ".build",
+    "from_tensors": ".build",
+    "Labelled": ".labelled",
+    "Splits": ".labelled",
+    "NAMES": ".registry",
+    "check_spec": ".registry",
+    "load_workload": ".registry",
 }
-"""Public name -> the module of this package where it lives."""
+"""Public name -> the module where it lives, or that it is."""
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+__getattr__ = names_of(__name__, _HOMES)
 
 
 def __dir__() -> list[str]:
