@@ -38,7 +38,7 @@ def test_numbers_by_hand() -> None:
     assert shown == [
         "0",
         "5",
-        "1e+03",
+        "1,000",
         "1,000",
         "1,230",
         "1,234,567",
