@@ -13,7 +13,6 @@ import pytest
 from experiments import conftest as experiments
 from experiments.inline_engine import Given, InlineEngine
 from experiments.test_runner import canonical
-from experiments.test_subset_axis import save
 from headrace import random as names
 from headrace.engines.registry import ENGINES
 from headrace.experiments import runner
@@ -26,6 +25,7 @@ from headrace.training import stream
 from headrace.trials import bench as worker
 from headrace.trials import search_bench
 from search import conftest as searches
+from subsets.test_subset_axis import save
 
 from .pretend import DEVICE, NAME, Pretend
 

@@ -94,7 +94,7 @@ def test_every_label_gets_to_the_row_that_was_seen(spec: Spec, kind: str, tmp_pa
 
 
 def test_a_subset_of_examples_with_other_ids_is_refused(tmp_path: Path) -> None:
-    from .test_subset_file import DATA, made
+    from subsets.test_subset_file import DATA, made
 
     path = tmp_path / "s.parquet"
     made(ids=np.array([12, 15, 111])).save(path)

@@ -9,6 +9,8 @@ import polars as pl
 import pytest
 from safetensors.torch import load_file
 
+from experiments.inline_engine import Given, InlineEngine
+from experiments.test_runner import canonical
 from headrace.engines.registry import ENGINES
 from headrace.errors import InputError, InputErrors
 from headrace.experiments.runner import run
@@ -22,9 +24,6 @@ from headrace.store.records import Status
 from headrace.subsets.file import Subset
 from headrace.training.evaluation import evaluator
 from headrace.workloads.registry import load_workload
-
-from .inline_engine import Given, InlineEngine
-from .test_runner import canonical
 
 pytestmark = pytest.mark.usefixtures("tiny")
 

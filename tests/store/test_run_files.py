@@ -14,8 +14,7 @@ from headrace.analysis.subset_search import write
 from headrace.errors import DamagedError
 from headrace.specs.search import SubsetSearch
 from headrace.store.runs import RunRecord, read_run, write_run
-
-from .test_subset_search import files, run
+from search.test_subset_search import files, run
 
 Spec = Callable[..., SubsetSearch]
 RECORD = RunRecord(

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from experiments.inline_engine import Given, InlineEngine
 from headrace.analysis.results import analyse
 from headrace.engines.registry import ENGINES
 from headrace.errors import InputErrors
@@ -15,7 +16,6 @@ from headrace.specs.experiment import Experiment
 from headrace.trials.feed import refusal
 from headrace.trials.running import RunningTrial
 
-from .inline_engine import Given, InlineEngine
 from .test_policy_axis import SINGLE, setting
 
 pytestmark = pytest.mark.usefixtures("tiny")

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from experiments.inline_engine import Given, InlineEngine
 from headrace.analysis.results import analyse
 from headrace.engines.inline import InlinePlace
 from headrace.engines.registry import ENGINES
@@ -31,8 +32,6 @@ from headrace.trials.gallery import Labels, hang
 from headrace.trials.portrait import portray
 from headrace.trials.running import RunningTrial
 from headrace.workloads.showing import Shown
-
-from .inline_engine import Given, InlineEngine
 
 pytestmark = pytest.mark.usefixtures("tiny")
 

@@ -82,7 +82,7 @@ def test_round_trip(archive: Path, tmp_path: Path) -> None:
 
 
 def test_our_own_trials_are_exported(experiment, tmp_path: Path) -> None:
-    from .test_store import record, table
+    from store.test_store import record, table
 
     store.create(tmp_path / "own", experiment())
     store.write_facts(

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 import torch
 
+from experiments.inline_engine import Given, InlineEngine
+from experiments.test_runner import canonical
 from headrace.analysis.results import analyse
 from headrace.engines.registry import ENGINES
 from headrace.errors import InputError, InputErrors
@@ -27,9 +29,6 @@ from headrace.trials.feed import feed
 from headrace.trials.running import RunningTrial
 from headrace.trials.setting import Setting
 from headrace.workloads.registry import load_workload
-
-from .inline_engine import Given, InlineEngine
-from .test_runner import canonical
 
 pytestmark = pytest.mark.usefixtures("tiny")
 

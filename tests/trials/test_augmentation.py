@@ -13,13 +13,12 @@ import polars as pl
 import pytest
 import torch
 
+from experiments.inline_engine import Given, InlineEngine
+from experiments.test_runner import canonical, started
 from headrace.engines.registry import ENGINES
 from headrace.errors import InputError
 from headrace.experiments.runner import run
 from headrace.specs.experiment import Experiment
-
-from .inline_engine import Given, InlineEngine
-from .test_runner import canonical, started
 
 pytestmark = pytest.mark.usefixtures("tiny")
 

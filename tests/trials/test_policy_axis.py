@@ -14,6 +14,8 @@ import polars as pl
 import pytest
 import torch
 
+from experiments.inline_engine import Given, InlineEngine
+from experiments.test_runner import canonical
 from headrace.analysis.results import analyse
 from headrace.engines.inline import InlinePlace
 from headrace.engines.registry import ENGINES
@@ -33,9 +35,6 @@ from headrace.trials.holdout import EPOCHS, holdout_losses
 from headrace.trials.running import RunningTrial
 from headrace.trials.setting import Setting
 from headrace.workloads.registry import load_workload
-
-from .inline_engine import Given, InlineEngine
-from .test_runner import canonical
 
 pytestmark = pytest.mark.usefixtures("tiny")
 
