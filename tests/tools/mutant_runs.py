@@ -146,11 +146,12 @@ def put_in_place(file: Path, first: int) -> bool:
         Whether it could be done: the code differs, and has the same names around it.
     """
     name = str(file)
-    new = [code for code in _codes(compile(file.read_bytes(), name, "exec")) if code.co_firstlineno == first]
+    whole = compile(file.read_bytes(), name, "exec", dont_inherit=True)
+    new = [code for code in _codes(whole) if code.co_firstlineno == first]
     functions = [
         function
         for function in gc.get_objects()
-        if isinstance(function, FunctionType)
+        if type(function) is FunctionType
         and function.__code__.co_filename == name
         and function.__code__.co_firstlineno == first
     ]
