@@ -1,0 +1,17 @@
+"""What each acquisition function needs."""
+
+from __future__ import annotations
+
+from headrace.ensembles.registry import ACQUISITIONS
+
+
+def test_what_acquisition_functions_need_stays() -> None:
+    found = {
+        flag: {name for name, entry in ACQUISITIONS.items() if getattr(entry, flag)}
+        for flag in ("needs_labels", "needs_several", "multilabel")
+    }
+    assert found == {
+        "needs_labels": {"error_count"},
+        "needs_several": {"mutual_information", "variation_ratio"},
+        "multilabel": {"entropy", "mutual_information"},
+    }
