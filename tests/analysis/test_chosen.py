@@ -7,7 +7,7 @@ import pytest
 
 from headrace.analysis.chosen import chosen_results, conclude_chosen, holdings, largest
 from headrace.random import generator
-from headrace.search.chosen import count_taken, walls_of
+from headrace.search.chosen import count_taken, groups_of
 from headrace.store.chosen import Chosen, Taken
 from headrace.trials.jobs import classes_of
 
@@ -71,19 +71,19 @@ def test_what_is_counted_is_so() -> None:
     assert count_taken((0, "x", 1), np.array([5]), None, clean[:1], classes=4, kind="classes").wrong is None
 
 
-def test_walls_hold_what_the_last_round_chose_and_what_was_left() -> None:
+def test_groups_hold_what_the_last_round_chose_and_what_was_left() -> None:
     table = {
         "times": np.array([1, 1, 3, 0, 0, 1]),
         "round": np.array([0, 2, 1, -1, -1, 2]),
         "score": np.array([9.0, 1.0, 8.0, 5.0, 0.5, 2.0]),
     }
-    walls = walls_of(table, generator(0, "walls"))
-    assert walls["wanted"][0].tolist() == [5, 1]
-    assert walls["wanted"][1].tolist() == [2.0, 1.0]
-    assert walls["typical"][0].tolist() == [1, 5]
-    assert walls["left"][0].tolist() == [4, 3]
-    assert [part.tolist() for part in walls["often"]] == [[2], [3.0]]
-    plain = walls_of({name: table[name] for name in ("times", "round")}, generator(0, "walls"))
+    groups = groups_of(table, generator(0, "walls"))
+    assert groups["wanted"][0].tolist() == [5, 1]
+    assert groups["wanted"][1].tolist() == [2.0, 1.0]
+    assert groups["typical"][0].tolist() == [1, 5]
+    assert groups["left"][0].tolist() == [4, 3]
+    assert [part.tolist() for part in groups["often"]] == [[2], [3.0]]
+    plain = groups_of({name: table[name] for name in ("times", "round")}, generator(0, "walls"))
     assert set(plain) == {"typical", "often"}
     assert np.isnan(plain["typical"][1]).all()
 

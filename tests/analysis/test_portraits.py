@@ -21,7 +21,7 @@ from headrace.errors import HeadraceError
 from headrace.histories.registry import SCORES
 from headrace.random import generator
 from headrace.specs.studies import Configuration, StudyKey
-from headrace.store.portrait_records import Exhibit, Fed, Gallery, Portrait, Wall
+from headrace.store.portrait_records import ExamplesShown, Fed, Portrait, ShownExample, ShownGroup
 from headrace.store.portraits import StoredPortrait
 
 
@@ -121,14 +121,15 @@ def test_shares_have_two_digits(share: float, digits: str) -> None:
 
 def test_what_is_looked_at_keeps_its_order_and_its_names() -> None:
     shown = (
-        Exhibit(example=10, id="ten", score=-2.5, label="a", predicted="b", clean="b"),
-        Exhibit(example=20, score=None, label="b", predicted="b", clean="b"),
-        Exhibit(example=30, label=None, clean="b"),
-        Exhibit(example=40, label="b"),
+        ShownExample(example=10, id="ten", score=-2.5, label="a", predicted="b", clean="b"),
+        ShownExample(example=20, score=None, label="b", predicted="b", clean="b"),
+        ShownExample(example=30, label=None, clean="b"),
+        ShownExample(example=40, label="b"),
     )
-    gallery = Gallery(
-        walls=(Wall(name="suspicious", exhibits=shown), Wall(name="hardest", exhibits=()),), unshown="why"
-    )  # fmt: skip
+    gallery = ExamplesShown(
+        walls=(ShownGroup(name="suspicious", exhibits=shown), ShownGroup(name="hardest", exhibits=())),
+        unshown="why",
+    )
     found = looked_at(gallery)
     assert list(found.groups) == ["suspicious"]
     assert found.note == "why"

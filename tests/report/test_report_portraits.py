@@ -21,7 +21,7 @@ from headrace.report.figures.data_map import data_map, shade, size
 from headrace.report.numbers import linear_ticks
 from headrace.report.portrait_part import area_table
 from headrace.specs.studies import Configuration, StudyKey
-from headrace.store.portrait_records import Exhibit, Fed, Gallery, Portrait, Wall
+from headrace.store.portrait_records import ExamplesShown, Fed, Portrait, ShownExample, ShownGroup
 from headrace.store.portraits import StoredPortrait
 
 from .made import Made, analysis
@@ -54,8 +54,8 @@ def stored(policy: str = "shuffle", *, even: bool = True, kind: str = "predictio
     losses = ("example", "count", "label", "mean_loss")
     table = pl.DataFrame({k: v for k, v in columns.items() if kind == "predictions" or k in losses})
     exhibits = (
-        Exhibit(example=10, score=-2.5, label=SCRIPT, predicted="b", clean="b", png=PNG),
-        Exhibit(example=20, score=-2.0, label="b", predicted="b", clean="b", text=SCRIPT),
+        ShownExample(example=10, score=-2.5, label=SCRIPT, predicted="b", clean="b", png=PNG),
+        ShownExample(example=20, score=-2.0, label="b", predicted="b", clean="b", text=SCRIPT),
     )
     portrait = Portrait(
         study=StudyKey(optimizer="sgd", configuration=Configuration(policy=policy, batch_size=64)),
@@ -75,10 +75,10 @@ def stored(policy: str = "shuffle", *, even: bool = True, kind: str = "predictio
             )
             for e in range(4)
         ),
-        gallery=Gallery(
+        gallery=ExamplesShown(
             walls=(
-                Wall(name="suspicious", exhibits=exhibits[:1]),
-                Wall(name="hardest", exhibits=exhibits[1:]),
+                ShownGroup(name="suspicious", exhibits=exhibits[:1]),
+                ShownGroup(name="hardest", exhibits=exhibits[1:]),
             )
         ),
     )

@@ -27,17 +27,19 @@ from headrace.report.figures.sizes import lines
 from headrace.report.search_page import cost_rows, page, verdict_rows
 from headrace.sealed import sealed
 from headrace.store.outcome import Transferred
-from headrace.store.portrait_records import Exhibit, Gallery, Wall
+from headrace.store.portrait_records import ExamplesShown, ShownExample, ShownGroup
 
 from .made_search import CHOSEN, outcome
 from .test_report_page import SCRIPT, Page
 from .test_report_pictures import drawn
 from .test_report_portraits import PNG
 
-GALLERY = Gallery(
+SHOWN = ExamplesShown(
     walls=(
-        Wall(name="wanted", exhibits=(Exhibit(example=1, score=0.5, label=SCRIPT, clean="b", png=PNG),)),
-        Wall(name="left", exhibits=(Exhibit(example=2, label="a", clean="a", text=SCRIPT),)),
+        ShownGroup(
+            name="wanted", exhibits=(ShownExample(example=1, score=0.5, label=SCRIPT, clean="b", png=PNG),)
+        ),
+        ShownGroup(name="left", exhibits=(ShownExample(example=2, label="a", clean="a", text=SCRIPT),)),
     )
 )
 
@@ -74,7 +76,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (directory / "results.json").write_text(json.dumps(results()), encoding="utf-8")
     (directory / "search.toml").write_text(f"# {SCRIPT}\nseed = 3\n", encoding="utf-8")
     (directory / "chosen").mkdir()
-    chosen = CHOSEN.model_copy(update={"galleries": {"entropy": GALLERY}})
+    chosen = CHOSEN.model_copy(update={"galleries": {"entropy": SHOWN}})
     (directory / "chosen" / "chosen.json").write_bytes(sealed(chosen.model_dump_json().encode()))
     table().write_parquet(directory / "chosen" / "entropy.parquet")
     write_search_report(read_search(directory), directory, formats=("svg",))

@@ -42,7 +42,7 @@ def test_the_record_holds_what_the_subset_files_hold(spec: Spec, tmp_path: Path)
     assert len(conclude(outcome)["chosen"]) == 6
 
 
-def test_the_gallery_shows_the_first_seeds_last_round(spec: Spec, tmp_path: Path) -> None:
+def test_the_examples_shown_are_of_the_first_seeds_last_round(spec: Spec, tmp_path: Path) -> None:
     import pool_workload
 
     chosen = search_subset(spec({"search.sizes": [0.25, 0.5]}), tmp_path, processes=1).chosen
@@ -97,7 +97,7 @@ def test_hidden_labels_stay_hidden(spec: Spec, tmp_path: Path, monkeypatch: pyte
     )
 
 
-def test_a_strategy_without_scores_has_a_gallery_too(spec: Spec, tmp_path: Path) -> None:
+def test_a_strategy_without_scores_has_examples_too(spec: Spec, tmp_path: Path) -> None:
     changes = {"search.methods": [{"select": {"name": "k_center"}}], "search.sizes": [0.25, 0.5]}
     chosen = search_subset(spec(changes), tmp_path, processes=1).chosen
     assert chosen is not None

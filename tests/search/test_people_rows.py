@@ -85,11 +85,11 @@ def test_every_label_gets_to_the_row_that_was_seen(spec: Spec, kind: str, tmp_pa
     assert part.example_ids.tolist() == subset.ids.tolist()
     table = pl.read_parquet(folder / "chosen" / "margin.parquet")
     assert table["id"].to_list() == workload.example_ids.tolist()
-    gallery = read_chosen(folder)
-    assert gallery is not None
-    hung = [one for room in gallery.galleries.values() for wall in room.walls for one in wall.exhibits]
-    assert hung
-    for one in hung:
+    chosen = read_chosen(folder)
+    assert chosen is not None
+    shown = [one for group in chosen.galleries.values() for wall in group.walls for one in wall.exhibits]
+    assert shown
+    for one in shown:
         assert (one.example if one.id is None else one.id) == workload.example_ids[one.example]
 
 

@@ -95,7 +95,7 @@ def test_a_file_written_out_is_the_same_search(table: Callable[..., dict[str, An
         ({"training.checkpoints": 25}, "two checkpoints of a run would be at the same step"),
         (
             {"search.sizes": [0.5, 1.0], "search.select": {"name": "stratified"}},
-            "120 examples are to be added for the size 1, and 96 are left after dropping",
+            "120 examples must be added for the size 1, and 96 are left after dropping",
         ),
         ({"search.sizes": [0.001, 0.5]}, "the sizes must be different numbers of the 240 examples"),
         ({"training.budget": {"epochs": 0.1}}, "the budget allows no step"),

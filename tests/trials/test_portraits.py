@@ -21,16 +21,16 @@ from headrace.policies import make_policy
 from headrace.sampling.plan import Plan
 from headrace.sampling.sampler import ExampleSampler
 from headrace.specs.studies import Configuration, StudyKey
-from headrace.store.portrait_choice import Sitting, representatives, sittings
+from headrace.store.portrait_choice import PortraitTask, portrait_tasks, representatives
 from headrace.store.portrait_records import Portrait
 from headrace.store.portraits import missing, portrait_directory, portraits
 from headrace.store.rankings import Ranking, extremes, rank
-from headrace.trials import portrait as sittings_room
+from headrace.trials import portrait as portrait_room
 from headrace.trials.bench import Bench
 from headrace.trials.fed import FedLog, effective_share, emphasis
-from headrace.trials.gallery import Labels, hang
 from headrace.trials.portrait import portray
 from headrace.trials.running import RunningTrial
+from headrace.trials.shown import Labels, show_examples
 from headrace.workloads.showing import Shown
 
 pytestmark = pytest.mark.usefixtures("tiny")
@@ -110,10 +110,10 @@ def test_of_candidates_only_the_chosen_count() -> None:
 
 def test_listening_changes_no_batch() -> None:
     def order(log: FedLog | None) -> list[list[int]]:
-        from headrace.trials.fed import Overheard
+        from headrace.trials.fed import LoggedPolicy
 
         policy = make_policy("uniform")
-        heard = policy if log is None else Overheard(policy, log.plan)
+        heard = policy if log is None else LoggedPolicy(policy, log.plan)
         batches = ExampleSampler(50, policy=heard, batch_size=7, seed=3).batches()
         return [next(batches).indices.tolist() for _ in range(20)]
 
@@ -129,7 +129,7 @@ def test_listening_changes_no_batch() -> None:
 # Which examples are shown
 
 
-def test_walls_hang_what_was_trained_on_outermost_first_and_ties_by_index() -> None:
+def test_groups_show_what_was_trained_on_outermost_first_and_ties_by_index() -> None:
     columns = {"count": np.array([1, 1, 0, 1, 1]), "aum": np.array([2.0, -1.0, -9.0, -1.0, 0.0])}
     lowest = Ranking(name="w", column="aum", end="lowest")
     assert rank(lowest, columns, 3).tolist() == [1, 3, 4]
@@ -138,26 +138,26 @@ def test_walls_hang_what_was_trained_on_outermost_first_and_ties_by_index() -> N
 
 
 def test_examples_that_cannot_be_shown_are_told_by_their_numbers() -> None:
-    walls = {"hardest": (np.array([1]), np.array([3.5]))}
-    gallery = hang(walls, lambda _: Shown(), Labels(given=lambda e: f"label {e}"))
-    assert gallery.unshown is not None
-    assert "give the workload a function show(index)" in gallery.unshown
-    (one,) = gallery.walls[0].exhibits
+    groups = {"hardest": (np.array([1]), np.array([3.5]))}
+    shown = show_examples(groups, lambda _: Shown(), Labels(given=lambda e: f"label {e}"))
+    assert shown.unshown is not None
+    assert "give the workload a function show(index)" in shown.unshown
+    (one,) = shown.walls[0].exhibits
     assert (one.example, one.score, one.label, one.png, one.text) == (1, 3.5, "label 1", None, None)
 
     def broken(index: int) -> Shown:
         raise KeyError(index)
 
-    assert "KeyError" in (hang(walls, broken, Labels()).unshown or "")
+    assert "KeyError" in (show_examples(groups, broken, Labels()).unshown or "")
 
 
-# The sitting
+# The task
 
 
 def sat(made: Any, policy: str = "shuffle", steps: int = 60) -> tuple[Portrait, Any]:
     bench = Bench(made, InlinePlace(20))
-    sitting = Sitting(study=key(4, policy), trial=1, goal_step=10, steps=steps)
-    portrait, table = portray(bench.setting, sitting)
+    task = PortraitTask(study=key(4, policy), trial=1, goal_step=10, steps=steps)
+    portrait, table = portray(bench.setting, task)
     import io
 
     import polars as pl
@@ -170,13 +170,13 @@ def test_the_portrait_is_of_the_very_trial(experiment, policy: str, monkeypatch:
     """Trained without evaluations and with a record, it ends with the weights of the trial itself."""
     made = experiment({**SINGLE, "grid.policy": POLICIES, "training.stop": "budget"})
     models = []
-    original = sittings_room.begin
+    original = portrait_room.begin
 
     def listening(*arguments: Any, **keywords: Any) -> Any:
         models.append(arguments[4])
         return original(*arguments, **keywords)
 
-    monkeypatch.setattr(sittings_room, "begin", listening)
+    monkeypatch.setattr(portrait_room, "begin", listening)
     portrait, table = sat(made, policy)
     setting = Bench(made, InlinePlace(20)).setting
     trial = RunningTrial(setting=setting, study=key(4, policy), trial=1)
@@ -284,14 +284,14 @@ def test_portraits_leave_the_results_alone_and_are_made_once(experiment, tmp_pat
 @pytest.mark.usefixtures("inline")
 def test_what_is_damaged_or_out_of_date_is_told_or_made_again(experiment, tmp_path: Path) -> None:
     stored = run(experiment(SINGLE), tmp_path)
-    (sitting,) = sittings(stored)
-    folder = portrait_directory(tmp_path, sitting.study.name)
+    (task,) = portrait_tasks(stored)
+    folder = portrait_directory(tmp_path, task.study.name)
     (there,) = portraits(stored)
     (folder / "examples.parquet").write_bytes(b"PAR1")
     with pytest.raises(DamagedError, match=r"Delete portrait\.json there and run again"):
         portraits(stored)
     (folder / "portrait.json").unlink()
-    assert missing(stored) == [sitting]
+    assert missing(stored) == [task]
     (again,) = portraits(run(experiment(SINGLE), tmp_path))
     assert again.portrait.model_copy(update={"seconds": 0}) == there.portrait.model_copy(
         update={"seconds": 0}
@@ -299,4 +299,4 @@ def test_what_is_damaged_or_out_of_date_is_told_or_made_again(experiment, tmp_pa
     assert again.examples.equals(there.examples)
     # More passes are asked for: the old portrait does not do.
     more = run(experiment({**SINGLE, "report.portrait_epochs": 2.0}), tmp_path)
-    assert [p.portrait.asked_steps for p in portraits(more)] == [s.steps for s in sittings(more)]
+    assert [p.portrait.asked_steps for p in portraits(more)] == [s.steps for s in portrait_tasks(more)]

@@ -1,4 +1,4 @@
-"""Some examples to be looked at, in groups: what a page shows of them, whatever found them."""
+"""Some examples to be looked at, in groups: what a page shows of them, no matter what found them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from headrace.store.portrait_records import Exhibit, Gallery
+    from headrace.store.portrait_records import ExamplesShown, ShownExample
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,20 +44,20 @@ class LookedAt:
 
     Attributes:
         groups: Why -> the examples, in order; none is empty. The page has the words of each why.
-        note: Why examples are told by their numbers only, or None.
+        note: Why examples are named by their numbers only, or None.
     """
 
     groups: Mapping[str, tuple[Example, ...]]
     note: str | None = None
 
 
-def looked_at(gallery: Gallery) -> LookedAt:
+def looked_at(stored: ExamplesShown) -> LookedAt:
     """The examples that a portrait or a search put aside to be looked at."""
-    groups = {wall.name: tuple(map(_example, wall.exhibits)) for wall in gallery.walls if wall.exhibits}
-    return LookedAt(groups=groups, note=gallery.unshown)
+    groups = {group.name: tuple(map(_example, group.exhibits)) for group in stored.walls if group.exhibits}
+    return LookedAt(groups=groups, note=stored.unshown)
 
 
-def _example(stored: Exhibit) -> Example:
+def _example(stored: ShownExample) -> Example:
     return Example(
         name=stored.example if stored.id is None else stored.id,
         score=stored.score,

@@ -1,9 +1,9 @@
 """The contract of an engine: where jobs run. It knows no experiment, no trial and no torch.
 
 Its lifetime: `open` starts workers, each of which makes a *bench* and keeps it; `submit` gives an idle worker
-a job, and `finished` waits for what came of one; `publish` tells running jobs a number; `close` ends all.
-A job is a frozen record that can be pickled; what it does is a pure function of itself and the bench, but for
-what the bench keeps between jobs. It writes no file: results are plain data and bytes.
+a job, and `finished` waits for what came of one; `publish` passes a number to running jobs; `close` ends all.
+A job is a frozen record that can be pickled; what it does is a pure function of itself and the bench, except
+for what the bench keeps between jobs. It writes no file: results are plain data and bytes.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Handle:
     """A file that jobs read, as a job carries it: `Place.open` gives its content.
 
     Attributes:
-        path: Where it lies, for workers that see the same disk.
+        path: Where it is stored, for workers that see the same disk.
         key: What an engine without a common disk calls it; None where the path is enough.
     """
 
@@ -139,7 +139,7 @@ class Engine(Protocol):
         ...
 
     def close(self) -> None:
-        """End the workers at once, whatever they do; again, it does nothing."""
+        """End the workers at once, no matter what they do; again, it does nothing."""
         ...
 
     def __enter__(self) -> Self: ...
@@ -147,7 +147,7 @@ class Engine(Protocol):
     def __exit__(self, *_: object) -> None: ...
 
 
-Tell = Callable[[int, int], None]
+Report = Callable[[int, int], None]
 """Called after each job with (jobs done, jobs there are)."""
 
 
@@ -181,13 +181,13 @@ def each_done(engine: Engine, jobs: Sequence[Job]) -> Generator[tuple[int, Any]]
             yield number, result
 
 
-def do_all(engine: Engine, jobs: Sequence[Job], tell: Tell | None = None) -> list[Any]:
+def do_all(engine: Engine, jobs: Sequence[Job], report: Report | None = None) -> list[Any]:
     """Do all jobs, on whichever worker is idle; what they came to, in the order of the jobs.
 
     Args:
         engine: Open, with no job.
         jobs: The jobs.
-        tell: Called after each.
+        report: Called after each.
 
     Raises:
         HeadraceError: As a job raised it.
@@ -196,8 +196,8 @@ def do_all(engine: Engine, jobs: Sequence[Job], tell: Tell | None = None) -> lis
     results: dict[int, Any] = {}
     for number, result in each_done(engine, jobs):
         results[number] = result
-        if tell:
-            tell(len(results), len(jobs))
+        if report:
+            report(len(results), len(jobs))
     return [results[number] for number in range(len(jobs))]
 
 

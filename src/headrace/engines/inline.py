@@ -19,7 +19,7 @@ class InlinePlace:
         self.published: list[int] = [0] * numbers
 
     def fetch(self, handle: Handle) -> Path:
-        """Where the file lies."""
+        """Where the file is stored."""
         return handle.path
 
     def agree(self, error: str, where: str) -> None:
@@ -56,7 +56,7 @@ class InlineEngine:
 
     @property
     def busy(self) -> set[int]:
-        """The one worker, where there is a job."""
+        """The one worker, if there is a job."""
         return set() if self._job is None else {0}
 
     def finished(self) -> list[tuple[int, Any]]:
@@ -71,7 +71,7 @@ class InlineEngine:
         self._place.published[number] = value
 
     def share(self, path: Path) -> Handle:
-        """The file as it lies."""
+        """The file as it is stored."""
         return Handle(path=path)
 
     def close(self) -> None:

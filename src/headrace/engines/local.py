@@ -33,7 +33,7 @@ class LocalPlace:
         return self.rank
 
     def fetch(self, handle: Handle) -> Path:
-        """Where the file lies: all see the same disk."""
+        """Where the file is stored: all see the same disk."""
         return handle.path
 
     def agree(self, error: str, where: str) -> None:
@@ -58,7 +58,7 @@ class LocalEngine:
         self._running: dict[Future[Any], int] = {}
 
     def open(self, make: Make, *, numbers: int = 0) -> Self:
-        """Start the processes; each makes its bench at once, beside the others."""
+        """Start the processes; each makes its bench at once, in parallel with the others."""
         self._published = self._lifeline.context.RawArray(c_int64, numbers)
         places = [
             LocalPlace(rank=rank, workers=self.workers, published=self._published)
@@ -102,7 +102,7 @@ class LocalEngine:
         self._published[number] = value
 
     def share(self, path: Path) -> Handle:
-        """The file as it lies: all see the same disk."""
+        """The file as it is stored: all see the same disk."""
         return Handle(path=path)
 
     def close(self) -> None:
@@ -138,6 +138,6 @@ def _open() -> None:
 
 
 def _do(job: Job, folders: Mapping[Path, Identity]) -> Any:
-    """Do a job; whatever is written, is written only where the process that asked for it writes."""
+    """Do a job; files are written only where the process that asked for it writes."""
     with guarding(folders):
         return None if _Here.bench is None else job.do(_Here.bench)

@@ -56,7 +56,7 @@ class Lifeline:
         )
 
     def cut(self) -> None:
-        """End the workers at once, whatever they do."""
+        """End the workers at once, no matter what they do."""
         self._writer.close()
         self._reader.close()
 
@@ -99,7 +99,7 @@ def sendable(error: BaseException) -> Exception:
         return HeadraceError(str(error))
     try:
         again = pickle.loads(pickle.dumps(error))  # noqa: S301  (what was pickled here, just now)
-    except Exception:  # noqa: BLE001  (whatever the user's exception does when it is copied)
+    except Exception:  # noqa: BLE001  (any error of the user's exception when it is copied)
         again = None
     return error if isinstance(again, Exception) and isinstance(error, Exception) else _worded(error)
 
@@ -113,7 +113,7 @@ def died() -> WorkerDied:
     return WorkerDied(
         "a worker process died, perhaps because the memory ran out (see above for what it said). "
         "What was finished before is safe. Run again with fewer processes or a smaller microbatch. In a "
-        'script, the call that starts the processes must stand under `if __name__ == "__main__":`.'
+        'script, the call that starts the processes must be under `if __name__ == "__main__":`.'
     )
 
 

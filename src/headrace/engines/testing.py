@@ -73,11 +73,11 @@ def _works(engine: Engine) -> set[int]:
 
 def _check_results(engine: Engine) -> None:
     jobs = [Square(number, seconds=0.02 * (number % 3)) for number in range(7)]
-    told: list[tuple[int, int]] = []
-    found = do_all(engine, jobs, lambda *counts: told.append(counts))
+    counted: list[tuple[int, int]] = []
+    found = do_all(engine, jobs, lambda *counts: counted.append(counts))
     expected = do_all(InlineEngine().open(MakeBench()), jobs)
     _check(found == expected, "results are those of the inline engine, in the order of the jobs")
-    _check(told == [(done, 7) for done in range(1, 8)], "each job is told of once")
+    _check(counted == [(done, 7) for done in range(1, 8)], "each job is reported once")
     _check(dict(each_done(engine, jobs)) == dict(enumerate(expected)), "each result has its job's number")
     _check(not engine.busy, "a worker is not busy when its job is finished")
 

@@ -45,7 +45,7 @@ def active() -> bool:
 
 
 def rank() -> int:
-    """This process's number; 0 where there is only one."""
+    """This process's number; 0 if there is only one."""
     return int(os.environ["RANK"]) if active() else 0
 
 
@@ -88,7 +88,7 @@ class RankPlace:
         self._agreements = 0
 
     def fetch(self, handle: Handle) -> Path:
-        """Where the file lies: all see the same disk."""
+        """Where the file is stored: all see the same disk."""
         return handle.path
 
     def agree(self, error: str, where: str) -> None:
@@ -149,13 +149,13 @@ class _Process:
 
         timeout = _timeout() if together else LONGEST.total_seconds()
         join(device, timeout_seconds=timeout)
-        # What is told are plain objects of the host; together, the watch counts these exchanges too.
+        # What is sent are plain objects of the host; together, the watch counts these exchanges too.
         self._group: Any = None if together else dist.new_group(backend="gloo", timeout=LONGEST)
         # Less than the watch waits: an error says more than that a process stands still.
         self.place = RankPlace(together=together, numbers=numbers, grace=min(GRACE_SECONDS, timeout / 3))
         self.bench = make(self.place)
 
-    def told(self, message: Any = None) -> Any:
+    def sent(self, message: Any = None) -> Any:
         """Rank 0's message, in every process."""
         import torch.distributed as dist
 
@@ -265,7 +265,7 @@ class TorchrunEngine:
         assert self._jobs, "no worker has a job"
         round = _Round(jobs=self._jobs, published=tuple(self._published), folders=tuple(guards()))
         self._in_step, self._jobs = False, {}
-        results = self._process.do(self._process.told(round))
+        results = self._process.do(self._process.sent(round))
         self._in_step = True
         for worker in round.jobs:
             if isinstance(results[worker], _Raised):
@@ -273,11 +273,11 @@ class TorchrunEngine:
         return [(worker, results[worker]) for worker in round.jobs]
 
     def publish(self, number: int, value: int) -> None:
-        """Note a number, which is told with the next round."""
+        """Note a number, which is sent with the next round."""
         self._published[number] = value
 
     def share(self, path: Path) -> Handle:
-        """The file as it lies: all see the same disk."""
+        """The file as it is stored: all see the same disk."""
         return Handle(path=path)
 
     def close(self) -> None:
@@ -289,7 +289,7 @@ class TorchrunEngine:
 
         process, self._process = self._process, None
         if process is not None:
-            process.told(_End(outcome=None if failed else self.outcome, failed=failed))
+            process.sent(_End(outcome=None if failed else self.outcome, failed=failed))
             leave()
 
     def __enter__(self) -> Self:
@@ -300,7 +300,7 @@ class TorchrunEngine:
         if kind is None:
             self.close()
         # In the midst of a job the others may wait in an exchange, where no word reaches them: torchrun ends
-        # them, as it does when this process is told to end.
+        # them, as it does when this process is asked to end.
         elif self._in_step and isinstance(kind, type) and issubclass(kind, Exception):
             with suppress(RuntimeError):
                 self._end(failed=True)
@@ -325,9 +325,9 @@ def follow(make: Make, *, device: str = "auto", together: bool = True, numbers: 
     from headrace.training.parallel import leave
 
     process = _Process(make, device=device, together=together, numbers=numbers)
-    while not isinstance(told := process.told(), _End):
-        process.do(told)
+    while not isinstance(round := process.sent(), _End):
+        process.do(round)
     leave()
-    if told.failed:
+    if round.failed:
         raise HeadraceError("the first process stopped with an error; its own message says which")
-    return told.outcome
+    return round.outcome

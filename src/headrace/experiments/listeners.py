@@ -102,10 +102,10 @@ class Listeners(Listener):
         """Pass it on."""
         self._each(lambda listener: listener.end(stored))
 
-    def _each(self, tell: Callable[[Listener], None]) -> None:
+    def _each(self, call: Callable[[Listener], None]) -> None:
         for listener in list(self._listeners):
             try:
-                tell(listener)
+                call(listener)
             except Exception as error:  # noqa: BLE001  (anything of a user's own listener)
                 self._listeners.remove(listener)
                 name = type(listener).__name__

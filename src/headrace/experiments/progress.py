@@ -27,7 +27,7 @@ class Watch:
         self._share_at_start: float | None = None
 
     def show(self, races: Sequence[Race], *, last: bool = False) -> None:
-        """Tell the state of the studies, unless it was told a moment ago."""
+        """Report the state of the studies, unless it was reported a moment ago."""
         now = time.monotonic()
         if not self._listeners or (now < self._next and not last):
             return

@@ -14,7 +14,7 @@ RUNG_RATIO = 1.5
 FIRST_RUNG = 8
 
 STEP_COST = 128
-"""What a step costs beside its examples, in examples: a guess, to begin with the longest studies."""
+"""What a step costs in addition to its examples, in examples: a guess, to begin with the longest studies."""
 
 TYPICAL_CRITICAL_BATCH_SIZE = 256
 """Where a study's steps stop falling with the batch size: another guess, for the same end."""
@@ -40,7 +40,7 @@ class Race:
         number: Its place in the experiment.
         rules: What decides it.
         ladder: Its rungs.
-        outcomes: What is known of its trials.
+        outcomes: Facts about its trials.
         metrics: Trial -> its last validation metric: the lower, the sooner it is trained on.
         holders: Trial -> the worker that keeps it suspended.
         running: The trials that are being trained.

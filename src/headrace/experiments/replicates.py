@@ -47,7 +47,7 @@ class Best:
 
 
 def groups(experiment: Experiment) -> dict[str, StudyKey]:
-    """The studies by what tells them apart: the policy alone, for example, where nothing else differs."""
+    """The studies by what distinguishes them: the policy alone, for example, if nothing else differs."""
     studies = experiment.studies()
     parts = [_parts(study) for study in studies]
     varies = [name for name in parts[0] if len({part[name] for part in parts}) > 1] or ["policy"]

@@ -30,7 +30,7 @@ from headrace.trials.advance import Advance, Expect, Inspect, MakeBench, Portray
 from headrace.trials.tasks import Inspection, Report
 
 PROCESSES_PER_GPU = 4
-"""Default number of trials side by side on one GPU."""
+"""Default number of trials at once on one GPU."""
 
 
 def run(
@@ -43,17 +43,17 @@ def run(
     engine: str = "local",
     accept_change: str | None = None,
 ) -> StoredExperiment:
-    """Run an experiment, or go on with it, until every study is decided and the portraits are made.
+    """Run an experiment, or resume it, until every study is decided and the portraits are made.
 
     Under torchrun this is called in rank 0, and `follow` in the others.
 
-    What is stored depends on no interruption and on no number of processes, but for trials that were
+    What is stored depends on no interruption and on no number of processes, except for trials that were
     trained a little further than was needed, which analysis leaves out.
 
     Args:
         experiment: What to run.
         directory: The folder; made where it is not there.
-        processes: How many trials are trained side by side; None for one per core, or on GPUs a few each.
+        processes: How many trials are trained at once; None for one per core, or on GPUs a few each.
         progress: Called with the state of the run, from this thread, a few times per second at most.
         listeners: Who else hears of the run.
         engine: Where trials are trained, by its name in `engines.registry`. Under torchrun it has no effect:
@@ -222,7 +222,7 @@ class _Run:
             race.holders.pop(record.trial, None)
         race.finish(record)
         self.engine.publish(race.number, race.bound)
-        # The worker goes on first; storing what it has brought can wait a moment.
+        # The worker continues first; storing what it has brought can wait a moment.
         self._dispatch()
         self.ledger.note(report)
         self.listeners.measured(record, report.rows)

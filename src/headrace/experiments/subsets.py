@@ -1,4 +1,4 @@
-"""Names of the subset search at their place of before; code written then goes on working."""
+"""Names of the subset search at their earlier place, so that code written then still works."""
 
 from headrace.search.runner import search_subset
 from headrace.specs.search import SubsetSearch

@@ -15,9 +15,9 @@ from headrace import random
 from headrace.files import write_whole
 from headrace.sealed import sealed
 from headrace.store.chosen import CHOSEN, RECORD, Chosen, Taken, read_chosen
-from headrace.store.portrait_records import Gallery
-from headrace.store.rankings import EXHIBITS, extremes
-from headrace.trials.jobs import Hang, Label, classes_of
+from headrace.store.portrait_records import ExamplesShown
+from headrace.store.rankings import SHOWN, extremes
+from headrace.trials.jobs import Label, ShowExamples, classes_of
 
 if TYPE_CHECKING:
     from headrace.search.memo import Works
@@ -69,13 +69,13 @@ def wrong_among(labels: np.ndarray, clean: np.ndarray) -> int:
     return int(differs.reshape(len(differs), -1).any(axis=1).sum())
 
 
-def walls_of(
+def groups_of(
     table: Mapping[str, np.ndarray], rng: np.random.Generator
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """The walls of one method: those wanted most in the last round, some that are like most, those left out.
+    """The groups of one method: those wanted most in the last round, some that are like most, those left out.
 
     Args:
-        table: The columns of `chosen/METHOD.parquet`; `score` is missing where there is none.
+        table: The columns of `chosen/METHOD.parquet`; `score` is missing if there is none.
         rng: Draws those that are like most.
     """
     times, rounds = table["times"], table["round"]
@@ -83,13 +83,13 @@ def walls_of(
     scores = table.get("score", np.full(len(times), np.nan))
     found: dict[str, np.ndarray] = {}
     if "score" in table:
-        found["wanted"] = extremes(scores, EXHIBITS, end="highest", among=last)
+        found["wanted"] = extremes(scores, SHOWN, end="highest", among=last)
     acquired = np.flatnonzero(last)
-    found["typical"] = np.sort(rng.permutation(acquired)[:EXHIBITS])
+    found["typical"] = np.sort(rng.permutation(acquired)[:SHOWN])
     if "score" in table:
-        found["left"] = extremes(scores, EXHIBITS, end="lowest", among=times == 0)
+        found["left"] = extremes(scores, SHOWN, end="lowest", among=times == 0)
     if times.max() > 1:
-        found["often"] = extremes(times.astype(np.float64), EXHIBITS, end="highest", among=times > 1)
+        found["often"] = extremes(times.astype(np.float64), SHOWN, end="highest", among=times > 1)
     return {
         name: (chosen, (times if name == "often" else scores)[chosen].astype(np.float64))
         for name, chosen in found.items()
@@ -121,7 +121,7 @@ def look(works: Works, chains: Sequence[Chain], others: Mapping[tuple[int, str, 
         wrong=None if labels is None or clean is None else wrong_among(labels, clean),
         examples=facts.examples,
         taken=tuple(_taken(works, chains, others, labels, clean)),
-        galleries=_galleries(works, tables),
+        galleries=_examples_shown(works, tables),
         tables={group: hashlib.sha256(content).hexdigest() for group, content in contents.items()},
     )
     write_whole(folder / RECORD, sealed(made.model_dump_json().encode()))
@@ -207,25 +207,25 @@ def _table(works: Works, chain: Chain, labels: np.ndarray | None) -> dict[str, n
     return columns | {"label": known}
 
 
-def _galleries(works: Works, tables: Mapping[str, Mapping[str, np.ndarray]]) -> dict[str, Gallery]:
-    walls = {
-        group: walls_of(table, random.generator(works.spec.seed, "subset search", "gallery", group))
+def _examples_shown(works: Works, tables: Mapping[str, Mapping[str, np.ndarray]]) -> dict[str, ExamplesShown]:
+    groups = {
+        group: groups_of(table, random.generator(works.spec.seed, "subset search", "gallery", group))
         for group, table in tables.items()
     }
     labels: dict[int, tuple[int, ...]] = {}
     kind = works.facts.targets
     predicted: dict[str, dict[int, int]] = {}
-    for group, some in walls.items():
+    for group, some in groups.items():
         shown = sorted({int(example) for chosen, _ in some.values() for example in chosen})
         table = tables[group]
         if "predicted" in table:
             predicted[group] = {example: int(table["predicted"][example]) for example in shown}
         if "label" in table:
-            told = {example: table["label"][example] for example in shown}
+            labelled = {example: table["label"][example] for example in shown}
             labels |= {
-                example: classes_of(label, kind) for example, label in told.items() if np.min(label) >= 0
+                example: classes_of(label, kind) for example, label in labelled.items() if np.min(label) >= 0
             }
-    job = Hang(classes=works.facts.classes, walls=walls, labels=labels, predicted=predicted)
+    job = ShowExamples(classes=works.facts.classes, groups=groups, labels=labels, predicted=predicted)
     return works.workers.do([job])[0]
 
 

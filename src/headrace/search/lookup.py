@@ -39,7 +39,7 @@ def _number(text: str) -> str:
 
 
 class Lookup:
-    """Names that can be told apart in any file that comes back.
+    """Names that can be distinguished in any file that comes back.
 
     Args:
         names: Ids or classes, each different.

@@ -1,6 +1,6 @@
 """Runs and scorings, each kept under a key made of all that determines it: nothing is done twice.
 
-So a search that was killed goes on, two searches in one folder share what is the same, and a changed file
+So a search that was killed resumes, two searches in one folder share what is the same, and a changed file
 does again only what the change concerns.
 """
 
@@ -76,9 +76,9 @@ class Works:
     Attributes:
         directory: The search's folder.
         spec: The search.
-        facts: What is known of the workload.
+        facts: Facts about the workload.
         workers: Who does the jobs.
-        tell: Called with (what, jobs done, jobs there are).
+        notify: Called with (what, jobs done, jobs there are).
         transfer: Which of the search's other workloads this is; None for its own.
         records: Key -> what is recorded of each run that was asked for.
         taken: Key -> the steps of the checkpoints that vote.
@@ -92,7 +92,7 @@ class Works:
     spec: SubsetSearch
     facts: Facts
     workers: Workers
-    tell: Progress | None = None
+    notify: Progress | None = None
     transfer: int | None = None
     records: dict[str, RunRecord] = field(default_factory=dict[str, RunRecord])
     taken: dict[str, tuple[int, ...]] = field(default_factory=dict[str, tuple[int, ...]])
@@ -158,10 +158,10 @@ class Works:
         stored = {key: self._stored(self._folder(key), job.checkpoints) for key, job in jobs.items()}
         todo = [key for key, record in stored.items() if record is None]
         self.records |= {key: record for key, record in stored.items() if record is not None}
-        tell = self._telling(what, len(todo))
+        notify = self._notifying(what, len(todo))
         for number, result in self.workers.each([self._sent(jobs[key]) for key in todo]):
             self.records[todo[number]] = self._kept(todo[number], result)
-            tell()
+            notify()
 
     def _sent(self, job: Run) -> Run:
         return job if job.start is None else replace(job, start=self.workers.share(job.start))
@@ -216,7 +216,7 @@ class Works:
 
     def _score_all(self, asked: Mapping[Path, tuple[Voters, int, int]]) -> None:
         """Score shards, all with some members before any with the next; the sums are kept in between."""
-        tell = self._telling("scoring the pool", len(asked))
+        notify = self._notifying("scoring the pool", len(asked))
         jobs = {
             path: Score(members=self.workers.share_all(members), start=start, stop=stop)
             for path, (members, start, stop) in asked.items()
@@ -229,7 +229,7 @@ class Works:
                 seconds[path] += result.seconds
                 if self._keep(path, result, seconds[path]):
                     del jobs[path]
-                    tell()
+                    notify()
 
     def _begun(self, path: Path, job: Score) -> Score:
         """The scoring with what was summed before, if there is something."""
@@ -250,11 +250,11 @@ class Works:
         keys = [self._pick_key(pick) for pick in picks]
         paths = {self._choice(key): pick for key, pick in zip(keys, picks, strict=True)}
         todo = {path: pick for path, pick in paths.items() if not path.is_file()}
-        tell = self._telling("choosing", len(todo))
+        notify = self._notifying("choosing", len(todo))
         jobs = [replace(pick, members=self.workers.share_all(pick.members)) for pick in todo.values()]
         for number, choice in self.workers.each(jobs):
             _keep_choice(list(todo)[number], choice)
-            tell()
+            notify()
         return [self._picked(key) for key in keys]
 
     def _choice(self, key: str) -> Path:
@@ -283,7 +283,7 @@ class Works:
 
     @property
     def seconds(self) -> float:
-        """Of all different runs and scorings, added up over processes, whatever was done first."""
+        """Of all different runs and scorings, added up over processes, in any order of work."""
         runs = (record.seconds for record in self.records.values())
         return math.fsum((*runs, *(seconds for _, seconds in self.scorings.values())))
 
@@ -336,16 +336,16 @@ class Works:
         known = bare or {str(step) for step in taken} <= record.weights.keys()
         return record if known else None
 
-    def _telling(self, what: str, jobs: int) -> Callable[[], None]:
-        """What is called after each of so many jobs, when its result is kept."""
+    def _notifying(self, what: str, jobs: int) -> Callable[[], None]:
+        """What is called after each of this many jobs, when its result is kept."""
         done = count(1)
 
-        def told() -> None:
+        def called() -> None:
             number = next(done)
-            if self.tell is not None:
-                self.tell(what, number, jobs)
+            if self.notify is not None:
+                self.notify(what, number, jobs)
 
-        return told
+        return called
 
 
 def _unfinished(path: Path) -> Path:

@@ -83,8 +83,8 @@ def ask(folder: Path, name: str, asked: Sequence[Id], show: Show | None, mark: s
 def _shown(show: Show, name: Id) -> dict[str, Any]:
     try:
         shown = show(name)
-        told = {str(key): value for key, value in shown.items()}
-        json.dumps(told, ensure_ascii=False, allow_nan=False).encode()
+        details = {str(key): value for key, value in shown.items()}
+        json.dumps(details, ensure_ascii=False, allow_nan=False).encode()
     except Exception as error:
         raise InputError(
             f"the function raised or returned what cannot be written ({type(error).__name__}: {error})",
@@ -93,10 +93,10 @@ def _shown(show: Show, name: Id) -> dict[str, Any]:
             fix="Return a dictionary of texts and numbers.",
         ) from error
     for key in TAKEN:
-        if key in told:
+        if key in details:
             what = f"the key {key!r} has a meaning in answers"
             raise InputError(what, where="search.show", fix="Rename it.")
-    return told
+    return details
 
 
 def take_answers(book: Book, path: str | Path, classes: Sequence[str]) -> Book:

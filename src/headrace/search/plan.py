@@ -21,7 +21,7 @@ def counts(spec: SubsetSearch, examples: int) -> tuple[int, ...]:
 
 
 def process_bytes(spec: SubsetSearch, facts: Facts) -> int:
-    """At most what scoring and choosing hold in one process, beside the data and beside training."""
+    """At most what scoring and choosing hold in one process, in addition to the data and to training."""
     chosen = [0]
     sizes = counts(spec, facts.examples)
     most = max(b - a for a, b in pairwise((0, *sizes)))

@@ -111,7 +111,7 @@ def check_folder(spec: SubsetSearch, directory: Path) -> None:
     try:
         before = SubsetSearch.from_toml(directory / "search.toml").workload
     except HeadraceError:
-        # There is none, or one that no command could go on with.
+        # There is none, or one that no command could resume.
         return
     if not before.same_data(spec.workload):
         raise InputError(
@@ -173,7 +173,7 @@ def _stratified_errors(spec: SubsetSearch, facts: Facts) -> Iterator[InputError]
             kept, wanted = there - int(dropped * there), sizes[place] - before
             if wanted > kept:
                 yield InputError(
-                    f"{wanted} examples are to be added for the size {spec.search.sizes[place]:g}, "
+                    f"{wanted} examples must be added for the size {spec.search.sizes[place]:g}, "
                     f"and {kept} are left after dropping the hardest",
                     where=f"{method.label}: drop_hardest",
                     got=dropped,

@@ -57,7 +57,7 @@ def search_subset(
     announce: Callable[[tuple[Cost, ...], int], None] | None = None,
     progress: Progress | None = None,
 ) -> Outcome:
-    """Search for a subset, or go on with it.
+    """Search for a subset, or resume the search.
 
     What comes out depends on no interruption and on no number of processes. The folder may hold the work of
     another search: what is the same is not done again.
@@ -65,7 +65,7 @@ def search_subset(
     Args:
         spec: What to search for.
         directory: The folder; made where it is not there.
-        processes: How many runs are trained side by side; None for one a core, or on GPUs a few each.
+        processes: How many runs are trained at once; None for one per core, or on GPUs a few each.
         answers: A file with labels that people gave, taken before anything else is done.
         accept_labels: Whether labels that were changed by hand in `labels.json` are meant.
         accept_change: Why runs on a workload that has changed since may be used next to new ones; recorded,
@@ -105,7 +105,7 @@ def search_subset(
             spec=spec,
             facts=workers.facts,
             workers=workers,
-            tell=progress,
+            notify=progress,
             ids=ids,
             digests=origins[OWN].digests,
         )
@@ -243,14 +243,14 @@ class _Search:
         return self.works.workers.do([Label(indices=indices)])[0]
 
     def _note(self, stage: _Stage, **cost: int) -> None:
-        """Note what a stage cost; what is known of it stays."""
+        """Note what a stage cost; other facts about it stay."""
         self.spent[stage] = replace(self.spent.get(stage) or _free(stage), **cost)
 
     def _examples_trained(self, keys: Sequence[str]) -> int:
         return sum(self.works.records[key].examples_trained for key in keys)
 
     def _buy(self, chains: list[Chain], place: int) -> list[Chain] | Waiting:
-        """The searches with the labels of their subsets, or what people are to be asked."""
+        """The searches with the labels of their subsets, or what people must be asked."""
         match self.spec.search.oracle:
             case None:
                 return chains

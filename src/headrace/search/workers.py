@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from headrace.engines import torchrun
-from headrace.engines._base import Engine, Handle, Tell, do_all, each_done
+from headrace.engines._base import Engine, Handle, Report, do_all, each_done
 from headrace.engines.inline import InlineEngine
 from headrace.engines.local import LocalEngine
 from headrace.engines.processes import cores
@@ -42,10 +42,10 @@ class Workers:
 
     Args:
         spec: The search.
-        processes: How many; None for one a core, or a few for each GPU.
+        processes: How many; None for one per core, or a few for each GPU.
 
     Attributes:
-        facts: What is known of the search's workload, once they are opened.
+        facts: Facts about the search's workload, once they are opened.
         others: Likewise of the workloads that it transfers to.
 
     Raises:
@@ -87,14 +87,14 @@ class Workers:
         found = (facts.fingerprint for facts in (self.facts, *self.others))
         return {name: one for name, one in zip(names, found, strict=True) if one is not None}
 
-    def do(self, jobs: Sequence[SearchJob], tell: Tell | None = None) -> list[Any]:
+    def do(self, jobs: Sequence[SearchJob], notify: Report | None = None) -> list[Any]:
         """Do all jobs; their results in the order of the jobs.
 
         Raises:
             InputError: As a job raised it.
             WorkerDied: A worker ended.
         """
-        return do_all(self._engine, self._told(jobs), tell)
+        return do_all(self._engine, self._resolved(jobs), notify)
 
     def each(self, jobs: Sequence[SearchJob]) -> Generator[tuple[int, Any]]:
         """Do all jobs; (which, its result), each as soon as it is there.
@@ -103,7 +103,7 @@ class Workers:
             InputError: As a job raised it.
             WorkerDied: A worker ended.
         """
-        return each_done(self._engine, self._told(jobs))
+        return each_done(self._engine, self._resolved(jobs))
 
     def share(self, file: Handle) -> Handle:
         """A file as jobs read it."""
@@ -118,7 +118,7 @@ class Workers:
         if isinstance(self._engine, torchrun.TorchrunEngine):
             self._engine.outcome = outcome
 
-    def _told(self, jobs: Sequence[SearchJob]) -> list[SearchJob]:
+    def _resolved(self, jobs: Sequence[SearchJob]) -> list[SearchJob]:
         return [replace(job, expected=self._expected) for job in jobs]
 
     def _inspect(self) -> list[Facts]:
@@ -126,7 +126,7 @@ class Workers:
         return self.do([Inspect(), *(Inspect(transfer=n) for n in range(len(self._spec.transfer)))])
 
     def _make_fewer(self) -> None:
-        """On GPUs, so many as fit, unless another number was asked for."""
+        """On GPUs, as many as fit, unless another number was asked for."""
         most = PROCESSES_PER_GPU * self.facts.gpus
         if isinstance(self._engine, LocalEngine) and self._processes is None and 0 < most < self.processes:
             self._engine.close()

@@ -16,7 +16,7 @@ from pydantic import Field, ValidationError
 from headrace.errors import DamagedError
 from headrace.records import Record
 from headrace.sealed import parquet, sha256, unsealed
-from headrace.store.portrait_records import Gallery
+from headrace.store.portrait_records import ExamplesShown
 
 if TYPE_CHECKING:
     import polars as pl
@@ -67,7 +67,7 @@ class Chosen(Record):
     wrong: int | None = None
     examples: int = Field(ge=1)
     taken: tuple[Taken, ...] = ()
-    galleries: dict[str, Gallery] = Field(default_factory=dict)
+    galleries: dict[str, ExamplesShown] = Field(default_factory=dict)
     tables: dict[str, str] = Field(default_factory=dict)
 
 

@@ -17,7 +17,7 @@ Best = tuple[int, int]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sitting:
+class PortraitTask:
     """A portrait to be made.
 
     Attributes:
@@ -33,7 +33,7 @@ class Sitting:
     steps: int
 
 
-def sittings(stored: StoredExperiment) -> tuple[Sitting, ...]:
+def portrait_tasks(stored: StoredExperiment) -> tuple[PortraitTask, ...]:
     """The portraits of an experiment whose studies are all decided; otherwise, or if none is wanted, none."""
     epochs = stored.experiment.report.portrait_epochs
     if not epochs or stored.facts is None:
@@ -45,7 +45,7 @@ def sittings(stored: StoredExperiment) -> tuple[Sitting, ...]:
     best = {name: found.best[0] for name, found in judged.items() if found and found.best}
     facts = stored.facts
     return tuple(
-        _sitting(
+        _task(
             key,
             best[key.name],
             epochs,
@@ -81,8 +81,8 @@ def representatives(keys: Sequence[StudyKey], best: Mapping[str, Best]) -> list[
     return groups[min(groups, key=rank)]
 
 
-def _sitting(key: StudyKey, best: Best, epochs: float, *, examples: int, budget: int) -> Sitting:
+def _task(key: StudyKey, best: Best, epochs: float, *, examples: int, budget: int) -> PortraitTask:
     goal_step, trial = best
     passes = math.ceil(epochs * examples / key.configuration.batch_size)
     steps = max(1, min(budget, max(goal_step, passes)))
-    return Sitting(study=key, trial=trial, goal_step=goal_step, steps=steps)
+    return PortraitTask(study=key, trial=trial, goal_step=goal_step, steps=steps)

@@ -31,13 +31,13 @@ class Fed(Record):
     never_seen: float
 
 
-class Exhibit(Record):
-    """One example of a gallery.
+class ShownExample(Record):
+    """One example that a reader sees.
 
     Attributes:
         example: Its index in the training set.
         id: What it is called, if that is not its index.
-        score: The number by which it was chosen for the gallery.
+        score: The number by which it was chosen to be shown.
         label: Its label as it was given, in words.
         predicted: The label that the model predicted most often lately, in words.
         clean: The right label if it is known, in words.
@@ -55,7 +55,7 @@ class Exhibit(Record):
     text: str | None = None
 
 
-class Wall(Record):
+class ShownGroup(Record):
     """Examples that are shown together, in order.
 
     Attributes:
@@ -64,18 +64,18 @@ class Wall(Record):
     """
 
     name: str
-    exhibits: tuple[Exhibit, ...]
+    exhibits: tuple[ShownExample, ...]
 
 
-class Gallery(Record):
-    """All walls.
+class ExamplesShown(Record):
+    """All groups of examples to be shown.
 
     Attributes:
-        walls: In order.
+        walls: The groups, in order.
         unshown: Why examples are named by their numbers only, or None.
     """
 
-    walls: tuple[Wall, ...] = ()
+    walls: tuple[ShownGroup, ...] = ()
     unshown: str | None = None
 
 
@@ -110,5 +110,5 @@ class Portrait(Record):
     seconds: float = Field(default=0.0, ge=0)
     kind: Literal["predictions", "losses"] = "predictions"
     fed: tuple[Fed, ...] = ()
-    gallery: Gallery = Gallery()
+    gallery: ExamplesShown = ExamplesShown()
     error: str | None = None

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from headrace.errors import DamagedError
 from headrace.sealed import read_table_of, unsealed, write_pair
 from headrace.store.experiments import StoredExperiment, folder_name
-from headrace.store.portrait_choice import Sitting, sittings
+from headrace.store.portrait_choice import PortraitTask, portrait_tasks
 from headrace.store.portrait_records import Portrait
 
 if TYPE_CHECKING:
@@ -74,20 +74,20 @@ def read_portrait(directory: Path, study: str) -> StoredPortrait | None:
 
 def portraits(stored: StoredExperiment) -> list[StoredPortrait]:
     """The portraits of an experiment that exist and are up to date, in the order of its studies."""
-    found = ((s, read_portrait(stored.directory, s.study.name)) for s in sittings(stored))
-    return [portrait for sitting, portrait in found if portrait is not None and _is_of(portrait, sitting)]
+    found = ((s, read_portrait(stored.directory, s.study.name)) for s in portrait_tasks(stored))
+    return [portrait for task, portrait in found if portrait is not None and _is_of(portrait, task)]
 
 
-def missing(stored: StoredExperiment) -> list[Sitting]:
+def missing(stored: StoredExperiment) -> list[PortraitTask]:
     """The portraits that are yet to be made; one that failed is tried again."""
     there = {p.portrait.study.name for p in portraits(stored) if p.portrait.error is None}
-    return [sitting for sitting in sittings(stored) if sitting.study.name not in there]
+    return [task for task in portrait_tasks(stored) if task.study.name not in there]
 
 
-def _is_of(stored: StoredPortrait, sitting: Sitting) -> bool:
+def _is_of(stored: StoredPortrait, task: PortraitTask) -> bool:
     """Whether it is the portrait asked for, and not that of a trial that was the best earlier."""
     made = stored.portrait
-    return (made.trial, made.asked_steps) == (sitting.trial, sitting.steps)
+    return (made.trial, made.asked_steps) == (task.trial, task.steps)
 
 
 def portrait_directory(directory: Path, study: str) -> Path:

@@ -13,18 +13,18 @@ if TYPE_CHECKING:
     pass
 
 
-EXHIBITS = 12
-"""Examples on a wall."""
+SHOWN = 12
+"""Examples shown in a group."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ranking:
-    """A wall: the examples at one end of a column.
+    """A group to be shown: the examples at one end of a column.
 
     Attributes:
-        name: The wall's name.
+        name: The group's name.
         column: The column.
-        end: Which end hangs first.
+        end: Which end comes first.
         above: Only examples whose number is greater than this; None for any.
     """
 
@@ -39,14 +39,14 @@ PREDICTIONS = (
     Ranking(name="hardest", column="mean_loss", end="highest"),
     Ranking(name="forgotten", column="transitions", end="highest", above=0.0),
 )
-"""The walls of a history of predictions."""
+"""The groups of a history of predictions."""
 
 
 LOSSES = (
     Ranking(name="hardest", column="mean_loss", end="highest"),
     Ranking(name="unsteady", column="loss_variance", end="highest"),
 )
-"""The walls of a history of losses."""
+"""The groups of a history of losses."""
 
 
 def extremes(
@@ -62,8 +62,8 @@ def extremes(
     return places[np.argsort(keys[places], kind="stable")[:count]].astype(np.int64)
 
 
-def rank(ranking: Ranking, columns: Mapping[str, np.ndarray], count: int = EXHIBITS) -> np.ndarray:
-    """The examples of a wall: of those that were trained on at all."""
+def rank(ranking: Ranking, columns: Mapping[str, np.ndarray], count: int = SHOWN) -> np.ndarray:
+    """The examples of a group, only from those that were trained on at all."""
     values = columns[ranking.column]
     among = columns["count"] > 0
     if ranking.above is not None:

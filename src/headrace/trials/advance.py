@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Self
 from headrace.engines._base import Place
 from headrace.specs.experiment import Experiment
 from headrace.store.facts import WorkloadFacts
-from headrace.store.portrait_choice import Sitting
+from headrace.store.portrait_choice import PortraitTask
 from headrace.trials.tasks import Inspection, Report, Task
 
 if TYPE_CHECKING:
@@ -81,10 +81,10 @@ class Advance:
 
 @dataclass(frozen=True)
 class Portray:
-    """Make a portrait: what is known of it, and the table of all examples as a Parquet file."""
+    """Make a portrait: facts about it, and the table of all examples as a Parquet file."""
 
-    sitting: Sitting
+    task: PortraitTask
 
     def do(self, bench: Bench) -> tuple[Portrait, bytes]:
         """Do it."""
-        return bench.portray(self.sitting)
+        return bench.portray(self.task)

@@ -32,6 +32,6 @@ def check_same(experiment: Experiment, mine: Fingerprint) -> None:
 
 def least(number: int) -> int:
     """The smallest of all ranks' numbers."""
-    told = torch.tensor(number)
-    dist.all_reduce(told, dist.ReduceOp.MIN)
-    return int(told)
+    smallest = torch.tensor(number)
+    dist.all_reduce(smallest, dist.ReduceOp.MIN)
+    return int(smallest)

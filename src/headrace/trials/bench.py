@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-    from headrace.store.portrait_choice import Sitting
+    from headrace.store.portrait_choice import PortraitTask
     from headrace.store.portrait_records import Portrait
     from headrace.trials.running import RunningTrial
     from headrace.trials.setting import Setting
@@ -196,11 +196,11 @@ class Bench:
             checkpoints=taken,
         )
 
-    def portray(self, sitting: Sitting) -> tuple[Portrait, bytes]:
-        """Make a portrait: what is known of it, and the table of all examples as a Parquet file."""
+    def portray(self, task: PortraitTask) -> tuple[Portrait, bytes]:
+        """Make a portrait: facts about it, and the table of all examples as a Parquet file."""
         from headrace.trials.portrait import portray
 
-        return portray(self.on(sitting.study.configuration.subset), sitting)
+        return portray(self.on(task.study.configuration.subset), task)
 
     def forget(self, study: str) -> None:
         """Let go of a decided study's trials."""
@@ -274,7 +274,10 @@ def pick_device(wanted: str, rank: int) -> torch.device:
     if not there[kind]:
         have = ", ".join(name for name, is_there in there.items() if is_there)
         raise InputError(
-            "this machine has no such device", where="training.device", got=wanted, fix=f"It has {have}."
+            "this machine does not have this device",
+            where="training.device",
+            got=wanted,
+            fix=f"It has {have}.",
         )
     if kind != "cuda":
         return torch.device(kind)

@@ -24,8 +24,8 @@ def effective_share(weights: Float[np.ndarray, " examples"]) -> float:
     return float(weights.sum()) ** 2 / (squares * len(weights)) if squares > 0 else 0.0
 
 
-class Overheard:
-    """A policy whose plans are told to `listen` as well; in every other way the policy itself."""
+class LoggedPolicy:
+    """A policy whose plans are passed to `listen` as well; in every other way the policy itself."""
 
     def __init__(self, policy: Planner, listen: Callable[[int, Plan], None]) -> None:
         self.policy = policy
@@ -58,7 +58,7 @@ class FedLog:
 
     Args:
         examples: The size of the training set.
-        weights: What the examples' losses are multiplied by beside the policy's weights, or None [examples].
+        weights: What the examples' losses are multiplied by besides the policy's weights, or None [examples].
     """
 
     def __init__(self, examples: int, weights: Float[np.ndarray, " examples"] | None = None) -> None:

@@ -26,7 +26,7 @@ from headrace.sampling.sampler import ExampleSampler
 from headrace.specs.space import split
 from headrace.subsets.view import weighted
 from headrace.training.gradients import Choose, Chosen, Record
-from headrace.trials.fed import FedLog, Overheard
+from headrace.trials.fed import FedLog, LoggedPolicy
 
 if TYPE_CHECKING:
     from headrace.specs.studies import Hyperparameters, StudyKey
@@ -75,7 +75,7 @@ def feed(
         trial: The trial's index.
         values: Its hyperparameters, the policy's settings among them.
         budget: Its step budget; policies that change over the training do so over it.
-        log: Is told what is planned and chosen, if given.
+        log: Gets what is planned and chosen, if given.
 
     Raises:
         InputError: The policy cannot be used with this workload.
@@ -91,7 +91,7 @@ def feed(
     holdout = setting.holdout if "holdout_losses" in policy.needs else None
     sampler = ExampleSampler(
         examples,
-        policy=policy if log is None else Overheard(policy, log.plan),
+        policy=policy if log is None else LoggedPolicy(policy, log.plan),
         batch_size=size,
         workers=study.configuration.workers,
         rank=0,  # the loop shares out whole batches, also under torchrun
@@ -199,7 +199,7 @@ def predicts_classes(setting: Setting) -> bool:
 
 
 def width(setting: Setting) -> int:
-    """The number of classes that the workload's models tell apart; 1 where they give one number."""
+    """The number of classes that the workload's models distinguish; 1 if they give one number."""
     return setting.workload.outputs or 1
 
 
@@ -210,7 +210,7 @@ def targets_of(setting: Setting) -> Tensor:
 
 
 def _chooser(sampler: ExampleSampler, weights: Tensor | None, log: FedLog | None) -> Choose:
-    """Candidates are rated by their own losses; what is chosen has the weight of its subset beside."""
+    """Candidates are rated by their own losses; what is chosen has the weight of its subset as well."""
 
     def choose(outputs: Tensor, targets: Tensor, losses: Tensor, batch: Batch) -> Chosen:
         chosen = sampler.choose(batch.indices, outputs, targets, losses, count=batch.train_on)

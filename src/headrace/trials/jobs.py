@@ -19,7 +19,7 @@ from headrace.ids import Ids
 from headrace.random import Name
 from headrace.specs.methods import Select
 from headrace.store.members import Voters
-from headrace.store.portrait_records import Gallery
+from headrace.store.portrait_records import ExamplesShown
 from headrace.store.search_facts import Facts
 from headrace.workloads.fingerprint import Fingerprint
 from headrace.workloads.kinds import Targets
@@ -45,7 +45,7 @@ class Bench(Protocol):
     """What a worker keeps between jobs: a workload on its device, and those that the search transfers to."""
 
     def working(self, doing: str) -> AbstractContextManager[None]:
-        """The circumstances of a job: errors of the user's code are told with what was being done."""
+        """The circumstances of a job: errors of the user's code are reported with what was being done."""
         ...
 
     def of(self, transfer: int | None) -> Self:
@@ -57,7 +57,7 @@ class Bench(Protocol):
         ...
 
     def inspect(self) -> Facts:
-        """What is known of the workload."""
+        """Facts about the workload."""
         ...
 
     def names(self) -> Ids | None:
@@ -80,7 +80,7 @@ class Bench(Protocol):
         """Choose by models."""
         ...
 
-    def hang(self, job: Hang) -> dict[str, Gallery]:
+    def show_examples(self, job: ShowExamples) -> dict[str, ExamplesShown]:
         """Show examples."""
         ...
 
@@ -103,8 +103,8 @@ class SearchJob:
         """Do it; what it returns can be pickled.
 
         Raises:
-            HeadraceError: What went wrong; whatever the user's model, loss, metric or data raise is an
-                `InputError` that tells its place.
+            HeadraceError: What went wrong; any error of the user's model, loss, metric or data is an
+                `InputError` with its place.
         """
         own = bench.of(self.transfer)
         with own.working(self.doing):
@@ -123,13 +123,13 @@ class Inspect(SearchJob):
     doing: ClassVar[str] = "making an untrained model and calling it"
 
     def on(self, bench: Bench) -> Facts:
-        """What is known of it."""
+        """Facts about it."""
         return bench.inspect()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Names(SearchJob):
-    """Tell what the training examples are called: their ids, or None where their indices are their names."""
+    """Return what the training examples are called: their ids, or None if their indices are their names."""
 
     doing: ClassVar[str] = "reading ids"
 
@@ -279,25 +279,25 @@ class Pick(SearchJob):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Hang(SearchJob):
-    """Hang examples for the report: method -> wall -> the examples and the scores for which they hang.
+class ShowExamples(SearchJob):
+    """Show examples in the report: method -> group -> the examples and the scores by which they were chosen.
 
     Attributes:
         classes: The classes' names.
-        walls: The examples.
-        labels: Example -> its classes, of the examples whose labels may be told.
+        groups: The examples.
+        labels: Example -> its classes, of the examples whose labels may be shown.
         predicted: Method -> example -> the class that its last ensemble predicted.
     """
 
     doing: ClassVar[str] = "showing examples"
     classes: tuple[str, ...]
-    walls: Mapping[str, Mapping[str, tuple[np.ndarray, np.ndarray]]]
+    groups: Mapping[str, Mapping[str, tuple[np.ndarray, np.ndarray]]]
     labels: Mapping[int, tuple[int, ...]]
     predicted: Mapping[str, Mapping[int, int]]
 
-    def on(self, bench: Bench) -> dict[str, Gallery]:
-        """The gallery of each method."""
-        return bench.hang(self)
+    def on(self, bench: Bench) -> dict[str, ExamplesShown]:
+        """The examples of each method."""
+        return bench.show_examples(self)
 
 
 def classes_of(label: np.ndarray, kind: Targets) -> tuple[int, ...]:

@@ -23,7 +23,7 @@ from headrace.workloads.sources import reading
 
 @dataclass(frozen=True, kw_only=True)
 class Loaded:
-    """A workload, and what is known of it.
+    """A workload, and facts about it.
 
     Attributes:
         workload: Its data on the worker's device.
@@ -85,7 +85,7 @@ def load(
         goal: In place of the workload's own.
         hidden: Whether the labels must not be looked at.
         trains: Whether anything is trained on it.
-        modules: Modules that results depend on, beside the workload's own.
+        modules: Modules that results depend on, besides the workload's own.
 
     Raises:
         InputError: The workload cannot be loaded or used.

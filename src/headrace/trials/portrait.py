@@ -1,4 +1,4 @@
-"""Making a portrait, in a worker process: the trial again, and what it tells of every example."""
+"""Making a portrait, in a worker process: the trial again, and what it shows about every example."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from headrace.arrays import on_host
 from headrace.histories.history import History, LossHistory
 from headrace.histories.scores import SCORES
 from headrace.sampling.plan import Need
-from headrace.store.portrait_choice import Sitting
-from headrace.store.portrait_records import Gallery, Portrait
+from headrace.store.portrait_choice import PortraitTask
+from headrace.store.portrait_records import ExamplesShown, Portrait
 from headrace.store.rankings import LOSSES, PREDICTIONS, rank
 from headrace.trials.fed import FedLog
 from headrace.trials.feed import Memory, feed, predicts_classes, targets_of, width
-from headrace.trials.gallery import Labels, hang
 from headrace.trials.running import begin
 from headrace.trials.setting import Setting
+from headrace.trials.shown import Labels, show_examples
 from headrace.workloads.registry import describe
 from headrace.workloads.showing import shower
 
@@ -37,7 +37,7 @@ MOST_CLASSES = 256
 
 
 @dataclass(kw_only=True)
-class _Witness:
+class _Training:
     """What is known when the trial was trained again."""
 
     memory: Memory
@@ -47,64 +47,64 @@ class _Witness:
     backpropagated: int = 0
 
 
-def portray(setting: Setting, sitting: Sitting) -> tuple[Portrait, bytes]:
+def portray(setting: Setting, task: PortraitTask) -> tuple[Portrait, bytes]:
     """The portrait, and its table of all examples as the content of a Parquet file.
 
     An error of the user's code becomes the portrait's: the studies' results do not depend on it.
     """
     start = time.perf_counter()
-    told: dict[str, Any] = {
-        "study": sitting.study,
-        "trial": sitting.trial,
-        "hyperparameters": setting.experiment.hyperparameters(sitting.study, sitting.trial),
-        "goal_step": sitting.goal_step,
-        "asked_steps": sitting.steps,
+    made_of: dict[str, Any] = {
+        "study": task.study,
+        "trial": task.trial,
+        "hyperparameters": setting.experiment.hyperparameters(task.study, task.trial),
+        "goal_step": task.goal_step,
+        "asked_steps": task.steps,
     }
     try:
-        witness, steps = _witness(setting, sitting)
-        columns = _columns(setting, witness.memory)
-        gallery = _gallery(setting, columns)
-    except (Exception, SystemExit) as error:  # noqa: BLE001  (whatever the user's model, loss or data raise)
-        return Portrait(**told, error=describe(error)), _parquet({})
-    known = isinstance(witness.memory.history, History)
+        training, steps = _training(setting, task)
+        columns = _columns(setting, training.memory)
+        gallery = _examples_shown(setting, columns)
+    except (Exception, SystemExit) as error:  # noqa: BLE001  (any error of the user's model, loss or data)
+        return Portrait(**made_of, error=describe(error)), _parquet({})
+    known = isinstance(training.memory.history, History)
     portrait = Portrait(
-        **told,
+        **made_of,
         steps=steps,
-        examples_forwarded=witness.forwarded,
-        examples_backpropagated=witness.backpropagated,
+        examples_forwarded=training.forwarded,
+        examples_backpropagated=training.backpropagated,
         seconds=time.perf_counter() - start,
         kind="predictions" if known else "losses",
-        fed=witness.log.rows(witness.handed_out),
+        fed=training.log.rows(training.handed_out),
         gallery=gallery,
     )
     return portrait, _parquet(columns)
 
 
-def _witness(setting: Setting, sitting: Sitting) -> tuple[_Witness, int]:
+def _training(setting: Setting, task: PortraitTask) -> tuple[_Training, int]:
     """Train; where that diverges after the goal was reached, again and only to the goal."""
-    witness = _trained(setting, sitting, sitting.steps)
-    history = witness.memory.history
-    if history is None or bool(torch.isfinite(history.mean("loss")).all()) or not sitting.goal_step:
-        return witness, sitting.steps
-    return _trained(setting, sitting, sitting.goal_step), sitting.goal_step
+    training = _trained(setting, task, task.steps)
+    history = training.memory.history
+    if history is None or bool(torch.isfinite(history.mean("loss")).all()) or not task.goal_step:
+        return training, task.steps
+    return _trained(setting, task, task.goal_step), task.goal_step
 
 
-def _trained(setting: Setting, sitting: Sitting, steps: int) -> _Witness:
-    study, trial, examples = sitting.study, sitting.trial, len(setting.workload.train)
+def _trained(setting: Setting, task: PortraitTask, steps: int) -> _Training:
+    study, trial, examples = task.study, task.trial, len(setting.workload.train)
     values = setting.experiment.hyperparameters(study, trial)
     weights = None if setting.weights is None else on_host(setting.weights, np.float64)
-    witness = _Witness(memory=Memory(_wanted(setting), setting), log=FedLog(examples, weights))
+    training = _Training(memory=Memory(_wanted(setting), setting), log=FedLog(examples, weights))
     budget = setting.experiment.budget_steps(study, examples)
-    fed = feed(setting, study, trial, values, budget, log=witness.log)
+    fed = feed(setting, study, trial, values, budget, log=training.log)
 
     def record(indices: Tensor, outputs: Tensor, targets: Tensor) -> None:
-        witness.memory.record(indices, outputs, targets)
+        training.memory.record(indices, outputs, targets)
         if fed.record is not None:
             fed.record(indices, outputs, targets)
 
     def counted() -> Iterator[Batch]:
         for batch in fed.batches:
-            witness.handed_out += len(batch)
+            training.handed_out += len(batch)
             yield batch
 
     measurements = begin(
@@ -120,9 +120,9 @@ def _trained(setting: Setting, sitting: Sitting, steps: int) -> _Witness:
     # Should it diverge, that shows in the history, and NumPy need not warn.
     with np.errstate(over="ignore", invalid="ignore"):
         *_, last = measurements
-    witness.forwarded = last.examples_forwarded + fed.forwarded
-    witness.backpropagated = last.examples_backpropagated + fed.backpropagated
-    return witness
+    training.forwarded = last.examples_forwarded + fed.forwarded
+    training.backpropagated = last.examples_backpropagated + fed.backpropagated
+    return training
 
 
 def _wanted(setting: Setting) -> frozenset[Need]:
@@ -152,17 +152,17 @@ def _columns(setting: Setting, memory: Memory) -> dict[str, np.ndarray]:
     return columns | {name: score(history) for name, score in SCORES.items()}
 
 
-def _gallery(setting: Setting, columns: Mapping[str, np.ndarray]) -> Gallery:
+def _examples_shown(setting: Setting, columns: Mapping[str, np.ndarray]) -> ExamplesShown:
     rankings = PREDICTIONS if "aum" in columns else LOSSES
     ranked = {ranking: rank(ranking, columns) for ranking in rankings}
-    walls = {ranking.name: (found, columns[ranking.column][found]) for ranking, found in ranked.items()}
+    groups = {ranking.name: (found, columns[ranking.column][found]) for ranking, found in ranked.items()}
     names = setting.workload.classes
     labels = Labels(
         given=_words(columns.get("label"), names),
         predicted=_words(columns.get("predicted"), names),
         clean=_words(columns.get("clean"), names),
     )
-    return hang(walls, shower(setting.workload), labels, setting.workload.example_ids)
+    return show_examples(groups, shower(setting.workload), labels, setting.workload.example_ids)
 
 
 def _words(column: np.ndarray | None, names: tuple[str, ...] | None) -> Callable[[int], str | None]:

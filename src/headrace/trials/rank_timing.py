@@ -132,6 +132,6 @@ def _block(setting: Setting, once: Callable[[], None], repetitions: int) -> floa
 
 def _most(setting: Setting, value: float) -> float:
     """The largest value over the ranks: all must make the same number of steps."""
-    told = torch.tensor([value], dtype=torch.float64, device=setting.device)
-    dist.all_reduce(told, dist.ReduceOp.MAX)
-    return float(told)
+    most = torch.tensor([value], dtype=torch.float64, device=setting.device)
+    dist.all_reduce(most, dist.ReduceOp.MAX)
+    return float(most)

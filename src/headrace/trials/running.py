@@ -27,7 +27,7 @@ from headrace.trials.setting import Setting
 from headrace.workloads.registry import describe
 
 FORWARDED, BACKPROPAGATED = "examples_forwarded", "examples_backpropagated"
-"""The columns of a measurement that tell what it took, from the trial's start."""
+"""The columns of a measurement that hold what it took, from the trial's start."""
 
 Row = dict[str, float | int]
 """One measurement: trial, step, the examples that it took, and the metrics."""
@@ -80,7 +80,7 @@ def begin(
 
 @dataclass(kw_only=True)
 class RunningTrial:
-    """A trial that can be trained on: what is known of it, and the suspended training.
+    """A trial that can be trained on: facts about it, and the suspended training.
 
     Args:
         setting: What it shares with other trials.
@@ -133,7 +133,7 @@ class RunningTrial:
         try:
             while not self.settled and self.trained < min(until, bound()):
                 self._take(self._next())
-        except (Exception, SystemExit) as error:  # noqa: BLE001  (whatever the user's model, loss or data raise)
+        except (Exception, SystemExit) as error:  # noqa: BLE001  (any error of the user's model, loss or data)
             self._error = describe(error)
             self.settled = True
         if self.settled:

@@ -27,7 +27,7 @@ MEMORY_BYTES = 1 << 30
 
 
 def scoring_bytes(model: nn.Module, example: Tensor, *, members: int, shard: int, classes: int) -> int:
-    """At most what a scoring holds beside the data: members, activations, and the sums of one shard.
+    """At most what a scoring holds in addition to the data: members, activations, and the sums of one shard.
 
     Args:
         model: One of the members.

@@ -18,19 +18,18 @@ from headrace.errors import HeadraceError, InputError
 from headrace.ids import Ids
 from headrace.specs.search import SubsetSearch
 from headrace.store.members import given
-from headrace.store.portrait_records import Gallery
+from headrace.store.portrait_records import ExamplesShown
 from headrace.store.search_facts import Facts
 from headrace.subsets.view import checksum
 from headrace.trials.bench import pick_device
-from headrace.trials.hanging import clean_targets, galleries, targets
 from headrace.trials.jobs import (
     MEMBERS_AT_ONCE,
     Choice,
-    Hang,
     Pick,
     Run,
     Score,
     Scores,
+    ShowExamples,
     Sums,
     Trained,
     largest_shard,
@@ -39,6 +38,7 @@ from headrace.trials.loading import Loaded, load
 from headrace.trials.picking import Picker
 from headrace.trials.scoring import MEMORY_BYTES, Scorer, scoring_bytes
 from headrace.trials.search_run import Trainer
+from headrace.trials.showing import clean_targets, examples_shown, targets
 from headrace.workloads import Workload
 from headrace.workloads.fingerprint import Fingerprint
 from headrace.workloads.registry import describe, find_function
@@ -61,7 +61,7 @@ class SearchBench:
 
     @contextmanager
     def working(self, doing: str) -> Generator[None]:
-        """The circumstances of a job: one thread, and errors of the user's code are told as such.
+        """The circumstances of a job: one thread, and errors of the user's code are reported as such.
 
         Raises:
             InputError: With what was done, if the user's model, loss, metric or data raise something.
@@ -127,9 +127,9 @@ class SearchBench:
         """Choose by models."""
         return self._picker.pick(job)
 
-    def hang(self, job: Hang) -> dict[str, Gallery]:
+    def show_examples(self, job: ShowExamples) -> dict[str, ExamplesShown]:
         """Show examples."""
-        return galleries(self._workload, job, hidden=self._spec.search.labels == "hidden")
+        return examples_shown(self._workload, job, hidden=self._spec.search.labels == "hidden")
 
     @cached_property
     def _device(self) -> torch.device:
@@ -195,7 +195,7 @@ class SearchBench:
         )
 
     def inspect(self) -> Facts:
-        """What is known of the workload."""
+        """Facts about the workload."""
         workload, own = self._workload, self._spec.members
         classes = self._num_classes()
         names = workload.classes or tuple(str(number) for number in range(classes))

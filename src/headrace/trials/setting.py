@@ -59,7 +59,7 @@ class Setting:
         """The same on a subset of the grid, which is loaded at its first use.
 
         Raises:
-            InputError: There is no such file, or it belongs to another data set.
+            InputError: The file does not exist, or it belongs to another data set.
         """
         if subset == FULL:
             return self

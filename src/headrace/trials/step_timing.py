@@ -24,15 +24,15 @@ WARM_UP = 3
 
 
 BLOCK_SECONDS = 0.02
-"""A block of steps lasts at least so long, so that the clock and the one wait for the device do not count."""
+"""A block of steps lasts at least this long: the clock and the one wait for the device then do not count."""
 
 
 MEETING_SECONDS = 0.1
-"""The same for several workers, who tell each other at a block's end that they are there."""
+"""The same for several workers, who signal to each other at a block's end that they are there."""
 
 
 BLOCKS = (7, 100)
-"""The fewest and the most blocks: seven bound the median at 95 %."""
+"""The fewest and the most blocks: seven bound the median at 95%."""
 
 
 def timing(
@@ -47,7 +47,7 @@ def timing(
 
     Args:
         setting: The workload and the device.
-        study: The optimiser and the batch size.
+        study: The optimizer and the batch size.
         seconds: About how long it is timed.
         world: The workers that share each batch; None for one.
         agree: Makes the seconds of a step, from which the number of steps follows, alike in all processes.
@@ -124,7 +124,7 @@ def forget_peak(setting: Setting) -> None:
 
 
 def peak(setting: Setting) -> int | None:
-    """The most memory in use since then, in bytes; None where the system does not tell."""
+    """The most memory in use since then, in bytes; None if the system does not report it."""
     if setting.device.type == "cuda":
         import torch
 

@@ -36,10 +36,10 @@ class Report:
 
     Attributes:
         task: The task.
-        record: What is known of the trial.
+        record: Facts about the trial.
         start: How many measurements were sent before; where the trial was begun again, 0.
         rows: The measurements since then.
-        suspended: Whether the worker keeps the trial, to go on with it.
+        suspended: Whether the worker keeps the trial, to resume it.
         checkpoints: (step, content of a safetensors file), those taken in this task.
     """
 

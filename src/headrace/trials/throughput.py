@@ -1,4 +1,4 @@
-"""Measuring step times on this machine: the experiment's own workload, loop, optimisers and batch sizes.
+"""Measuring step times on this machine: the experiment's own workload, loop, optimizers and batch sizes.
 
 One worker is timed in this process; several are timed as processes of their own, see `rank_timing`.
 """
@@ -42,11 +42,11 @@ def measure(
     progress: Callable[[str], object] | None = None,
     expected: WorkloadFacts | None = None,
 ) -> Throughput:
-    """Time the steps for every optimiser and batch size of the grid, on each number of workers.
+    """Time the steps for every optimizer and batch size of the grid, on each number of workers.
 
     The steps are those of `headrace.training.loop.train` with shuffled batches, at a learning rate so small
     that the model stays as it is; evaluations are not timed. One worker is this process. Several are
-    processes of their own, one a GPU or a core, that share each batch and average their gradients by
+    processes of their own, one per GPU or core, that share each batch and average their gradients by
     DistributedDataParallel; what this exchange takes alone is timed too.
 
     Args:
@@ -103,7 +103,7 @@ def count_points(experiment: Experiment, workers: Sequence[int]) -> int:
 
 
 def points(experiment: Experiment, workers: int = 1) -> list[StudyKey]:
-    """One study for each optimiser and each batch size that has an example for every worker."""
+    """One study for each optimizer and each batch size that has an example for every worker."""
     found = {
         (study.optimizer, study.configuration.batch_size): study for study in reversed(experiment.studies())
     }
@@ -137,7 +137,7 @@ def _check_sizes(experiment: Experiment, examples: int) -> None:
 def _together(
     experiment: Experiment, workers: int, seconds: float, say: Callable[[str], object]
 ) -> tuple[list[Timing], Exchange]:
-    """Start so many workers, time every point and the exchange alone, and end them."""
+    """Start this many workers, time every point and the exchange alone, and end them."""
     from headrace.engines._base import everywhere
     from headrace.engines.local import LocalEngine
     from headrace.trials.advance import MakeBench

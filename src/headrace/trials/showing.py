@@ -1,4 +1,4 @@
-"""What a worker tells of a search's examples: their labels, and galleries of them."""
+"""What a worker reports about a search's examples: their labels, and groups of them to be shown."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from jaxtyping import Int64
 
-from headrace.store.portrait_records import Gallery
-from headrace.trials.gallery import Labels, hang
-from headrace.trials.jobs import Hang, classes_of
+from headrace.store.portrait_records import ExamplesShown
+from headrace.trials.jobs import ShowExamples, classes_of
+from headrace.trials.shown import Labels, show_examples
 from headrace.workloads import Workload
 from headrace.workloads.showing import shower
 
@@ -30,13 +30,13 @@ def clean_targets(workload: Workload, indices: Int64[np.ndarray, " asked"]) -> n
     return None if clean is None else clean.cpu().numpy()[indices]
 
 
-def galleries(workload: Workload, job: Hang, *, hidden: bool) -> dict[str, Gallery]:
-    """The gallery of each method.
+def examples_shown(workload: Workload, job: ShowExamples, *, hidden: bool) -> dict[str, ExamplesShown]:
+    """The examples to be shown of each method.
 
     Args:
         workload: Shows its examples.
-        job: What hangs where.
-        hidden: Whether labels are hidden: then the right ones are not told either.
+        job: Which examples, in which groups.
+        hidden: Whether labels are hidden: then the right ones are not shown either.
     """
     known = None if hidden else workload.clean_targets
     clean, classes = None if known is None else known.cpu(), job.classes
@@ -49,21 +49,21 @@ def galleries(workload: Workload, job: Hang, *, hidden: bool) -> dict[str, Galle
         return None if clean is None else classes_of(clean[example].numpy(), workload.kind)
 
     return {
-        group: hang(
-            walls,
+        method: show_examples(
+            groups,
             shower(workload),
             Labels(
                 given=lambda example: words(job.labels.get(example)),
-                predicted=lambda example, group=group: _predicted(job, group, example),
+                predicted=lambda example, method=method: _predicted(job, method, example),
                 clean=lambda example: words(right(example)),
             ),
             workload.example_ids,
         )
-        for group, walls in job.walls.items()
+        for method, groups in job.groups.items()
     }
 
 
-def _predicted(job: Hang, group: str, example: int) -> str | None:
+def _predicted(job: ShowExamples, method: str, example: int) -> str | None:
     """The class that was predicted, in words."""
-    number = job.predicted.get(group, {}).get(example)
+    number = job.predicted.get(method, {}).get(example)
     return None if number is None else job.classes[number]
