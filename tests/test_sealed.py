@@ -17,16 +17,19 @@ from hypothesis import strategies as st
 
 from headrace.errors import DamagedError
 from headrace.files import StorageError
+from headrace.records import Record
 from headrace.sealed import (
     finish_pair,
+    plain_parquet,
+    read_record,
     read_table,
     read_table_of,
+    read_toml,
     sealed,
-    sealed_toml,
     unsealed,
-    unsealed_toml,
     write_pair,
     write_table,
+    write_toml,
 )
 
 BODIES = (b'{"a": 1}', b'{\n  "goal": 0.25,\n  "name": "digits"\n}\n', b'{"format":1,"records":[{"x":null}]}')
@@ -91,9 +94,10 @@ TOML = 'seed = 3\n\n[workload]\nname = "digits"\n'
 
 
 def test_sealed_toml_is_toml_and_every_altered_byte_is_found(tmp_path: Path) -> None:
-    whole, path = sealed_toml(TOML), tmp_path / "experiment.toml"
-    path.write_bytes(whole)
-    assert unsealed_toml(path) == TOML
+    path = tmp_path / "experiment.toml"
+    write_toml(path, TOML)
+    whole = path.read_bytes()
+    assert read_toml(path) == TOML
     assert tomllib.loads(whole.decode()) == tomllib.loads(TOML)
     changed = [whole[:at] for at in range(1, len(whole))]
     for at, byte in enumerate(whole):
@@ -103,13 +107,23 @@ def test_sealed_toml_is_toml_and_every_altered_byte_is_found(tmp_path: Path) -> 
     for content in changed[11:]:
         path.write_bytes(content)
         with pytest.raises(DamagedError, match="was altered since Headrace wrote it"):
-            unsealed_toml(path)
+            read_toml(path)
 
 
 @pytest.mark.parametrize("text", [TOML, f"# my own notes\n{TOML}", "", "[workload]\n"])
 def test_toml_from_before_there_were_seals_is_read(tmp_path: Path, text: str) -> None:
     (tmp_path / "x").write_text(text)
-    assert unsealed_toml(tmp_path / "x") == text
+    assert read_toml(tmp_path / "x") == text
+
+
+class Numbered(Record):
+    """The record of a pair: which it is, and its table's checksum."""
+
+    table: str
+    number: int
+
+
+TABLES = {number: plain_parquet({"number": np.array([number])}) for number in (1, 2)}
 
 
 def test_a_pair_is_whole_at_every_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -117,19 +131,19 @@ def test_a_pair_is_whole_at_every_moment(tmp_path: Path, monkeypatch: pytest.Mon
     record, table = tmp_path / "1.json", tmp_path / "1.parquet"
 
     def write(number: int) -> None:
-        content = b"table %d" % number
-        body = json.dumps({"table": hashlib.sha256(content).hexdigest(), "number": number})
-        write_pair(record, body.encode(), table, content)
+        kept = Numbered(table=hashlib.sha256(TABLES[number]).hexdigest(), number=number)
+        write_pair(record, kept, table, TABLES[number])
 
     def found() -> int | None:
         if not record.exists():
             return None
-        body = json.loads(unsealed(record))
-        assert read_table_of(table, body["table"]) == b"table %d" % body["number"]
-        finish_pair(table, body["table"])
-        assert table.read_bytes() == b"table %d" % body["number"]
+        kept = read_record(record, Numbered, fix="", older=False)
+        assert kept is not None
+        assert read_table_of(table, kept.table, fix="")["number"].to_list() == [kept.number]
+        finish_pair(table, kept.table)
+        assert table.read_bytes() == TABLES[kept.number]
         assert {path.name for path in tmp_path.iterdir()} <= {"1.json", "1.parquet"}
-        return body["number"]
+        return kept.number
 
     calls = {name: getattr(os, name) for name in ("open", "fsync", "rename")}
     seen: list[tuple[int | None, int | None]] = []

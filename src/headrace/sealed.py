@@ -1,7 +1,14 @@
 """Sealed files: what decides a result carries a checksum of its whole content, so that a change is found.
 
-JSON keeps its checksum in its first line and stays JSON; a Parquet table keeps it in its metadata, over the
-columns and the rest of the metadata.
+All that is kept so is written and read here, in three forms; readers take the older ones too.
+
+- A record is JSON: its checksum is its first line, and it stays JSON (`write_record`, `read_record`).
+- A table is Parquet. One by itself holds in its metadata a checksum of its bytes, and one of its values
+  (`write_table`, `read_table`; `parquet_content` and `parquet` where the metadata is laid out by others). One
+  beside a record is plain, and its SHA-256 is in that record (`write_pair`, `read_table_of`, `finish_pair`).
+- What users may read and copy is TOML: its checksum is a comment (`write_toml`, `read_toml`).
+
+Tensors are sealed by `headrace.tensors`, because that needs torch.
 """
 
 from __future__ import annotations
@@ -13,11 +20,14 @@ from collections.abc import Mapping
 from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
+
+from pydantic import ValidationError
 
 from headrace.errors import DamagedError, InputError
 from headrace.files import remove, rename, write_whole
 from headrace.parquet_size import decoded_bytes
+from headrace.records import Record, first_finding
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,7 +35,9 @@ if TYPE_CHECKING:
 
 LARGEST, MOST_TIMES = 1 << 27, 64
 """A table is read if it decodes to at most this many bytes, or to that many times those of its file."""
-_SUM = "sha256"
+_MOST_BYTES = 2**28
+"""Of a record."""
+_SUM, _OF = "sha256", "of"
 _BYTES, _STAMP = "headrace.bytes", b"sha256 of the bytes: "
 _HEAD = b'{"sha256":"'
 _TOML = b"# sha256: "
@@ -34,6 +46,51 @@ _TOML_TRACE = re.compile("sha256: |[0-9a-f]{60}")
 
 _TRACE = re.compile(rb'\s*\{\s*"[^"]{0,8}"\s*:\s*"[^"]{60,}"')
 """A seal, whole or altered: no file from before it begins so."""
+
+R = TypeVar("R", bound=Record)
+
+
+def write_record(path: Path, record: Record, *, indent: int | None = None, body: bytes | None = None) -> None:
+    """Write a record as sealed JSON.
+
+    Args:
+        path: The file.
+        record: What it holds.
+        indent: Of its lines, the last of which is ended; None: all in one line that is not.
+        body: The record as JSON where its bytes were once laid out otherwise, and must stay.
+
+    Raises:
+        StorageError: The file cannot be written.
+    """
+    own = record.model_dump_json(indent=indent) + ("" if indent is None else "\n")
+    write_whole(path, sealed(own.encode() if body is None else body))
+
+
+def read_record(path: Path, kind: type[R], *, fix: str, older: bool = True) -> R | None:
+    """What `write_record` or `write_pair` wrote; None without a file.
+
+    Args:
+        path: The file.
+        kind: The record that it holds.
+        fix: What to do about a file that cannot be read.
+        older: Whether there are files of this kind from before there were seals.
+
+    Raises:
+        DamagedError: It is truncated or was altered, or another program wrote it.
+    """
+    if not path.exists():
+        return None
+    try:
+        if not path.is_file() or path.stat().st_size > _MOST_BYTES:
+            raise DamagedError(f"must be a file of at most {_MOST_BYTES:,} bytes", where=str(path), fix=fix)
+        return kind.model_validate_json(unsealed(path, older=older))
+    except ValidationError as error:
+        what = f"is truncated or was altered ({first_finding(error)})"
+    except ValueError:
+        what = "is truncated or was altered"
+    except OSError as error:
+        what = f"cannot be read ({error.strerror})"
+    raise DamagedError(what, where=str(path), fix=fix)
 
 
 def sealed(body: bytes) -> bytes:
@@ -68,14 +125,22 @@ def unsealed(path: Path, *, older: bool = False) -> bytes:
     raise ValueError("the checksum does not match")
 
 
-def sealed_toml(text: str) -> bytes:
-    """TOML with the checksum of all that follows in its first line, a comment."""
+def write_toml(path: Path, text: str) -> None:
+    """Write TOML with the checksum of all that follows in its first line, a comment.
+
+    Raises:
+        StorageError: It cannot be written.
+    """
+    write_whole(path, _sealed_toml(text))
+
+
+def _sealed_toml(text: str) -> bytes:
     body = text.encode()
     return _TOML + hashlib.sha256(body).hexdigest().encode() + b" (written by Headrace: do not edit)\n" + body
 
 
-def unsealed_toml(path: Path) -> str:
-    """The TOML text in a file that `sealed_toml` made, without its first line; or in one from before.
+def read_toml(path: Path) -> str:
+    """The TOML text in a file that `write_toml` wrote, without its first line; or in one from before.
 
     Raises:
         DamagedError: The file is truncated or was altered.
@@ -86,7 +151,7 @@ def unsealed_toml(path: Path) -> str:
         first, _, rest = text.partition("\n")
         if not _TOML_TRACE.search(first):
             return text
-        if sealed_toml(rest) == text.encode():
+        if _sealed_toml(rest) == text.encode():
             return rest
     except UnicodeDecodeError:
         pass
@@ -97,37 +162,54 @@ def unsealed_toml(path: Path) -> str:
     )
 
 
-def write_pair(record: Path, body: bytes, table: Path, content: bytes) -> None:
+def write_pair(path: Path, record: Record, table: Path, content: bytes, *, body: bytes | None = None) -> None:
     """Write a table and the JSON record that holds its SHA-256: at every moment there is a whole pair.
 
     A former table stays until the record of the new one is safe; until then the new one is next to it as
     `NAME.next`. `read_table_of` reads the one that the record names, `finish_pair` ends what was interrupted.
 
     Args:
-        record: The record's file; its appearance makes the pair count.
-        body: The record, a JSON object.
+        path: The record's file; its appearance makes the pair count.
+        record: The record, which holds the table's SHA-256.
         table: The table's file, in the same folder.
-        content: The table.
+        content: The table, see `plain_parquet`.
+        body: As in `write_record`.
 
     Raises:
         StorageError: One of them cannot be written; the former pair is still there.
     """
-    if not record.exists():
+    if not path.exists():
         write_whole(table, content)
-        write_whole(record, sealed(body))
+        write_record(path, record, body=body)
         return
     write_whole(_coming(table), content)
-    write_whole(record, sealed(body))
+    write_record(path, record, body=body)
     rename(_coming(table), table.name)
 
 
-def read_table_of(table: Path, checksum: str) -> bytes:
+def read_table_of(table: Path, checksum: str, *, fix: str) -> pl.DataFrame:
     """The table with this SHA-256, as `write_pair` left it.
 
+    Args:
+        table: The table's file.
+        checksum: The one in its record.
+        fix: What to do if it cannot be read.
+
     Raises:
-        OSError: There is no table.
-        ValueError: It is truncated or was altered.
+        DamagedError: It is missing, truncated, or was altered.
     """
+    import polars as pl
+
+    try:
+        return pl.read_parquet(BytesIO(_with_checksum(table, checksum)))
+    except ValueError:
+        what = "is truncated or was altered"
+    except OSError as error:
+        what = f"cannot be read ({error.strerror})"
+    raise DamagedError(what, where=str(table), fix=fix)
+
+
+def _with_checksum(table: Path, checksum: str) -> bytes:
     # Once more at the end, because the writer may be between the two names.
     for path in (table, _coming(table), table):
         if path == table or path.exists():
@@ -177,7 +259,7 @@ def digest(columns: Mapping[str, np.ndarray]) -> str:
 
 
 def write_table(path: Path, columns: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> None:
-    """Write the columns as Parquet, with `metadata` and a checksum of both.
+    """Write the columns as Parquet, with `metadata`, which table of the folder it is, and a checksum of all.
 
     Args:
         path: The file.
@@ -189,8 +271,24 @@ def write_table(path: Path, columns: Mapping[str, np.ndarray], metadata: Mapping
     """
     import polars as pl
 
-    with_sum = {**metadata, _SUM: _sum(columns, metadata)}
+    told = {**metadata, _OF: _which(path)}
+    with_sum = {**told, _SUM: _sum(columns, told)}
     write_whole(path, parquet_content(pl.DataFrame(dict(columns)), with_sum))
+
+
+def _which(path: Path) -> str:
+    """Which table of a folder this is: its name, and that of its folder. So none is mistaken for another."""
+    return f"{path.parent.name}/{path.stem}"
+
+
+def plain_parquet(columns: pl.DataFrame | Mapping[str, np.ndarray]) -> bytes:
+    """A table as the content of a Parquet file whose checksum is in a record, see `write_pair`."""
+    import polars as pl
+
+    buffer = BytesIO()
+    frame = columns if isinstance(columns, pl.DataFrame) else pl.DataFrame(dict(columns))
+    frame.write_parquet(buffer, compression="zstd")
+    return buffer.getvalue()
 
 
 def parquet_content(frame: pl.DataFrame, metadata: Mapping[str, str]) -> bytes:
@@ -232,12 +330,12 @@ def read_table(path: Path, what: str) -> tuple[pl.DataFrame, dict[str, str]]:
         what: It holds, in the plural, for the message.
 
     Raises:
-        DamagedError: It is truncated or was altered.
+        DamagedError: It is truncated, was altered, or is another table; older ones do not say which.
     """
     frame, metadata = parquet(path, what, _REPEATED)
     plain = {key: value for key, value in metadata.items() if key not in (_SUM, _BYTES, "ARROW:schema")}
     columns = {name: frame[name].to_numpy() for name in frame.columns}
-    if metadata.get(_SUM) != _sum(columns, plain):
+    if metadata.get(_SUM) != _sum(columns, plain) or plain.pop(_OF, _which(path)) != _which(path):
         raise damaged(path, what)
     return frame, plain
 

@@ -16,7 +16,7 @@ import pytest
 from headrace.analysis.subset_search import conclude, write
 from headrace.cli.subsets import report_search
 from headrace.errors import DamagedError, InputError
-from headrace.records import write_record
+from headrace.sealed import write_record
 from headrace.specs.search import SubsetSearch
 from headrace.store.chosen import CHOSEN, RECORD, read_chosen
 from headrace.store.searches import FILE, load_search
@@ -113,7 +113,7 @@ def test_another_search_s_choice_is_not_taken_for_its_own(folder: Path) -> None:
     assert chosen is not None
     other = chosen.model_copy(update={"key": "another"})
     write_record(folder / CHOSEN / RECORD, other, indent=1)
-    with pytest.raises(InputError, match="not that of the search"):
+    with pytest.raises(InputError, match="belongs to another search"):
         load_search(folder)
 
 

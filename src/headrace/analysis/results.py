@@ -28,7 +28,7 @@ from headrace.analysis.studies import Study, read_studies
 from headrace.analysis.tuned import tuned_of
 from headrace.errors import DamagedError, InputError
 from headrace.files import guarded, write_whole
-from headrace.sealed import unsealed_toml
+from headrace.sealed import read_toml
 from headrace.store import noise_course as stored_noise
 from headrace.store import throughput
 from headrace.store.experiments import EXPERIMENT
@@ -140,7 +140,7 @@ def analyse(stored: StoredExperiment) -> Analysis:
 
 
 def _asked(stored: StoredExperiment) -> Asked:
-    text = unsealed_toml(stored.directory / EXPERIMENT)
+    text = read_toml(stored.directory / EXPERIMENT)
     facts = {} if stored.facts is None else {name: getattr(stored.facts, name) for name in FACTS}
     return Asked(
         text=text,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from io import BytesIO
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,7 +12,7 @@ from jaxtyping import Int64
 
 from headrace import random
 from headrace.files import write_whole
-from headrace.sealed import sealed
+from headrace.sealed import plain_parquet, write_record
 from headrace.store.chosen import CHOSEN, RECORD, Chosen, Taken, read_chosen
 from headrace.store.portrait_records import ExamplesShown
 from headrace.store.rankings import SHOWN, extremes
@@ -110,7 +109,7 @@ def look(works: Works, chains: Sequence[Chain], others: Mapping[tuple[int, str, 
         return there
     labels, clean = _labels(works)
     tables = {chain.group: _table(works, chain, labels) for chain in chains if chain.seed == 0}
-    contents = {group: _parquet(table) for group, table in tables.items()}
+    contents = {group: plain_parquet(table) for group, table in tables.items()}
     for group, content in contents.items():
         write_whole(folder / f"{group}.parquet", content)
     facts = works.facts
@@ -124,7 +123,7 @@ def look(works: Works, chains: Sequence[Chain], others: Mapping[tuple[int, str, 
         galleries=_examples_shown(works, tables),
         tables={group: hashlib.sha256(content).hexdigest() for group, content in contents.items()},
     )
-    write_whole(folder / RECORD, sealed(made.model_dump_json().encode()))
+    write_record(folder / RECORD, made)
     return made
 
 
@@ -227,11 +226,3 @@ def _examples_shown(works: Works, tables: Mapping[str, Mapping[str, np.ndarray]]
             }
     job = ShowExamples(classes=works.facts.classes, groups=groups, labels=labels, predicted=predicted)
     return works.workers.do([job])[0]
-
-
-def _parquet(columns: Mapping[str, np.ndarray]) -> bytes:
-    import polars as pl
-
-    buffer = BytesIO()
-    pl.DataFrame(dict(columns)).write_parquet(buffer, compression="zstd")
-    return buffer.getvalue()

@@ -21,7 +21,7 @@ import numpy as np
 from headrace.engines._base import Handle
 from headrace.files import remove, write_whole
 from headrace.ids import Ids
-from headrace.sealed import damaged, sha256, write_table
+from headrace.sealed import damaged, read_table, sha256, write_table
 from headrace.search.plan import checkpoint_steps, run_steps
 from headrace.search.workers import Workers
 from headrace.specs.search import SubsetSearch
@@ -29,7 +29,6 @@ from headrace.specs.search_tables import TrainingTable
 from headrace.store.members import Voter, Voters
 from headrace.store.runs import RunRecord, checkpoint_path, read_run, write_run
 from headrace.store.search_facts import Facts
-from headrace.store.tables import of, read_own
 from headrace.trials.jobs import Choice, Pick, Run, Score, Scores, Sums, Trained, largest_shard
 
 if TYPE_CHECKING:
@@ -241,7 +240,7 @@ class Works:
         if isinstance(scored, Sums):
             write_whole(_unfinished(path), scored.content)
             return False
-        write_table(path, scored.columns, {"seconds": str(seconds), "of": of(path)})
+        write_table(path, scored.columns, {"seconds": str(seconds)})
         remove(_unfinished(path))
         return True
 
@@ -276,7 +275,7 @@ class Works:
         )
 
     def _picked(self, key: str) -> Picked:
-        frame, metadata = read_own(self._choice(key), "the choices")
+        frame, metadata = read_table(self._choice(key), "the choices")
         picked = Picked(indices=frame["index"].to_numpy(), scored=int(metadata["scored"]))
         self.scorings[key] = picked.scored, float(metadata["seconds"])
         return picked
@@ -290,7 +289,9 @@ class Works:
     def _scores(self, members: Voters, shards: Sequence[tuple[int, int]]) -> pl.DataFrame:
         import polars as pl
 
-        read = [(read_own(self._shard(members, start), "the scores"), stop - start) for start, stop in shards]
+        read = [
+            (read_table(self._shard(members, start), "the scores"), stop - start) for start, stop in shards
+        ]
         for (start, _), ((frame, _), height) in zip(shards, read, strict=True):
             if frame.height != height:
                 raise damaged(self._shard(members, start), "the scores")
@@ -354,7 +355,7 @@ def _unfinished(path: Path) -> Path:
 
 
 def _keep_choice(path: Path, choice: Choice) -> None:
-    metadata = {"scored": str(choice.scored), "seconds": str(choice.seconds), "of": of(path)}
+    metadata = {"scored": str(choice.scored), "seconds": str(choice.seconds)}
     write_table(path, {"index": choice.indices}, metadata)
 
 

@@ -11,11 +11,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from headrace.errors import DamagedError
 from headrace.records import Record
-from headrace.sealed import parquet, sha256, unsealed
+from headrace.sealed import parquet, read_record, sha256
 from headrace.store.portrait_records import ExamplesShown
 
 if TYPE_CHECKING:
@@ -77,14 +77,8 @@ def read_chosen(directory: Path) -> Chosen | None:
     Raises:
         DamagedError: The file is truncated or was altered.
     """
-    path = directory / CHOSEN / RECORD
-    if not path.is_file():
-        return None
-    try:
-        return Chosen.model_validate_json(unsealed(path))
-    except (ValueError, ValidationError):
-        fix = "Delete it and give the same command again: only this file is made anew."
-        raise DamagedError("is truncated or was altered", where=str(path), fix=fix) from None
+    fix = "Delete it and give the same command again: only this file is made anew."
+    return read_record(directory / CHOSEN / RECORD, Chosen, fix=fix, older=False)
 
 
 def read_table(directory: Path, group: str) -> pl.DataFrame | None:

@@ -16,9 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from headrace.errors import DamagedError, InputError
-from headrace.files import write_whole
-from headrace.records import read_record, write_record
-from headrace.sealed import sealed_toml, unsealed_toml
+from headrace.sealed import read_record, read_toml, write_record, write_toml
 from headrace.specs.experiment import Experiment
 from headrace.specs.studies import StudyKey, folder_name
 from headrace.store.bound import Judgement, Rules, judge
@@ -169,7 +167,7 @@ def create(directory: str | Path, experiment: Experiment) -> None:
         )
     begun = (Path(directory) / FACTS).exists() or (Path(directory) / STUDIES).exists()
     if not path.exists() or not begun:
-        write_whole(path, sealed_toml(experiment.to_toml()))
+        write_toml(path, experiment.to_toml())
         return
     there = read_experiment(Path(directory))
     if there.identity() != experiment.identity():
@@ -181,7 +179,7 @@ def create(directory: str | Path, experiment: Experiment) -> None:
     # Keys that only affect the report may be changed afterwards, and subset files may have been moved.
     asked = experiment.model_copy(update={"subsets": there.subsets | experiment.subsets})
     if (asked.report, asked.subsets) != (there.report, there.subsets):
-        write_whole(path, sealed_toml(asked.to_toml()))
+        write_toml(path, asked.to_toml())
 
 
 _MADE = frozenset({".json", ".parquet", ".safetensors"})
@@ -302,7 +300,7 @@ def read_experiment(directory: Path) -> Experiment:
     """
     path = directory / EXPERIMENT
     if path.is_file():
-        unsealed_toml(path)
+        read_toml(path)
     return Experiment.from_toml(path)
 
 

@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-from headrace.records import Record, read_record, write_record
+from headrace.records import Record
+from headrace.sealed import read_record, write_record
 from headrace.store.changes import accepted, check_needed
 from headrace.store.facts import Change
 from headrace.workloads.fingerprint import Fingerprint

@@ -10,15 +10,14 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from headrace.errors import DamagedError
 from headrace.records import Record
-from headrace.sealed import finish_pair, read_table_of, unsealed, write_pair
+from headrace.sealed import finish_pair, plain_parquet, read_record, read_table_of, write_pair
 from headrace.store.records import TrialRecord
 
 if TYPE_CHECKING:
@@ -47,16 +46,8 @@ class Part:
         Raises:
             DamagedError: The Parquet file is missing, truncated or altered.
         """
-        import polars as pl
-
-        path = self.path.with_suffix(".parquet")
-        try:
-            content = read_table_of(path, self.content.measurements_sha256)
-        except OSError as error:
-            raise _damaged(self.path, path, f"cannot be read ({error.strerror})") from None
-        except ValueError:
-            raise _damaged(self.path, path, "is truncated or was altered") from None
-        return pl.read_parquet(BytesIO(content))
+        table = self.path.with_suffix(".parquet")
+        return read_table_of(table, self.content.measurements_sha256, fix=_fix(self.path))
 
 
 def write_part(path: Path, records: tuple[TrialRecord, ...], measurements: pl.DataFrame) -> Part:
@@ -70,13 +61,11 @@ def write_part(path: Path, records: tuple[TrialRecord, ...], measurements: pl.Da
     Raises:
         StorageError: The disk is full, or the files cannot be written.
     """
-    buffer = BytesIO()
-    measurements.write_parquet(buffer, compression="zstd")
-    table = buffer.getvalue()
+    table = plain_parquet(measurements)
     content = Content(
         measurements_sha256=hashlib.sha256(table).hexdigest(), rows=measurements.height, records=records
     )
-    write_pair(path, content.model_dump_json().encode(), path.with_suffix(".parquet"), table)
+    write_pair(path, content, path.with_suffix(".parquet"), table)
     return Part(path=path, content=content)
 
 
@@ -95,20 +84,12 @@ def read_part(path: Path) -> Part:
     Raises:
         DamagedError: It is truncated or was altered, or another program wrote it.
     """
-    try:
-        body = unsealed(path)
-    except ValueError:
-        raise _damaged(path, path, "is truncated or was altered") from None
-    try:
-        return Part(path=path, content=Content.model_validate_json(body))
-    except ValidationError as error:
-        raise _damaged(path, path, f"does not hold trials ({error.errors()[0]['msg']})") from None
+    content = read_record(path, Content, fix=_fix(path), older=False)
+    if content is None:
+        raise DamagedError("is missing", where=str(path), fix=_fix(path))
+    return Part(path=path, content=content)
 
 
-def _damaged(part: Path, path: Path, what: str) -> DamagedError:
-    return DamagedError(
-        what,
-        where=str(path),
-        fix=f"Delete {part.name} and {part.with_suffix('.parquet').name} there and run again: "
-        "only their trials are repeated.",
-    )
+def _fix(part: Path) -> str:
+    table = part.with_suffix(".parquet").name
+    return f"Delete {part.name} and {table} there and run again: only their trials are repeated."

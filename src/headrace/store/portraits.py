@@ -9,14 +9,11 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pydantic import ValidationError
-
-from headrace.errors import DamagedError
-from headrace.sealed import read_table_of, unsealed, write_pair
+from headrace.records import Record
+from headrace.sealed import read_record, read_table_of, write_pair
 from headrace.store.experiments import StoredExperiment, folder_name
 from headrace.store.portrait_choice import PortraitTask, portrait_tasks
 from headrace.store.portrait_records import Portrait
@@ -26,6 +23,13 @@ if TYPE_CHECKING:
 
 PORTRAITS = "portraits"
 PORTRAIT, EXAMPLES = "portrait.json", "examples.parquet"
+
+
+class Kept(Record):
+    """What `portrait.json` holds, after its checksum."""
+
+    table_sha256: str
+    portrait: Portrait
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,8 +52,10 @@ def write_portrait(directory: Path, portrait: Portrait, table: bytes) -> None:
         StorageError: The disk is full, or the files cannot be written.
     """
     folder = portrait_directory(directory, portrait.study.name)
-    body = {"table_sha256": hashlib.sha256(table).hexdigest(), "portrait": portrait.model_dump(mode="json")}
-    write_pair(folder / PORTRAIT, json.dumps(body).encode(), folder / EXAMPLES, table)
+    kept = Kept(table_sha256=hashlib.sha256(table).hexdigest(), portrait=portrait)
+    # Laid out by the standard library, as such files have always been.
+    body = json.dumps(kept.model_dump(mode="json")).encode()
+    write_pair(folder / PORTRAIT, kept, folder / EXAMPLES, table, body=body)
 
 
 def read_portrait(directory: Path, study: str) -> StoredPortrait | None:
@@ -58,18 +64,13 @@ def read_portrait(directory: Path, study: str) -> StoredPortrait | None:
     Raises:
         DamagedError: It is truncated or was altered.
     """
-    import polars as pl
-
     path = portrait_directory(directory, study) / PORTRAIT
-    if not path.is_file():
+    fix = f"Delete {PORTRAIT} there and run again: only this portrait is made again."
+    kept = read_record(path, Kept, fix=fix, older=False)
+    if kept is None:
         return None
-    try:
-        body = json.loads(unsealed(path))
-        portrait = Portrait.model_validate(body["portrait"])
-        table = read_table_of(path.parent / EXAMPLES, body["table_sha256"])
-    except (ValueError, ValidationError, KeyError, OSError):
-        raise _damaged(path) from None
-    return StoredPortrait(portrait=portrait, examples=pl.read_parquet(BytesIO(table)))
+    table = read_table_of(path.parent / EXAMPLES, kept.table_sha256, fix=fix)
+    return StoredPortrait(portrait=kept.portrait, examples=table)
 
 
 def portraits(stored: StoredExperiment) -> list[StoredPortrait]:
@@ -93,11 +94,3 @@ def _is_of(stored: StoredPortrait, task: PortraitTask) -> bool:
 def portrait_directory(directory: Path, study: str) -> Path:
     """Where a study's portrait is stored."""
     return directory / PORTRAITS / folder_name(study)
-
-
-def _damaged(path: Path) -> DamagedError:
-    return DamagedError(
-        "is truncated or was altered",
-        where=str(path),
-        fix=f"Delete {path.name} there and run again: only this portrait is made again.",
-    )

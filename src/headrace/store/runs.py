@@ -6,11 +6,11 @@ import json
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, model_validator
 
-from headrace.files import write_whole
+from headrace.errors import DamagedError
 from headrace.records import Record
-from headrace.sealed import sealed, unsealed
+from headrace.sealed import read_record, write_record
 
 RUN = "run.json"
 
@@ -33,6 +33,14 @@ class RunRecord(Record):
     seconds: float = Field(ge=0, allow_inf_nan=False)
     weights: dict[str, str] = Field(default_factory=dict)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _of_format_1(cls, content: Any) -> Any:
+        """The first format called the checksums of its weights otherwise."""
+        if not isinstance(content, dict) or content.get("format") != 1:
+            return content
+        return {("weights" if key == "sha256" else key): value for key, value in content.items()}
+
 
 def checkpoint_path(folder: Path, step: int) -> Path:
     """Where a run keeps its weights after `step` updates."""
@@ -45,16 +53,14 @@ def write_run(folder: Path, record: RunRecord) -> None:
     Raises:
         StorageError: It cannot be written.
     """
-    write_whole(folder / RUN, sealed(json.dumps(record.model_dump(), indent=1).encode()))
+    # Laid out by the standard library, as such files have always been.
+    write_record(folder / RUN, record, body=json.dumps(record.model_dump(), indent=1).encode())
 
 
 def read_run(folder: Path) -> RunRecord | None:
     """The record of a finished run; None without a whole one: then the run is done again."""
     try:
-        content: Any = json.loads(unsealed(folder / RUN, older=True))
-        if content.get("format") == 1:
-            content["weights"] = content.pop("sha256", {})
-        record = RunRecord.model_validate(content)
-    except (OSError, ValueError, ValidationError, AttributeError, RecursionError):
+        record = read_record(folder / RUN, RunRecord, fix="Run again.")
+    except (OSError, DamagedError):
         return None
-    return record if record.key in ("", folder.name) else None
+    return record if record is not None and record.key in ("", folder.name) else None

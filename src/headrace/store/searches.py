@@ -14,7 +14,8 @@ from typing import Literal
 from pydantic import Field
 
 from headrace.errors import DamagedError, InputError
-from headrace.records import Record, read_record, write_record
+from headrace.records import Record
+from headrace.sealed import read_record, write_record
 from headrace.specs.search import SubsetSearch
 from headrace.store.chosen import CHOSEN, Chosen, read_chosen
 from headrace.store.facts import Change

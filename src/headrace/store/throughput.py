@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field
 
 from headrace.files import guarded
-from headrace.records import Record, read_record, write_record
+from headrace.records import Record
+from headrace.sealed import read_record, write_record
 from headrace.workloads.fingerprint import Fingerprint
 
 if TYPE_CHECKING:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from headrace.arrays import on_host
 from headrace.histories.history import History, LossHistory
 from headrace.histories.scores import SCORES
 from headrace.sampling.plan import Need
+from headrace.sealed import plain_parquet
 from headrace.store.portrait_choice import PortraitTask
 from headrace.store.portrait_records import ExamplesShown, Portrait
 from headrace.store.rankings import LOSSES, PREDICTIONS, rank
@@ -65,7 +65,7 @@ def portray(setting: Setting, task: PortraitTask) -> tuple[Portrait, bytes]:
         columns = _columns(setting, training.memory)
         gallery = _examples_shown(setting, columns)
     except (Exception, SystemExit) as error:  # noqa: BLE001  (any error of the user's model, loss or data)
-        return Portrait(**made_of, error=describe(error)), _parquet({})
+        return Portrait(**made_of, error=describe(error)), plain_parquet({})
     known = isinstance(training.memory.history, History)
     portrait = Portrait(
         **made_of,
@@ -77,7 +77,7 @@ def portray(setting: Setting, task: PortraitTask) -> tuple[Portrait, bytes]:
         fed=training.log.rows(training.handed_out),
         gallery=gallery,
     )
-    return portrait, _parquet(columns)
+    return portrait, plain_parquet(columns)
 
 
 def _training(setting: Setting, task: PortraitTask) -> tuple[_Training, int]:
@@ -177,11 +177,3 @@ def _words(column: np.ndarray | None, names: tuple[str, ...] | None) -> Callable
         return f"{value:.4g}" if column.dtype.kind == "f" else str(value)
 
     return word
-
-
-def _parquet(columns: Mapping[str, np.ndarray]) -> bytes:
-    import polars as pl
-
-    buffer = BytesIO()
-    pl.DataFrame(dict(columns)).write_parquet(buffer, compression="zstd")
-    return buffer.getvalue()
