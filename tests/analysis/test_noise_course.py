@@ -128,6 +128,15 @@ def test_a_factor_of_all_gradients_changes_nothing(factor: float) -> None:
         assert found == pytest.approx((first.step, first.noise_scale, first.low, first.high))
 
 
+@pytest.mark.parametrize("signal", [0.0, -0.5])
+def test_without_a_signal_the_noise_scale_has_no_limit(signal: float) -> None:
+    lost = NoisePoint(step=40, signal=signal, noise=100.0, covariance=(1e-4, 0.0, 1.0))
+    plain = course(100.0)
+    made = plain.model_copy(update={"points": (*plain.points[:2], lost)})
+    *_, last = compare(made, RESULTS).scales
+    assert (last.noise_scale, last.high) == (math.inf, math.inf)
+
+
 def test_the_trials_to_measure() -> None:
     assert [best.trial for best in best_trials(RESULTS)] == [64]
     assert [(best.trial, best.steps) for best in best_trials(RESULTS, [8, 512, 1024])] == [
