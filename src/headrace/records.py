@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, NamedTuple
+
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 
@@ -11,8 +13,27 @@ class Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-def first_finding(error: ValidationError) -> str:
-    """The first thing that is wrong with a record, and its key."""
+class Finding(NamedTuple):
+    """What is wrong with a record; as a text, its key and the message.
+
+    Attributes:
+        key: The key at fault, with those that lead to it; empty for the whole.
+        message: What is wrong there.
+        got: The value there.
+    """
+
+    key: str
+    message: str
+    got: Any
+
+    def __str__(self) -> str:
+        return f"{self.key}: {self.message}" if self.key else self.message
+
+
+def first_finding(error: ValidationError) -> Finding:
+    """The first thing that is wrong with a file that a program wrote: for one that users write, all are told.
+
+    See `headrace.specs.findings` for those.
+    """
     first = error.errors(include_url=False)[0]
-    key = ".".join(map(str, first["loc"]))
-    return f"{key}: {first['msg']}" if key else first["msg"]
+    return Finding(".".join(map(str, first["loc"])), first["msg"], first["input"])

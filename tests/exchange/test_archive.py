@@ -153,7 +153,7 @@ def test_a_table_that_ends_too_early_is_told(archive: Path, tmp_path: Path) -> N
         ("16/5/metadata.json", '"trial_id": 5', '"trial_id": 4', "is of trial 4, in a folder 5"),
         ("16/study.json", '"batch_size": 16', '"batch_size": 256', "is of batch size 256, in a folder 16"),
         ("16/study.json", '"LOG_SCALE"', '"LOG"', "key parameter_configs.end_learning_rate_factor.*scale"),
-        ("16/study.json", '"model"', '"dataset"', "a key occurs twice"),
+        ("16/study.json", '"model"', '"dataset"', "the key 'dataset' is in one object twice"),
     ],
 )
 def test_an_error_names_file_and_place(

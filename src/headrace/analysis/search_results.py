@@ -16,6 +16,7 @@ from headrace.analysis.results import RESULTS
 from headrace.analysis.stored_results import read_object
 from headrace.analysis.subset_search import conclude
 from headrace.errors import DamagedError, HeadraceError, InputError
+from headrace.records import first_finding
 from headrace.specs.search import SubsetSearch
 from headrace.store.chosen import Chosen, read_chosen, read_table
 from headrace.store.searches import load_search
@@ -201,9 +202,7 @@ def _checked(content: Mapping[str, Any], path: Path) -> SearchResults:
     try:
         return SearchResults.model_validate(content)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"])) or "the file"
-        what = f"does not hold the results of a search ({place}: {first['msg']})"
+        what = f"does not hold the results of a search ({first_finding(error)})"
         raise DamagedError(what, where=str(path), fix=_AGAIN) from None
 
 

@@ -7,21 +7,22 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, Field, ValidationError
 from torch import Tensor
 
 from headrace import tensors
 from headrace.errors import InputError
+from headrace.records import Record, first_finding
 
 _KIND = "headrace"
 _COUNTS = (torch.uint8, torch.int16, torch.int32)
 _BALLOTS = (torch.int8, torch.int16, torch.int32, torch.int64)
 
 
-class _State(BaseModel):
+class _State(Record):
     """The plain part of a state."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(strict=True)
 
     version: int
     num_examples: int = Field(ge=1)
@@ -66,7 +67,11 @@ def check(state: Mapping[str, Any]) -> None:
     """
     try:
         plain = _State(**{key: value for key, value in state.items() if key != "tensors"})
-    except (ValidationError, TypeError) as error:
+    except ValidationError as error:
+        raise InputError(
+            f"the state of ensemble statistics cannot be used ({first_finding(error)})"
+        ) from None
+    except TypeError as error:
         raise InputError(f"the state of ensemble statistics cannot be used ({error})") from None
     size, classes = plain.num_examples, plain.num_classes
     pairs = [pair for pairs in plain.coverage.values() for pair in pairs]

@@ -23,6 +23,7 @@ from headrace.exchange.archive_layout import (
 )
 from headrace.files import write_whole
 from headrace.folders import making
+from headrace.records import first_finding
 from headrace.specs.experiment import Experiment
 from headrace.specs.space import Choices, Range
 from headrace.store import experiments as store
@@ -176,9 +177,8 @@ def _space(study: ArchivedStudy) -> dict[str, Any]:
         try:
             space[ours] = _entry(name, config, study).model_dump()
         except ValidationError as error:
-            raise DamagedError(
-                error.errors()[0]["msg"], where=where, fix="Unpack the archive again."
-            ) from None
+            what = first_finding(error).message
+            raise DamagedError(what, where=where, fix="Unpack the archive again.") from None
     return space
 
 

@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from headrace.errors import DamagedError, InputError
+from headrace.records import first_finding
 from headrace.specs.studies import Configuration, StudyKey
+from headrace.store.strict_json import unrepeated
 
 if TYPE_CHECKING:
     import polars as pl
@@ -277,23 +279,14 @@ def read_file(path: Path, model: type[Model]) -> tuple[Model, dict[str, Any]]:
     """
     content = _content(path)
     try:
-        raw = json.loads(content, object_pairs_hook=_unrepeated)
+        raw = json.loads(content, object_pairs_hook=unrepeated)
         return model.model_validate(raw), raw
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        key = ".".join(map(str, first["loc"]))
-        raise DamagedError(
-            first["msg"], where=f"{path}, key {key}" if key else str(path), got=first["input"], fix=_UNPACK
-        ) from None
+        found = first_finding(error)
+        where = f"{path}, key {found.key}" if found.key else str(path)
+        raise DamagedError(found.message, where=where, got=found.got, fix=_UNPACK) from None
     except (ValueError, RecursionError) as error:
         raise _damaged(path, f"cannot be read as JSON ({error})") from None
-
-
-def _unrepeated(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    table = dict(pairs)
-    if len(table) < len(pairs):
-        raise ValueError("a key occurs twice")
-    return table
 
 
 def _table(path: Path, content: bytes, *, complete: bool) -> pl.DataFrame:

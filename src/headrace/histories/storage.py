@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import torch
 from jaxtyping import Shaped
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, Field, ValidationError
 from torch import Tensor
 
 from headrace import tensors
 from headrace.errors import DamagedError, InputError
 from headrace.files import writing
+from headrace.records import Record, first_finding
 
 if TYPE_CHECKING:
     from headrace.histories.observations import Quantity
@@ -25,10 +26,10 @@ _KIND = "headrace.history"
 _SETTINGS = ("version", "kind", "num_examples", "window", "decay")
 
 
-class _Header(BaseModel):
+class _Header(Record):
     """What a file must say of its table."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(strict=True)
 
     version: int
     kind: str
@@ -175,7 +176,8 @@ def read(path: Path) -> dict[str, Any]:
         header = _Header(**about)
         table = found["table"]
     except (KeyError, ValidationError) as error:
-        raise DamagedError(f"the header of the history was altered ({error})", where=str(path)) from None
+        why = first_finding(error) if isinstance(error, ValidationError) else f"{error} is missing"
+        raise DamagedError(f"the header of the history was altered ({why})", where=str(path)) from None
     if not sealed and checksum != hashlib.sha256(table.numpy().data).hexdigest():
         raise DamagedError("the contents do not match their checksum", where=str(path))
     if not _holds(table, header):

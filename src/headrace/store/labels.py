@@ -18,7 +18,7 @@ from headrace import ids as example_ids
 from headrace.errors import DamagedError, InputError
 from headrace.files import write_whole
 from headrace.ids import Id, Ids
-from headrace.records import Record
+from headrace.records import Record, first_finding
 from headrace.store.strict_json import parsed
 
 ACCEPT = "--accept-labels"
@@ -201,7 +201,7 @@ def _sum_of(book: Book, name: Id, number: int) -> str:
 
 
 def _damaged(path: Path, reason: object) -> DamagedError:
-    why = reason.errors()[0]["msg"] if isinstance(reason, ValidationError) else str(reason)
+    why = first_finding(reason) if isinstance(reason, ValidationError) else reason
     return DamagedError(
         f"this is not a file of labels that Headrace wrote ({why})",
         where=str(path),

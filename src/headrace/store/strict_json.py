@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any, NoReturn
 
 
@@ -14,12 +15,17 @@ def parsed(text: str) -> Any:
         ValueError: It is not JSON, has a key twice, a number that is not finite, or nests too deeply.
     """
     try:
-        return json.loads(text, object_pairs_hook=_object, parse_constant=_not_finite)
+        return json.loads(text, object_pairs_hook=unrepeated, parse_constant=_not_finite)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def unrepeated(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON from its keys and values.
+
+    Raises:
+        ValueError: A key is there twice.
+    """
     found = dict(pairs)
     if len(found) < len(pairs):
         twice, _ = Counter(key for key, _ in pairs).most_common(1)[0]

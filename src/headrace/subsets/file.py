@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float64, Int32, Int64
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from headrace.errors import DamagedError, InputError
 from headrace.files import write_whole
@@ -229,7 +229,7 @@ def _read(path: Path) -> tuple[dict[str, Any], Any, str]:
         Provenance.model_validate(metadata["provenance"])
         if not {"sha256", *_COLUMNS} <= {*metadata, *table.columns} or not metadata.keys() <= _KEYS:
             raise KeyError("columns")
-    except (ValueError, KeyError, TypeError, ValidationError):
+    except (ValueError, KeyError, TypeError):
         fix = "Give one that headrace subset or Subset.save wrote."
         raise InputError("this is not a subset file of Headrace", where=str(path), fix=fix) from None
     return metadata, table, hashlib.sha256(content).hexdigest()
