@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import json
 import math
 import os
 import re
@@ -22,6 +23,7 @@ import time
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -111,6 +113,8 @@ ADDED = ("outcome.json",)
 DRAWN_AGAIN = (".pdf", ".png")
 """Forms of a figure that hold what its SVG holds: not stored in the repository."""
 PAGES = (".html", ".svg", ".md")
+RESULTS = "results.json"
+"""The one file of data that holds sentences too."""
 EMPTY_SVG = b'<svg viewBox="0 0 1 1"></svg>'
 """What stands for a figure that is not drawn: drawing takes most of a short run's time."""
 _SEALS = ("sha256", "headrace.bytes", "ARROW:schema")
@@ -280,16 +284,48 @@ def is_drawn(name: str) -> bool:
     return name.endswith((*PAGES, *DRAWN_AGAIN))
 
 
-def differences(old: Path, new: Path, *, but: Callable[[str], bool] = lambda _: False) -> list[str]:
-    """The files of two folders that differ in more than a measured time, or are in one alone."""
+def differences(
+    old: Path, new: Path, *, but: Callable[[str], bool] = lambda _: False, words: bool = False
+) -> list[str]:
+    """The files of two folders that differ in more than a measured time, or are in one alone.
+
+    Args:
+        old: One.
+        new: The other.
+        but: Names that are left out.
+        words: Whether sentences may differ: pages and figures must then only be there.
+    """
     there, here = files(old), files(new)
     added = {name for name in here.keys() - there.keys() if name in ADDED}
     names = [name for name in sorted((there.keys() | here.keys()) - added) if not but(name)]
     return [
         name
         for name in names
-        if name not in there or name not in here or timeless(there[name]) != timeless(here[name])
+        if name not in there
+        or name not in here
+        or (not (words and is_drawn(name)) and _compared(there[name], words) != _compared(here[name], words))
     ]
+
+
+def _compared(path: Path, words: bool) -> object:
+    content = timeless(path)
+    return wordless(path.name, content) if words and isinstance(content, bytes) else content
+
+
+def wordless(name: str, content: bytes) -> bytes:
+    """The content of a file; of results.json without its sentences, of which only the number stays."""
+    if Path(name).name != RESULTS:
+        return content
+    return json.dumps(without_sentences(json.loads(content))).encode()
+
+
+def without_sentences(content: Any) -> Any:
+    """What a JSON file holds, its sentences masked: the texts that contain a blank."""
+    if isinstance(content, dict):
+        return {key: without_sentences(value) for key, value in content.items()}
+    if isinstance(content, list):
+        return [without_sentences(value) for value in content]
+    return "SENTENCE" if isinstance(content, str) and " " in content else content
 
 
 def timeless(path: Path) -> object:
