@@ -19,7 +19,7 @@ from headrace.histories import History, SharedHistory
 from headrace.random import torch_generator, torch_stream
 from headrace.training.parallel.joining import end
 
-DESCRIPTION = "merging the histories of 2 real ranks, 1.28M examples; at most 0.5 s and 1 % of an epoch"
+DESCRIPTION = "merging the histories of 2 real ranks, 1.28M examples; at most 0.5 s and 1% of an epoch"
 
 TARGET_SECONDS = 0.5
 TARGET_PERCENT = 1.0

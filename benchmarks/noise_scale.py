@@ -16,7 +16,7 @@ from benchmarks.loop_overhead import narrow_cnn
 from headrace.random import torch_generator, torch_stream
 from headrace.training.noise_scale import NoiseScale
 
-DESCRIPTION = "extra cost per step of the gradient noise scale from accumulation: narrow CNN; target 2 %"
+DESCRIPTION = "extra cost per step of the gradient noise scale from accumulation: narrow CNN; target 2%"
 
 EXAMPLES = 2048
 

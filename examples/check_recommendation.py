@@ -148,14 +148,14 @@ def told(option: Option, aims: list[str], seed: int, steps: int | None, seconds:
 
 
 def summarise(table: Path) -> None:
-    """The mean of each option's seconds with its 95 % interval (Student's t), as Markdown."""
+    """The mean of each option's seconds with its 95% interval (Student's t), as Markdown."""
     from scipy.stats import t
 
     found: dict[tuple[str, str], list[dict[str, str]]] = {}
     for row in rows(table):
         found.setdefault((row["batch_size"], row["workers"]), []).append(row)
     print(
-        "| batch size | workers | best as | predicted (s) | measured (s), 95 % interval | steps | ms a step |"
+        "| batch size | workers | best as | predicted (s) | measured (s), 95% interval | steps | ms a step |"
     )
     print("|---|---|---|---|---|---|---|")
     ordered = sorted(found.items(), key=lambda item: float(item[1][0]["predicted_seconds"]))

@@ -10,7 +10,7 @@ is the chance that a flipped example ranks above an unflipped one: 0.5 is guessi
     areas.csv     group (the score), seed, area and found at the last epoch; found is the share of flipped
                   examples among as many of the most suspicious as were flipped
     epochs.csv    score, seed, epoch, area
-    summary.csv   score, mean area, its interval of 95 % over the seeds (Student's t), mean found
+    summary.csv   score, mean area, its interval of 95% over the seeds (Student's t), mean found
     flipped.png   both as a figure
 
 For labels of your own, where none are known to be wrong: take `train` with your data, and look at the first

@@ -45,8 +45,8 @@ def test_ratios_are_shares_over_shares_and_their_mean_is_over_the_seeds() -> Non
 def test_the_sentences_name_the_methods_and_what_chance_does() -> None:
     wrong, classes = conclude_chosen(CHOSEN)
     assert wrong == (
-        "entropy at 10 examples: 35 % of the labels that it took in are wrong (30 % to 40 % over the seeds), "
-        "against 20 % in the training set."
+        "entropy at 10 examples: 35% of the labels that it took in are wrong (30% to 40% over the seeds), "
+        "against 20% in the training set."
     )
     assert classes == (
         "entropy at 10 examples: class dog was taken 1.8 times as often as it occurs, class cat 0.5 times; "

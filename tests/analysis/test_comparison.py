@@ -107,7 +107,7 @@ def test_no_verdict_in_more_than_one_family_of_twenty_where_nothing_differs():
         seed_effect = np.tile(rng.normal(0, 1, 6), 7)
         found = compare(groups, seeds, (seed_effect + rng.normal(0, 1, 42)).tolist(), baseline="base")
         wrong += any(group.verdict != "no difference shown" for group in found.groups)
-    # Four standard errors above 5 %; uncorrected it would be about 20 %.
+    # Four standard errors above 5%; uncorrected it would be about 20%.
     assert wrong / families < 0.05 + 4 * math.sqrt(0.05 * 0.95 / families)
     assert wrong > 0
 
@@ -348,7 +348,7 @@ def test_the_dictionary_is_as_promised():
     ("columns", "baseline", "message"),
     [
         ((["a", "b"], [0, 0], [1.0, 2.0]), "c", "unknown group"),
-        ((["a", "a"], [0, 1], [1.0, 2.0]), "a", "no group beside the baseline"),
+        ((["a", "a"], [0, 1], [1.0, 2.0]), "a", "no group other than the baseline"),
         ((["a", "a", "b"], [0, 1, 0], [1.0, 2.0, 3.0]), "a", "at least two seeds"),
         ((["a", "a"], [0, 0], [1.0, 2.0]), "a", "occurs twice"),
         ((["a"], [0, 1], [1.0, 2.0]), "a", "one length"),

@@ -89,7 +89,7 @@ RESULTS = {
 }  # fmt: skip
 
 
-def test_a_course_beside_the_measured_critical_batch_size() -> None:
+def test_a_course_against_the_measured_critical_batch_size() -> None:
     found = compare(course(100.0), RESULTS)
     assert found.predicted == pytest.approx(100)
     assert found.ratio == pytest.approx(2)
@@ -102,7 +102,7 @@ def test_a_course_beside_the_measured_critical_batch_size() -> None:
         assert scale.high / scale.low < 1.2
     assert "100 [9" in found.words
     assert "is 2 (at most 4" in found.words
-    assert "no measured critical batch size" in compare(course(100.0), {"scaling": []}).words
+    assert "no critical batch size was measured" in compare(course(100.0), {"scaling": []}).words
 
 
 @pytest.mark.parametrize("factor", [1e-3, 0.25, 64.0])

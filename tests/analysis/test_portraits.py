@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from headrace.analysis.looked_at import looked_at
 from headrace.analysis.origins import warn_of_changes, warn_of_search
-from headrace.analysis.portraits import SUSPECTS, percent, portrait_results, read
+from headrace.analysis.portraits import SUSPECTS, portrait_results, read
 from headrace.analysis.roc import area_under_roc
 from headrace.analysis.stored_results import read_object
 from headrace.errors import HeadraceError
@@ -99,24 +99,6 @@ def test_what_results_hold_of_a_portrait() -> None:
     assert found.of_classes
     assert not read(stored(table(1, 9, clean=False), "losses")).of_classes
     assert portrait_results([], []) == {"conclusions": [], "studies": []}
-
-
-@pytest.mark.parametrize(
-    ("share", "digits"),
-    [
-        (0, "0"),
-        (1, "100"),
-        (0.5, "50"),
-        (0.123, "12"),
-        (0.1, "10"),
-        (0.0996, "10"),
-        (0.0314, "3.1"),
-        (0.00256, "0.26"),
-        (0.03, "3"),
-    ],
-)
-def test_shares_have_two_digits(share: float, digits: str) -> None:
-    assert percent(share).rstrip("% ").rstrip() == digits
 
 
 def test_what_is_looked_at_keeps_its_order_and_its_names() -> None:

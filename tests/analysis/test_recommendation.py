@@ -152,7 +152,7 @@ def test_without_a_measurement_the_trials_carry_the_step_times(folder: Path) -> 
     advice = advise(load(folder), None)
     assert advice.source == "trial records"
     assert {o.workers for o in advice.found.options} == {1}
-    assert "side by side and with their evaluations" in advice.paragraph
+    assert "several at once and with their evaluations" in advice.paragraph
     assert "With one worker time and cost are the same." in advice.paragraph
     several = advise(load(folder), None, workers=[1, 2])
     assert "taken as free" in several.paragraph
@@ -184,7 +184,7 @@ def test_step_times_that_say_nothing_of_the_run_are_refused(folder: Path) -> Non
     with pytest.raises(InputError, match="another workload"):
         advise(stored, times.model_copy(update={"settings": {"hidden": [3]}}))
     other = tuple(timing.model_copy(update={"optimizer": "adamw"}) for timing in times.timings)
-    with pytest.raises(InputError, match="no step time of one worker is known with sgd"):
+    with pytest.raises(InputError, match="no step time of one worker was measured with sgd"):
         advise(stored, times.model_copy(update={"timings": other}))
 
 
@@ -197,7 +197,7 @@ def test_one_batch_size_does_not_tell_the_step_of_another(folder: Path) -> None:
     assert [(o.batch_size, o.workers) for o in advice.found.options] == [(16, 1)]
     assert "no other option was measured" in advice.paragraph
     assert "Left out: 2 and 64 workers, whose steps were not timed" in advice.paragraph
-    assert "does not tell what one of another would" in throughput_summary(one)["words"][0]
+    assert "does not show what a step of another takes" in throughput_summary(one)["words"][0]
     with pytest.raises(InputError, match=r"Run: headrace throughput .* --workers 1 --workers 2"):
         advise(load(folder), one, workers=[2])
 

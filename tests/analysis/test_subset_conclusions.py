@@ -102,7 +102,7 @@ def test_the_random_start_is_not_compared() -> None:
 
 def test_one_seed_shows_nothing() -> None:
     results = conclude(outcome(0.01, 0.5, seeds=1))
-    assert results["conclusions"][0].startswith("One seed tells no effect from chance")
+    assert results["conclusions"][0].startswith("One seed does not separate effect from chance")
     assert results["comparisons"] == []
     assert all(row["interval"] is None for row in results["table"])
 
@@ -117,7 +117,7 @@ def test_the_mean_and_its_interval_by_hand() -> None:
         r for r in conclude(outcome(0.1, 0.1))["table"] if r["group"] == "entropy" and r["size"] == 200
     )
     assert row["mean"] == pytest.approx(0.1)
-    # Standard deviation of NOISE 0.00146; t(4, 97.5 %) = 2.776; 5 seeds.
+    # Standard deviation of NOISE 0.00146; t(4, 97.5%) = 2.776; 5 seeds.
     assert row["interval"][1] - row["mean"] == pytest.approx(2.776 * 0.001458 / 5**0.5, rel=1e-2)
 
 

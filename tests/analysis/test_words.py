@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace.analysis.rounding import rounded
-from headrace.analysis.words import beside, curve, duration, interval, listed, number, span
+from headrace.analysis.words import beside, curve, duration, interval, listed, number, percent, span
 
 UNITS = {"ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0}
 positive = st.floats(1e-3, 1e9)
@@ -64,6 +64,33 @@ def test_numbers_by_hand() -> None:
 def test_intervals_name_their_open_ends(ends: tuple[float, float], shown: str, next_to: str) -> None:
     assert interval(ends) == shown
     assert beside(ends) == next_to
+
+
+@pytest.mark.parametrize(
+    ("share", "text"),
+    [
+        (0.0, "0%"),
+        (1.0, "100%"),
+        (0.5, "50%"),
+        (0.123, "12%"),
+        (0.1, "10%"),
+        (0.0996, "10%"),
+        (0.0314, "3.1%"),
+        (0.00256, "0.26%"),
+        (0.03, "3%"),
+    ],
+)
+def test_shares_have_two_digits(share: float, text: str) -> None:
+    assert percent(share) == text
+
+
+def test_shares_have_the_digits_asked_for() -> None:
+    assert [percent(share, digits=3) for share in (0.12345, 0.0005, 1 / 3, 1.0)] == [
+        "12.3%",
+        "0.05%",
+        "33.3%",
+        "100%",
+    ]
 
 
 @given(st.floats(1e-4, 1e6))

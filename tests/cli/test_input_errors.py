@@ -141,7 +141,7 @@ def test_a_wrong_table_for_a_fit(here: Path, capsys: object, table: str, message
             "b,1,0.1\nb,2,0.2\nc,1,1\nc,2,1\n",
             "baseline: unknown group; got 'a'. The groups are b, c.",
         ),
-        ("a,1,0.1\na,2,0.2\n", "baseline: there is no group beside the baseline; got 'a'"),
+        ("a,1,0.1\na,2,0.2\n", "baseline: there is no group other than the baseline; got 'a'"),
         ("a,1,0.1\nb,1,0.2\n", "group 'a': a group needs at least two seeds; got 1."),
     ],
 )

@@ -48,9 +48,9 @@ def analysis(made: Made | None = None) -> Analysis:
             "goal": 0.03,
             "conclusions": [
                 "With Nesterov momentum, larger batches save steps up to a batch size of 4,096; beyond it "
-                "they save none (critical batch size 620, 95 % interval 480 to 810).",
+                "they save none (critical batch size 620, 95% interval 480 to 810).",
                 "With SGD, perfect scaling ends at a batch size of 64 and the critical batch size is 160 "
-                "(95 % interval 120 to 230).",
+                "(95% interval 120 to 230).",
                 "Nesterov momentum extends perfect scaling from 64 to 256.",
                 _WARNING,
             ],

@@ -95,7 +95,7 @@ def test_without_step_times_or_with_those_of_others_there_is_none(folder: Path) 
     analysis = analyse(load(folder))
     (there,) = figures(analysis)
     assert isinstance(there, Absent)
-    assert "no step time of one worker is known with sgd" in there.reason
+    assert "no step time of one worker was measured with sgd" in there.reason
     text = write_report(analysis, folder, formats=()).read_text()
     assert 'aria-label="Recommendation"' not in text
-    assert "no step time of one worker is known with sgd" in text
+    assert "no step time of one worker was measured with sgd" in text

@@ -49,5 +49,5 @@ def test_the_file_has_the_form_of_its_name(tmp_path: Path) -> None:
     assert b"<svg" in (tmp_path / "a.svg").read_bytes()
     with pytest.raises(InputError, match=r"ends in \.svg, \.pdf, \.png"):
         write_forest(tmp_path / "a.jpg", compared(False), "steps")
-    with pytest.raises(InputError, match="no such folder"):
+    with pytest.raises(InputError, match="folder does not exist"):
         write_forest(tmp_path / "none" / "a.png", compared(False), "steps")

@@ -211,8 +211,8 @@ def test_the_headline_is_the_answer_in_one_sentence() -> None:
     said = "Larger batches save steps up to a batch size of 256"
     assert headline([curve("SGD", 256)]) == f"{said}."
     two = headline([curve("SGD", 256, high=512), curve("Nesterov", 4096, largest=True, high=4096)])
-    first, second = f"{said} with SGD (95 % interval: 64 to 512)", "at least 4,096 with Nesterov"
-    assert two == f"{first}, and of {second} (95 % interval: at least 64)."
+    first, second = f"{said} with SGD (95% interval: 64 to 512)", "at least 4,096 with Nesterov"
+    assert two == f"{first}, and of {second} (95% interval: at least 64)."
     assert "sizes of 1 to 5:" in headline([curve(str(size), size) for size in range(1, 6)])
     assert headline([curve("SGD", None)]).startswith("Too few batch sizes")
 

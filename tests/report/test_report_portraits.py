@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from headrace.analysis.portraits import Reading, conclude, percent, portrait_results, read
+from headrace.analysis.portraits import Reading, conclude, portrait_results, read
 from headrace.random import generator
 from headrace.report import write_report
 from headrace.report.canvas import NARROW, WIDE, Layout
@@ -109,23 +109,16 @@ def test_the_sentences_say_what_was_found_and_claim_no_difference() -> None:
     )
     assert "4.9 would" in said[0]
     assert (
-        "An epoch weighed on average as much as 50 % of the training set, and left out 30 % of it." in said[3]
+        "An epoch weighed on average as much as 50% of the training set, and left out 30% of it." in said[3]
     )
     assert "An epoch" not in said[2]
     assert said[-1].endswith("it shows no difference between policies.")
     assert conclude([]) == []
     failed = Portrait.model_validate(stored().portrait.model_dump() | {"error": "KeyError: 'x'"})
     assert (
-        "there is no portrait, since making it raised KeyError"
+        "there is no portrait because making it raised KeyError"
         in portrait_results([], [failed])["conclusions"][0]
     )
-
-
-@pytest.mark.parametrize(
-    ("share", "text"), [(0.0, "0 %"), (1.0, "100 %"), (0.0034, "0.34 %"), (0.123, "12 %"), (0.05, "5 %")]
-)
-def test_percentages(share: float, text: str) -> None:
-    assert percent(share) == text
 
 
 def test_every_trained_example_is_in_one_bin_of_the_map() -> None:

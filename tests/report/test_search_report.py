@@ -94,7 +94,7 @@ def test_the_page_opens_with_the_verdict_and_that_may_be_no(text: str) -> None:
     assert text.index("Did the search pay?") < text.index("<svg")
 
 
-def test_what_another_training_came_to_on_the_same_subsets_is_told_beside(text: str) -> None:
+def test_what_another_training_came_to_on_the_same_subsets_is_said_too(text: str) -> None:
     assert "With wider trained on the same subsets" in text
     assert "Worth a look" in text
     verdicts = text[text.index("Did the search pay?") : text.index("<svg")]

@@ -91,7 +91,7 @@ def test_borders_name_the_side_and_say_what_to_do() -> None:
         ("momentum", "low", 0.5),
     ]
     assert found[0].suggestion == (
-        "The best learning_rate (9) lies at the high end of its range (10): "
+        "The best learning_rate (9) is at the high end of its range (10): "
         "move search.space.learning_rate.high outwards and run again."
     )
     assert borders(SPACE, {"learning_rate": 0.1, "momentum": 0.9}) == ()

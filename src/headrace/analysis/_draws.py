@@ -24,7 +24,7 @@ def intervals(
 
 
 def fit_each(log_batch: _profile.Points, draws: Draws) -> tuple[Each, Each]:
-    """Logarithms of Bcrit and Smin of each draw, to the grid's precision of about 1 %; infinite at its ends.
+    """Logarithms of Bcrit and Smin of each draw, to the grid's precision of about 1%; infinite at its ends.
 
     Args:
         log_batch: log B of the points.

@@ -25,7 +25,7 @@ _REPLICATED = 2
 def lack_of_fit(
     fitted: _profile.Fitted, log_batch: Points, log_steps: Points, *, least_variance: float
 ) -> float | None:
-    """The p-value of the law; None for fewer than five rows, or for too few batch sizes to tell.
+    """The p-value of the law; None for fewer than five rows, or for too few batch sizes to test it.
 
     Args:
         fitted: The least-squares fit of the law.

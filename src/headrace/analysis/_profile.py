@@ -97,14 +97,14 @@ def interval(
     """The intervals of u and of m: the extent of {(u, m): residual <= threshold}.
 
     At u the residual is residual(u) + n (m - m(u))^2, so the extent in m follows from the one in u
-    without a second search. Ends are infinite where the limit itself lies within the threshold.
+    without a second search. Ends are infinite if the limit itself is within the threshold.
     """
     values = grid(log_batch, 1024)
     if math.isfinite(fitted.log_critical):
         values = np.sort(np.append(values, fitted.log_critical))
     inside = np.flatnonzero(residual(values, log_batch, log_steps) <= threshold)
     if not len(inside):
-        # Only a limit itself lies within the threshold: a table without scatter.
+        # Only a limit itself is within the threshold: a table without scatter.
         return (fitted.log_critical, fitted.log_critical), (fitted.log_steps_min, fitted.log_steps_min)
     first, last = int(inside[0]), int(inside[-1])
     flat = flat_residual(log_steps) <= threshold

@@ -35,7 +35,7 @@ class Advice:
     Attributes:
         found: The options and the best of them.
         source: Where the step times are from: "throughput.json" or "trial records".
-        models: Optimiser -> its step-time model.
+        models: Optimizer -> its step-time model.
         caveats: What was taken for granted, in sentences.
     """
 
@@ -143,11 +143,11 @@ def _step_times(
 def _untimed(
     stored: StoredExperiment, studies: Sequence[Study], counts: Sequence[int], asked: Sequence[int]
 ) -> InputError:
-    """No step time of these studies is known."""
+    """No step time of these studies was measured."""
     needed = sorted({study.key.configuration.workers for study in studies} | set(asked))
     options = "".join(f" --workers {count}" for count in needed)
     return InputError(
-        "no step time of these studies is known at any number of workers that they speak of",
+        "no step times were measured for these studies at the requested numbers of workers",
         where=str(stored.directory),
         got=f"times of {words.listed([str(count) for count in counts])} workers",
         fix=f"Run: headrace throughput EXPERIMENT.toml --out DIR{options}",
@@ -183,12 +183,12 @@ def _check_unchanged(stored: StoredExperiment, measured: Throughput) -> None:
 
 
 def _check_optimizers(stored: StoredExperiment, times: Sequence[StepTime], optimizers: Sequence[str]) -> None:
-    """Refuse step times that leave an optimiser out."""
+    """Refuse step times that leave an optimizer out."""
     timed = {time.optimizer for time in times if time.workers == 1}
     missing = [name for name in optimizers if name not in timed]
     if missing:
         raise InputError(
-            f"no step time of one worker is known with {words.listed(missing)}",
+            f"no step time of one worker was measured with {words.listed(missing)}",
             where=str(stored.directory),
             got=sorted({time.optimizer for time in times}),
             fix="Run headrace throughput with this folder's experiment.toml, one worker included.",
@@ -198,14 +198,14 @@ def _check_optimizers(stored: StoredExperiment, times: Sequence[StepTime], optim
 def _is_known(
     times: Sequence[StepTime], models: Mapping[str, StepTimeModel], study: Study, count: int
 ) -> bool:
-    """Whether the step time was measured, or the model tells it: one of a single batch size does not."""
+    """Whether the step time was measured, or the model gives it: one of a single batch size does not."""
     name, size = study.key.optimizer, study.batch_size
     there = any((t.optimizer, t.batch_size, t.workers) == (name, size, count) for t in times)
     return there or models[name].sizes > 1
 
 
 def _exact(found: Recommendation, models: Mapping[str, StepTimeModel]) -> list[str]:
-    """Where the model's error is no measure of it."""
+    """If the model's error says nothing about it."""
     if not any(not option.measured and models[option.optimizer].sizes <= 2 for option in found.options):
         return []
     return ["Two batch sizes are met exactly by the model, so how far its step times are off is not known."]
@@ -224,7 +224,7 @@ def _left_out(asked: Sequence[int], possible: Sequence[int], known: Sequence[int
     if untold:
         said.append(
             f"Left out: {words.listed(untold)} workers, whose steps were not timed; one batch size alone "
-            "does not tell what they would take."
+            "does not show what they would take."
         )
     return said
 
@@ -235,7 +235,7 @@ def _recorded(stored: StoredExperiment, studies: Sequence[Study]) -> tuple[StepT
             stored.study_records(study.key.name),
             optimizer=study.key.optimizer,
             batch_size=study.batch_size,
-            # Trials are trained in one process, whatever number of workers they play.
+            # Trials are trained in one process, for any number of workers they play.
             workers=1,
         )
         for study in studies
@@ -249,7 +249,7 @@ def _check_workers(counts: Sequence[int]) -> None:
 
 
 def _counts(study: Study, counts: Sequence[int]) -> list[int]:
-    """The numbers of workers that the study's S(B) speaks of: any, where its own number is 1."""
+    """The numbers of workers that the study's S(B) is about: any, if its own number is 1."""
     own = study.key.configuration.workers
     return [count for count in counts if count <= study.batch_size and own in (1, count)]
 
@@ -282,7 +282,7 @@ def _caveats(
     said: list[str] = []
     if source == "trial records":
         said.append(
-            "Step times are those of the trials as they ran, side by side and with their evaluations; "
+            "Step times are those of the trials as they ran, several at once and with their evaluations; "
             "headrace throughput measures them alone."
         )
     if any(not option.measured for option in found.options):

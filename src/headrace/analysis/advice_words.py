@@ -36,7 +36,7 @@ def _told(pick: Pick) -> str:
     extrapolated = "" if option.measured else ", by an extrapolated step time"
     return (
         f"{name} with batch size {words.number(option.batch_size)} on {_workers(option)} reaches the goal in "
-        f"{words.duration(option.seconds)} (95 % interval {words.span(*pick.seconds)}) at a cost of "
+        f"{words.duration(option.seconds)} (95% interval {words.span(*pick.seconds)}) at a cost of "
         f"{words.duration(option.device_seconds)} of device time{extrapolated}; {_sure(pick)}"
     )
 
@@ -44,7 +44,7 @@ def _told(pick: Pick) -> str:
 def _sure(pick: Pick) -> str:
     """How far another search might have picked another batch size."""
     low, high = pick.batch_size
-    share = f"{pick.share:.0%}".replace("%", " %")
+    share = f"{pick.share:.0%}"
     if pick.alone:
         return "no other option was measured"
     if low == high:

@@ -76,7 +76,7 @@ def largest(found: Sequence[Holding]) -> list[Holding]:
 
 
 def conclude_chosen(chosen: Chosen) -> list[str]:
-    """Sentences on the largest subset of each method, beside random subsets where there are any."""
+    """Sentences on the largest subset of each method, and on random subsets if there are any."""
     found = largest(holdings(chosen))
     return [
         *(sentence for holding in found for sentence in _wrong(chosen, holding)),
@@ -116,8 +116,8 @@ def _by_chance(holding: Holding, found: Sequence[Holding]) -> str:
 
 
 def _share(value: float) -> str:
-    """Three digits: the seeds' shares lie close together."""
-    return f"{words.number(float(f'{100 * value:.3g}'))} %"
+    """Three digits: the seeds' shares are close together."""
+    return words.percent(value, digits=3)
 
 
 def _times(ratio: float) -> str:

@@ -1,8 +1,8 @@
 """Is any group better than the baseline? Squeezed variances, Holm's correction, and the power there was.
 
-"The best of many groups" is never held against one baseline uncorrected: under no difference at all,
+"The best of many groups" is never compared with one baseline uncorrected: under no difference at all,
 twenty groups tested at 5% would give a "winner" in two experiments of three. Few seeds are made to count by
-`moderation`; what a count over test examples cannot tell is left to `granularity`; a run that diverged is an
+`moderation`; what a count over test examples cannot show is left to `granularity`; a run that diverged is an
 outcome of its own.
 """
 
@@ -33,7 +33,7 @@ __all__ = [
 
 Verdict = Literal["better", "worse", "equivalent", "no difference shown"]
 LEAST_SEEDS = 3
-"""Fewer seeds of a group or of the baseline give no verdict: two values hardly tell their scatter."""
+"""Fewer seeds of a group or of the baseline give no verdict: two values hardly show their scatter."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,7 +157,7 @@ def compare(
 ) -> Comparison:
     """Compare every group with the baseline; the family-wise error is 1 - level.
 
-    Variances are squeezed towards each other (`moderation`), so that all groups' seeds tell of each group's
+    Variances are squeezed towards each other (`moderation`), so that all groups' seeds inform each group's
     scatter. Holm (1979) corrects the p-values over the groups. Where runs diverged, the numbers of them are
     compared as well (Fisher's exact test), and the correction is over both.
 

@@ -20,7 +20,7 @@ FEW_TRIALS = 8
 
 
 def conclude(curves: Sequence[CurveFit], examples: Mapping[str, int] | None = None) -> list[str]:
-    """The findings: how far batch size pays; what differs between policies, subsets, optimisers; the rules.
+    """The findings: how far batch size pays; what differs between policies, subsets, optimizers; the rules.
 
     Args:
         curves: The experiment's curves.
@@ -47,7 +47,7 @@ def _how_far(curve: CurveFit) -> list[str]:
         return [f"{name}: too few batch sizes reached the goal to say how far batch size pays."]
     fit, points = curve.fit, curve.points
     first, last = points[0], points[-1]
-    tolerance = f"{TOLERANCE:.0%}".replace("%", " %")
+    tolerance = f"{TOLERANCE:.0%}"
     return [
         f"{name}: steps to the goal went from {words.number(first.result.steps or 0)} at batch size "
         f"{words.number(first.batch_size)} to {words.number(last.result.steps or 0)} at "
@@ -65,7 +65,7 @@ def _tuned(curve: CurveFit) -> str:
     first, last = (
         f"{words.number(float(f'{steps:.3g}'))} {words.interval(_three(near))}" for steps, near in found
     )
-    return f" (the fewest of all runs; at the best learning rate {first} and {last}, 95 % intervals)"
+    return f" (the fewest of all runs; at the best learning rate {first} and {last}, 95% intervals)"
 
 
 def _three(ends: tuple[float, float]) -> tuple[float, float]:
@@ -79,7 +79,7 @@ def _perfect(curve: CurveFit, fit: scaling.ScalingFit, tolerance: str) -> str:
     if fit.perfect_scaling_limit_is_largest_tested:
         return f"They fell in proportion to the batch size (within {tolerance}) up to the largest tested."
     if fit.perfect_scaling_limit == curve.points[0].batch_size:
-        return f"They fell in proportion to the batch size (within {tolerance}) nowhere{spread}."
+        return f"Nowhere did they fall in proportion to the batch size (within {tolerance}){spread}."
     return f"They fell in proportion to the batch size (within {tolerance}) up to {limit}{spread}."
 
 
@@ -92,8 +92,8 @@ def _useful(fit: scaling.ScalingFit, tolerance: str) -> str:
 
 
 def _spread(ends: tuple[float, float] | None, value: float) -> str:
-    """The interval in brackets, where it is not the value alone."""
-    return "" if ends is None or ends == (value, value) else f" (95 % interval {words.interval(ends)})"
+    """The interval in brackets, if it is not the value alone."""
+    return "" if ends is None or ends == (value, value) else f" (95% interval {words.interval(ends)})"
 
 
 def _critical(fit: scaling.ScalingFit) -> str:
@@ -103,9 +103,10 @@ def _critical(fit: scaling.ScalingFit) -> str:
     if len(fit.unreached) == 2:
         return f"The measurements do not bound the {what} on either side."
     if math.isinf(fit.interval[1]):
-        return f"The {what} was not reached: it is {words.interval(fit.interval)} (95 %)."
+        return f"The {what} was not reached: it is {words.interval(fit.interval)} (95%)."
     if fit.interval[0] == 0:
-        return f"The {what} lies below what was tested: it is {words.interval(fit.interval)} (95 %)."
+        where = words.interval(fit.interval)
+        return f"The {what} is below the smallest batch size tested: it is {where} (95%)."
     return f"The {what} is {words.number(fit.critical_batch_size)} {words.beside(fit.interval)}."
 
 
@@ -114,7 +115,7 @@ def _free(fit: scaling.ScalingFit) -> str:
     if fit.law_free_interval is None:
         return ""
     where = words.interval(fit.law_free_interval)
-    ends = "The measurements do not bound it" if where == "not bounded" else f"It is {where} (95 %)"
+    ends = "The measurements do not bound it" if where == "not bounded" else f"It is {where} (95%)"
     return (
         f" That rests on the law steps = fewest (1 + critical/batch size). {ends} if no law is believed."
         + "".join(f" {caveat}" for caveat in fit.caveats)
@@ -144,7 +145,7 @@ def _extends(curve: CurveFit, base: CurveFit) -> str:
     factor, ends = ratio
     shown = (
         f"its critical batch size is {words.number(factor)} times as large, "
-        f"95 % interval {words.interval(ends)}"
+        f"95% interval {words.interval(ends)}"
     )
     if ends[0] > 1:
         return f"{name} pays up to larger batches than {other}: {shown}."
@@ -165,7 +166,7 @@ def _rules(curve: CurveFit) -> list[str]:
     )
     return [
         f"{name}: the best effective learning rate grew as the batch size to the power "
-        f"{words.number(rules.slope)} (95 % interval {_signed(rules.interval)}); {_verdict(rules)} "
+        f"{words.number(rules.slope)} (95% interval {_signed(rules.interval)}); {_verdict(rules)} "
         f"Carried over from batch size {words.number(rules.smallest)} to the others up to "
         f"{words.number(rules.largest)}, the learning rate would have missed the best one found {misses}."
     ]
@@ -183,7 +184,7 @@ def _verdict(rules: RuleCheck) -> str:
     if not kept:
         return f"that rules out both {words.listed(broken)}."
     if not broken:
-        return f"that agrees with both {words.listed(kept)}, so it cannot tell between them."
+        return f"that agrees with both {words.listed(kept)}, so it does not decide between them."
     return f"that rules out {broken[0]} and agrees with {kept[0]}."
 
 
@@ -195,12 +196,12 @@ def warn(studies: Sequence[Study], *, asked: int) -> list[str]:
         asked: The number of trials asked for in each.
 
     Returns:
-        Sentences; empty where there is nothing to warn of.
+        Sentences; empty if there is nothing to warn of.
     """
     return [
         *_each("not finished, and left out", [s for s in studies if s.decided is None]),
         *_each(
-            "the goal was never reached, so there is no point",
+            "the goal was never reached, so the curve has no point there",
             [s for s in studies if s.decided is not None and s.result.steps is None],
         ),
         *_each(
@@ -208,7 +209,7 @@ def warn(studies: Sequence[Study], *, asked: int) -> list[str]:
             [s for s in studies if s.result.steps == 0],
         ),
         *_each(
-            f"fewer than the {asked} trials asked for could be counted, since too many diverged or failed",
+            f"fewer than the {asked} trials asked for could be counted, because too many diverged or failed",
             [s for s in studies if s.decided is not None and s.result.counted < asked],
         ),
         *_each("some trials failed with an error", [s for s in studies if s.count(Status.FAILED)]),
@@ -229,8 +230,8 @@ def _thin(studies: Sequence[Study], asked: int) -> list[str]:
     if not studies or asked >= FEW_TRIALS:
         return []
     return [
-        f"With {asked} trials a study the search is thin: "
-        "the steps found may lie well above the best possible."
+        f"With {asked} trials per study the search is thin: "
+        "the steps found may be well above the best possible."
     ]
 
 
@@ -241,8 +242,8 @@ def _borders(studies: Sequence[Study]) -> list[str]:
         for border in study.borders:
             found.setdefault((border.name, border.key, border.side, border.limit), []).append(study)
     return [
-        f"The best {name} lies at the {side} end of its range ({limit:g}) for "
-        f"{words.listed([_place(study) for study in members])}: the optimum may lie beyond. Move "
+        f"The best {name} is at the {side} end of its range ({limit:g}) for "
+        f"{words.listed([_place(study) for study in members])}: the optimum may be beyond it. Move "
         f"{key}.{side} outwards and run again."
         for (name, key, side, limit), members in found.items()
     ]

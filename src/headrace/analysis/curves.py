@@ -17,7 +17,7 @@ class CurveFit:
     """One curve: the studies that differ in their batch size alone.
 
     Attributes:
-        curve: Optimiser, subset, policy, workers.
+        curve: Optimizer, subset, policy, workers.
         studies: Its studies by batch size.
         fit: The fit to those that reached the goal after step 0; None for fewer than two.
         rules: The learning-rate rules; None where there are fewer than two best learning rates.

@@ -79,7 +79,7 @@ def steps_frame(studies: Sequence[Study]) -> pl.DataFrame:
 
 
 def fits_frame(curves: Sequence[CurveFit]) -> pl.DataFrame:
-    """One row a curve: the fit, its intervals and the limits; null where there is no fit."""
+    """One row per curve: the fit, its intervals and the limits; null where there is no fit."""
     import polars as pl
 
     columns = (
@@ -173,7 +173,7 @@ def budgets_frame(rows: Sequence[dict[str, Any]]) -> pl.DataFrame:
 
 
 def _names(studies: Sequence[Study]) -> list[str]:
-    """Learning rate and momentum first, whether there or not; then whatever else any trial has."""
+    """Learning rate and momentum first, whether there or not; then everything else that any trial has."""
     found = {name for study in studies for values in study.hyperparameters.values() for name in values}
     first = ["learning_rate", "momentum"]
     return first + sorted(found - set(first))

@@ -1,6 +1,6 @@
 """The step in which a metric is counted: errors of T test examples, or a schedule of evaluations.
 
-Two seeds that make the same number of errors do not have no scatter; they have less than the count can tell.
+Two seeds that make the same number of errors do not have no scatter; they have less than the count can show.
 A metric counted in steps of g scatters by rounding alone with variance g^2/12, which is the least that a
 comparison may take a group's variance for.
 """
@@ -27,7 +27,7 @@ def detect_granularity(table: Table) -> float:
     """The step in which the metric of a table seems to be counted; 0 for a metric that is continuous.
 
     Where two runs of different seeds agree exactly, the metric is counted, and the smallest gap between
-    two values is its step (or a multiple: the table is then too small to tell). Without such a tie it is the
+    two values is its step (or a multiple, if the table is too small). Without such a tie it is the
     largest step of which all values are whole multiples away from the least.
 
     Args:

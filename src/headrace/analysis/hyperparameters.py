@@ -52,7 +52,7 @@ class RuleCheck:
 
 
 def effective_learning_rate(optimizer: str, values: Hyperparameters) -> float | None:
-    """lr/(1-momentum) for an optimiser with momentum (0.9 where it was not set), else lr.
+    """lr/(1-momentum) for an optimizer with momentum (0.9 where it was not set), else lr.
 
     Args:
         optimizer: One of "sgd", "momentum", "nesterov", "adamw".

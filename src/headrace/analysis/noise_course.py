@@ -1,4 +1,4 @@
-"""The noise scale over training beside the measured critical batch size.
+"""The noise scale over training compared with the measured critical batch size.
 
 At a state of the model a step at batch size b makes x = 1/(1 + B_simple/b) of the progress that a step
 without noise makes (McCandlish et al. 2018 [V]: S = Smin (1 + B/b), here piece by piece). So a trial at b has
@@ -52,7 +52,7 @@ class Comparison:
     """One trial's noise scale, what it predicts, and what was measured.
 
     Attributes:
-        optimizer: The optimiser.
+        optimizer: The optimizer.
         batch_size: Examples per step.
         curve: What the curve is called.
         scales: Over training.
@@ -85,7 +85,7 @@ class Comparison:
             f"progress, {words.number(self.predicted)} {words.beside(self.predicted_interval)}, "
         )
         if self.ratio is None:
-            return said + "has no measured critical batch size to stand beside."
+            return said + "cannot be compared: no critical batch size was measured."
         return said + (
             f"is {words.number(self.ratio)} {words.beside(self.ratio_interval)} times the measured "
             f"critical batch size, {words.number(self.measured or 0)} "
@@ -233,7 +233,7 @@ def best_trials(results: Mapping[str, Any], batch_sizes: Sequence[int] | None = 
     strange = sorted(set(batch_sizes or ()) - set(known))
     if strange:
         raise InputError(
-            f"the run has no such batch size; it has {', '.join(map(str, known))}",
+            f"the run does not have these batch sizes; it has {', '.join(map(str, known))}",
             where="--batch-size",
             got=strange,
         )

@@ -19,7 +19,7 @@ class SeedPlan:
 
     Attributes:
         difference: The true difference to be shown, in the metric's unit.
-        groups: Groups beside the baseline.
+        groups: Groups in addition to the baseline.
         level: Of the comparison.
         power: The probability with which each group's difference is shown.
         scatter: The standard deviation of one seed's metric, over all groups together.
@@ -56,7 +56,7 @@ def plan_seeds(
 
     Args:
         groups: The group of each row; the baseline is one of them.
-        metric: The metric of each row; rows that are not finite tell nothing of the scatter.
+        metric: The metric of each row; rows that are not finite say nothing about the scatter.
         difference: To be shown, positive.
         level: Of the comparison.
         power: The probability with which a true difference of that size is shown.
@@ -93,7 +93,7 @@ def _pooled(groups: Sequence[str], metric: Sequence[float]) -> tuple[float, int]
     several = [values for values in rows.values() if len(values) >= 2]
     if not several:
         raise InputError(
-            "no group has two seeds, so nothing tells how much seeds scatter",
+            "no group has two seeds, so nothing shows how much seeds scatter",
             where="groups",
             got=len(rows),
             fix="Run at least two seeds of one group.",

@@ -32,7 +32,7 @@ class Cell:
     Attributes:
         study: The policy's.
         base: The baseline's.
-        verdict: Whether the policy's interval of steps lies wholly below or above the baseline's.
+        verdict: Whether the policy's interval of steps is wholly below or above the baseline's.
     """
 
     study: Study
@@ -103,7 +103,7 @@ def cells(curve: CurveFit, base: CurveFit) -> list[Cell]:
 
 
 def conclude_policies(curves: Sequence[CurveFit]) -> list[str]:
-    """One sentence or more for each policy beside shuffling, and what the comparisons are worth."""
+    """One sentence or more for each policy except shuffling, and what the comparisons are worth."""
     compared = [(curve, base, cells(curve, base)) for curve, base in against_shuffle(curves)]
     found = [_sentence(curve, base, row) for curve, base, row in compared if row]
     every = [cell for _, _, row in compared for cell in row]
@@ -115,7 +115,7 @@ def _sentence(curve: CurveFit, base: CurveFit, row: Sequence[Cell]) -> str:
 
 
 def parts(curve: CurveFit, row: Sequence[Cell]) -> Iterator[str]:
-    """What the comparisons of a curve with its baseline, one a batch size, come to."""
+    """What the comparisons of a curve with its baseline, one per batch size, come to."""
     alike = [cell for cell in row if cell.verdict == "no difference shown"]
     if alike:
         yield f"no difference in steps shown at {_sizes(alike)}."

@@ -30,7 +30,7 @@ class Suspects:
 
     Attributes:
         wrong: So many.
-        among: Of so many.
+        among: Of this many.
         by_chance: So many would if they were drawn at random.
     """
 
@@ -139,7 +139,7 @@ def _wrong(columns: Mapping[str, np.ndarray]) -> np.ndarray | None:
 
 
 def _areas(columns: Mapping[str, np.ndarray], there: np.ndarray, wrong: np.ndarray | None) -> dict[str, Area]:
-    """How well each score tells wrong labels from right ones, of the examples that were trained on."""
+    """How well each score separates wrong labels from right ones, of the examples that were trained on."""
     if wrong is None or wrong[there].all() or not wrong[there].any():
         return {}
     return {
@@ -217,7 +217,7 @@ def _labels(reading: Reading) -> Iterator[str]:
 
 
 def _area(area: Area) -> str:
-    spread = f" (95 % interval {words.interval(area.interval)})" if area.interval else ""
+    spread = f" (95% interval {words.interval(area.interval)})" if area.interval else ""
     return f"{words.number(area.area)}{spread}"
 
 
@@ -225,14 +225,14 @@ def _learnt(reading: Reading) -> Iterator[str]:
     passes = words.number(float(f"{reading.passes:.2g}"))
     if reading.never_learnt is not None:
         yield (
-            f"{percent(reading.never_learnt)} of the examples were never predicted right in {passes} passes, "
-            f"and {percent(reading.forgotten or 0.0)} were forgotten at least once."
+            f"{words.percent(reading.never_learnt)} of the examples were never predicted right in {passes} "
+            f"passes, and {words.percent(reading.forgotten or 0.0)} were forgotten at least once."
         )
     else:
         yield f"It was trained for {passes} passes."
     yield from _fed(reading.portrait.fed)
     if reading.never_trained:
-        yield f"{percent(reading.never_trained)} were never trained on."
+        yield f"{words.percent(reading.never_trained)} were never trained on."
 
 
 def _fed(fed: Sequence[Fed]) -> Iterator[str]:
@@ -241,8 +241,8 @@ def _fed(fed: Sequence[Fed]) -> Iterator[str]:
     effective = sum(row.effective for row in fed) / len(fed)
     unseen = sum(row.unseen for row in fed) / len(fed)
     yield (
-        f"An epoch weighed on average as much as {percent(effective)} of the training set, "
-        f"and left out {percent(unseen)} of it."
+        f"An epoch weighed on average as much as {words.percent(effective)} of the training set, "
+        f"and left out {words.percent(unseen)} of it."
     )
 
 
@@ -252,17 +252,11 @@ def _caution(readings: Sequence[Reading]) -> str:
     optimizer = in_words(key.optimizer)
     return (
         f"{whose} of one training run: the best trial at batch size "
-        f"{words.number(key.configuration.batch_size)} with {optimizer}, trained again beside the studies. "
+        f"{words.number(key.configuration.batch_size)} with {optimizer}, trained again after the studies. "
         "It describes the examples; it shows no difference between policies."
     )
 
 
 def _failure(portrait: Portrait) -> str:
     policy = portrait.study.configuration.policy
-    return f"{policy}: there is no portrait, since making it raised {portrait.error}."
-
-
-def percent(share: float) -> str:
-    """A share as a percentage to two significant digits, none of them lost: `0.3 %`, `12 %`, `100 %`."""
-    value = 100 * share
-    return f"{value:.0f} %" if value >= 10 or value == round(value) else f"{value:.2g} %"
+    return f"{policy}: there is no portrait because making it raised {portrait.error}."

@@ -40,7 +40,7 @@ def detectable_difference(
         The difference, in the metric's unit: delta x standard_error, with P(|T'| > t) = power for the
         noncentral t distribution of noncentrality delta.
     """
-    # Rounded, so that a table's many degrees of freedom share their numbers; 1 % of them is nothing here.
+    # Rounded, so that a table's many degrees of freedom share their numbers; 1% of them is nothing here.
     return standard_error * _shift(float(f"{freedom:.3g}"), alpha, power, estimated)
 
 
@@ -100,7 +100,7 @@ def seeds_needed(scatter: float, difference: float, alpha: float, groups: int, p
         scatter: The standard deviation of one seed's metric, the same for all groups.
         difference: In the metric's unit, positive.
         alpha: The level at which each group is tested, for example 0.05 / groups.
-        groups: Groups beside the baseline; their scatter is estimated together.
+        groups: Groups in addition to the baseline; their scatter is estimated together.
         power: The probability.
 
     Returns:

@@ -3,7 +3,7 @@
 Time to the goal is T = S(B) t(B, W), its cost W T device-seconds. The *fastest* option has the least T, the
 *cheapest* the least cost. The *knee* is where time and cost together are best: the least product of relative
 time and relative cost, (T / least T) (C / least C) [D]. Doubling the workers is then worth it only while it
-saves more than 29 % of the time (1 - 1/sqrt 2), since T^2 W must fall.
+saves more than 29% of the time (1 - 1/sqrt 2), since T^2 W must fall.
 
 All uncertainty is carried by draws: each draw takes S(B) of every study from its best-of-K distribution and
 every step time from its interval, and decides anew.
@@ -32,7 +32,7 @@ class Option:
     """One way to train to the goal.
 
     Attributes:
-        optimizer: The optimiser.
+        optimizer: The optimizer.
         subset: The subset.
         policy: The policy.
         batch_size: Examples per step, over all workers.
@@ -113,7 +113,7 @@ def recommend(options: Sequence[Option], *, level: float = 0.95) -> Recommendati
         level: The level of the intervals.
 
     Raises:
-        InputError: There is no option: no study reached the goal.
+        InputError: No option exists: no study reached the goal.
     """
     if not options:
         raise InputError(

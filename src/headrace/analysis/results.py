@@ -1,7 +1,7 @@
 """From a store to its results: `analyse` and `write_results`.
 
 Only canonical data enter: each trial as `headrace.store.bound.judge` has it, and its
-measurements up to the step that counts. So results.json is the same, byte for byte, whatever was
+measurements up to the step that counts. So results.json is the same, byte for byte, regardless of what was
 interrupted, resumed, or spread over processes. What a run cost in seconds is not part of it.
 """
 
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 FORMAT = 1
 RESULTS = "results.json"
 FACTS = ("description", "train_examples", "validation_examples", "test_examples", "parameters")
-"""What is told of a workload."""
+"""What is shown about a workload."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,7 +89,7 @@ class Analysis:
         asked: What was run.
         advice: Which batch size on how many workers, or why nothing can be recommended; None where no
             step times were measured.
-        noise: Every trial whose noise scale was measured, beside the measured critical batch size.
+        noise: Every trial whose noise scale was measured, with the measured critical batch size.
     """
 
     results: dict[str, Any]
@@ -116,15 +116,15 @@ def analyse(stored: StoredExperiment) -> Analysis:
         stored: From `headrace.store.experiments.load`.
 
     Raises:
-        DamagedError: A stored part, or a measurement that lies beside the studies, was altered.
+        DamagedError: A stored part, or a measurement that is stored next to the studies, was altered.
     """
     studies = read_studies(stored)
     curves = fit_curves(studies)
     stored_portraits = portraits(stored)
     readings = tuple(read(portrait) for portrait in stored_portraits if portrait.portrait.error is None)
     failed = [portrait.portrait for portrait in stored_portraits if portrait.portrait.error is not None]
-    told = {"portraits": rounded(portrait_results(readings, failed))}
-    results = _results(stored, studies, curves) | told
+    looked_into = {"portraits": rounded(portrait_results(readings, failed))}
+    results = _results(stored, studies, curves) | looked_into
     return Analysis(
         results=results,
         steps=steps_frame(studies),
@@ -233,7 +233,7 @@ def _study(study: Study, metric: str) -> dict[str, Any]:
 
 
 def _tuned(study: Study, curves: Sequence[CurveFit]) -> dict[str, Any]:
-    """Steps at the best learning rate, by all trials of the curve; null if nothing tells them."""
+    """Steps at the best learning rate, by all trials of the curve; null if nothing shows them."""
     surface = next((curve.surface for curve in curves if curve.curve == study.curve), None)
     found = tuned_of(study, surface)
     steps, ends = (None, (None, None)) if found is None else found

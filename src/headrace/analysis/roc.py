@@ -1,4 +1,4 @@
-"""How well a score tells two kinds of examples apart: the area under its ROC curve, ties counted by half."""
+"""How well a score separates two kinds of examples: the area under its ROC curve, ties counted by half."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 _Z = 1.959963984540054
-"""The 97.5 % point of the normal distribution."""
+"""The 97.5% point of the normal distribution."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +24,7 @@ class Area:
 
     Attributes:
         area: The probability that a positive scores higher than a negative, ties counted by half.
-        interval: 95 % by DeLong's variance and the normal approximation, within 0 and 1; None where one kind
+        interval: 95% by DeLong's variance and the normal approximation, within 0 and 1; None where one kind
             has fewer than two examples.
     """
 

@@ -83,18 +83,18 @@ def check_baseline(groups: Iterable[str], baseline: str) -> None:
 
 
 def check_groups(table: Table, baseline: str) -> None:
-    """Check that there is a group beside the baseline, and that every group has two runs.
+    """Check that there is a group other than the baseline, and that every group has two runs.
 
     Raises:
         InputError: There is none, or one has fewer.
     """
     if len(table) < 2:
-        raise InputError("there is no group beside the baseline", where="baseline", got=baseline)
+        raise InputError("there is no group other than the baseline", where="baseline", got=baseline)
     for name, rows in table.items():
         if len(rows) < 2:
             raise InputError(
                 "a group needs at least two seeds",
                 where=f"group {name!r}",
                 got=len(rows),
-                fix="Without a second seed nothing tells chance from effect.",
+                fix="Without a second seed, chance and effect cannot be distinguished.",
             )

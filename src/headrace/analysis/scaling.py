@@ -50,7 +50,7 @@ class ScalingFit:
         law_free_interval: Its interval, open at 0 or infinity; much wider than `interval`, and as good under
             other laws.
         lack_of_fit: The p-value of S = Smin (1 + Bcrit/B), by a test against other curves; None for too few
-            rows to tell. Up to 0.05 `interval` and `overhead_interval` cannot be relied on.
+            rows to test it. Up to 0.05 `interval` and `overhead_interval` cannot be relied on.
         not_falling: The p-value of "steps do not rise with the batch size, and fall at most in proportion to
             it", as steps to a goal do; None for two rows. Up to 0.01 this is another kind of table.
         perfect_scaling_limit: The largest tested batch size up to which steps keep to perfect scaling.
@@ -66,7 +66,7 @@ class ScalingFit:
         tolerance: d of the two limits.
         level: The level of the intervals.
         residual_scatter: The standard deviation of log steps about the curve, with n - 2 degrees of freedom;
-            0.1 is about 10 %. None for two rows.
+            0.1 is about 10%. None for two rows.
         points: The number of rows used.
     """
 
@@ -197,7 +197,7 @@ def fit(
 def _without_the_law(
     fitted: _profile.Fitted, batch: Checked, count: Checked, tolerance: float, level: float
 ) -> dict[str, Any]:
-    """The fields of `ScalingFit` that do not rest on the law, or tell whether it holds."""
+    """The fields of `ScalingFit` that do not rest on the law, or test whether it holds."""
     distinct = np.unique(batch)
     rules = limits(
         distinct.tolist(), [float(np.median(count[batch == size])) for size in distinct], tolerance=tolerance
@@ -288,7 +288,7 @@ def _intervals(
     level: float,
     draws: np.ndarray | None,
 ) -> tuple[Interval, Interval] | None:
-    """The intervals of Bcrit and of Smin, or None where nothing tells of the scatter."""
+    """The intervals of Bcrit and of Smin, or None if nothing shows the scatter."""
     freedom = len(log_batch) - 2
     found: list[tuple[Interval, Interval]] = []
     if freedom:
@@ -299,7 +299,7 @@ def _intervals(
         found.append(_draws.intervals(log_batch, draws, level))
     if not found:
         return None
-    # The estimate itself lies in the hull, whatever the draws say.
+    # The estimate itself lies in the hull, no matter what the draws say.
     found.append(((u := fitted.log_critical, u), (m := fitted.log_steps_min, m)))
     critical, least = zip(*found, strict=True)
     return _hull(critical), _hull(least)

@@ -77,7 +77,7 @@ class StageCost(_Part):
 
     @property
     def key(self) -> tuple[int, str, str, int]:
-        """What tells it from others."""
+        """What distinguishes it from others."""
         return self.seed, self.group, self.stage, self.size
 
 

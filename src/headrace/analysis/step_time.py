@@ -25,11 +25,11 @@ class StepTime:
     """The seconds of one step.
 
     Attributes:
-        optimizer: The optimiser.
+        optimizer: The optimizer.
         batch_size: Examples per step, over all workers.
         workers: How many workers share the batch.
         seconds: The median.
-        low: The lower end of its 95 % interval.
+        low: The lower end of its 95% interval.
         high: The upper end.
         measured: Whether it was measured; otherwise the model says so.
     """
@@ -48,12 +48,12 @@ class StepTimeModel:
     """The model of the seconds of a step, fitted.
 
     Attributes:
-        overhead: a, seconds of a step whatever its size.
+        overhead: a, seconds of a step of any size.
         per_example: b, seconds for each example of a worker.
         exchange: x, seconds to move the whole gradient once; None where it was not measured, and taken as 0.
         overlap: o, the share of the exchange that is hidden.
         waiting: w, seconds that steps of several workers take beyond computation and exchange.
-        sizes: How many batch sizes a and b rest on: with one they cannot be told apart, two are met exactly.
+        sizes: How many batch sizes a and b rest on: one cannot separate them, two are met exactly.
         error: The largest relative difference between the model and what was measured.
         points: How many measurements it rests on.
     """
@@ -81,11 +81,11 @@ def ring(workers: int) -> float:
 
 
 def median_interval(values: Sequence[float], level: float = 0.95) -> tuple[float, float, float]:
-    """The median and an interval that covers that of the population, whatever the distribution.
+    """The median and an interval that covers that of the population, for any distribution.
 
     Sorted v(1) <= .. <= v(n), the median lies within [v(j), v(n+1-j)] with probability
     1 - 2 P(Binomial(n, 1/2) < j); j is the largest with at least `level`. Fewer than six values do not
-    suffice for 95 %: then it is their range.
+    suffice for 95%: then it is their range.
 
     Args:
         values: At least one.
@@ -104,15 +104,15 @@ def median_interval(values: Sequence[float], level: float = 0.95) -> tuple[float
 def fit_model(
     times: Sequence[StepTime], exchanges: Iterable[tuple[int, float]] = (), *, optimizer: str
 ) -> StepTimeModel:
-    """Fit the model to the measured steps of one optimiser.
+    """Fit the model to the measured steps of one optimizer.
 
     a and b, neither negative, by least squares of the relative errors, from the steps of one worker. x is the
     median over `exchanges`; o and w are what the steps of several workers take less, or more, than the sum.
 
     Args:
-        times: What was measured; other optimisers' steps are left out.
+        times: What was measured; other optimizers' steps are left out.
         exchanges: (workers, seconds) of exchanging the gradients alone.
-        optimizer: The optimiser.
+        optimizer: The optimizer.
 
     Raises:
         InputError: No step of one worker was measured.

@@ -1,4 +1,4 @@
-"""results.json as it lies in a folder: for what is measured after the results, and to be printed again."""
+"""results.json as a folder holds it: for what is measured after the results, and to be printed again."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from headrace.errors import DamagedError
 
 
 def read_object(path: Path) -> dict[str, Any]:
-    """The object in a JSON file; empty where there is no such file.
+    """The object in a JSON file; empty if the file does not exist.
 
     Raises:
         DamagedError: It is truncated or was altered.

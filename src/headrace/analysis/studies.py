@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from headrace.store.experiments import StoredExperiment
 
 Curve = tuple[str, str, str, int]
-"""What the studies of one curve S(B) share: optimiser, subset, policy, workers."""
+"""What the studies of one curve S(B) share: optimizer, subset, policy, workers."""
 
 
 FORWARD = 1 / 3
-"""What forwarding an example costs beside training on it: the forward pass without the backward one [D]."""
+"""The cost of forwarding an example, relative to training on it: the forward pass alone [D]."""
 
 
 class Cost(NamedTuple):
@@ -37,7 +37,7 @@ class Study:
     """One study as it counts; nothing in it depends on the order in which trials were run.
 
     Attributes:
-        key: Optimiser and dataset configuration.
+        key: Optimizer and dataset configuration.
         budget: The step budget of a trial.
         decided: The step at which the study was decided; None while it is not.
         trials: The judged trials by index; none while the study is undecided.

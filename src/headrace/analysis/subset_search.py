@@ -114,7 +114,7 @@ def _csv(measured: Sequence[Measured]) -> bytes:
 
 
 def table(outcome: Outcome) -> list[dict[str, Any]]:
-    """One row for each group and size: the mean over seeds, with Student's 95 % interval of the mean."""
+    """One row for each group and size: the mean over seeds, with Student's 95% interval of the mean."""
     rows: list[dict[str, Any]] = []
     for (group, size), measured in _by_cell(outcome.measured).items():
         values = [one.metric for one in measured]
@@ -139,14 +139,14 @@ def markdown(results: dict[str, Any]) -> str:
     lines += [f"- {sentence}" for sentence in results["conclusions"] + results["verdicts"]]
     if results["table"]:
         lines += ["", f"## {results['metric']} against the size of the subset", ""]
-        lines += ["| group | examples | share | mean | 95 % interval | seeds |", "|---|---|---|---|---|---|"]
+        lines += ["| group | examples | share | mean | 95% interval | seeds |", "|---|---|---|---|---|---|"]
         lines += [f"| {' | '.join(row)} |" for row in table_rows(results)]
     for other in results["transfers"]:
         lines += ["", f"## Trained on the same subsets: {other['name']}", ""]
         lines += [f"- {sentence}" for sentence in other["conclusions"] + other["verdicts"]]
         lines += [
             "",
-            "| group | examples | share | mean | 95 % interval | seeds |",
+            "| group | examples | share | mean | 95% interval | seeds |",
             "|---|---|---|---|---|---|",
         ]
         lines += [f"| {' | '.join(row)} |" for row in table_rows(other)]
@@ -234,8 +234,8 @@ def _headline(outcome: Outcome, comparisons: dict[tuple[int, str], Comparison]) 
     if outcome.spec.comparison is None:
         return "Nothing was compared, so whether this subset is better than a random one is not known."
     if not comparisons:
-        few = "One seed tells" if len(outcome.spec.repeats) == 1 else "Two seeds tell"
-        return f"{few} no effect from chance: ask for at least three in [comparison], better five."
+        few = "One seed does" if len(outcome.spec.repeats) == 1 else "Two seeds do"
+        return f"{few} not separate effect from chance: ask for at least three in [comparison], better five."
     seeds, better = len(outcome.spec.repeats), _verdict_of(outcome, comparisons, "random", "better")
     if not better:
         worse = _verdict_of(outcome, comparisons, "random", "worse")
@@ -309,7 +309,7 @@ def _difference(group: GroupResult) -> str:
 
 
 def _cost_sentences(outcome: Outcome) -> Iterator[str]:
-    """What one search cost, beside training on everything; nothing before it has trained or scored."""
+    """What one search cost, compared with training on everything; nothing before it has trained or scored."""
     if outcome.waiting is not None and not outcome.trained:
         return
     group = outcome.spec.groups[0]

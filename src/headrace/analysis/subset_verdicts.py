@@ -1,6 +1,6 @@
 """Each subset of the grid against the whole training set, and against chance: a random subset as large.
 
-What a comparison of two searches can show is told in `policy_verdicts`: all subsets of an experiment try the
+What a comparison of two searches can show is said in `policy_verdicts`: all subsets of an experiment try the
 same hyperparameters trial by trial, as all policies do.
 """
 

@@ -1,14 +1,14 @@
 r"""The tuned optimum of a whole curve: a censored response surface over batch size and learning rate.
 
 S(B), the fewest of N runs, mixes two opposite errors: no trial hit the best learning rate, and one was lucky.
-All trials of a curve together tell them apart. With y = log steps, x = log rate, L = log B less its mean:
+All trials of a curve together distinguish them. With y = log steps, x = log rate, L = log B less its mean:
 
     y = m + log(1 + e^u / B) + g(x - a - b L - c L^2) + sigma z
     g(d) = log(q e^(-p d) + p e^(q d)) - log(p + q)
 
 so that steps grow as a power p of a rate too small and as a power q of one too large (the cliff), and
 g(0) = 0 is the least; log p, log q and log sigma are linear in L. Weak normal priors (below) hold what the
-trials do not tell. Trials that were stopped before the goal are right-censored. Maximum a posteriori by
+trials do not show. Trials that were stopped before the goal are right-censored. Maximum a posteriori by
 L-BFGS with the analytic gradient. Trials that diverged are left out: where on the cliff they fell depends on
 the tolerance for it [D].
 """
@@ -38,7 +38,7 @@ _PRECISIONS = np.array([0, 0, 0, 0, 0.1, 0.5, 0.15, 0.9, 0.3, 0.7, 0.15])
 _PRECISIONS[_PRECISIONS > 0] **= -2
 _MARGIN = 8.0
 LEAST_REACHED = 12
-"""Fewer trials that reached the goal do not tell a surface."""
+"""Fewer trials that reached the goal do not determine a surface."""
 
 
 @dataclass(frozen=True, kw_only=True)

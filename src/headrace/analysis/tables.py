@@ -165,7 +165,7 @@ def _repeated(
 
 
 def _apart(before: Mapping[str, str], row: Mapping[str, str], names: Sequence[str]) -> str:
-    """What to do about two rows of one group and seed: another column may tell them apart."""
+    """What to do about two rows of one group and seed: another column may distinguish them."""
     further = [name for name in row if name not in names and row[name] and row[name] != before[name]]
     if not further:
         return "Remove one of the two, or name the column of the seeds with --seed."

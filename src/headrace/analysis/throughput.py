@@ -72,18 +72,17 @@ def _model_words(name: str, model: StepTimeModel, times: Sequence[StepTime]) -> 
     counts = sorted({time.workers for time in times if time.optimizer == name})
     alone = words.duration(model.seconds(sizes[0]))
     computed = (
-        f"a step takes {words.duration(model.overhead)} and {words.duration(model.per_example)} an example"
+        f"a step takes {words.duration(model.overhead)} and {words.duration(model.per_example)} per example"
         if model.sizes > 1
-        else f"a step of this batch size takes {alone}, which does not tell what one of another would"
+        else f"a step of this batch size takes {alone}, which does not show what a step of another takes"
     )
     exact = model.sizes <= 2 and model.error < 0.005
     error = "meets what was measured exactly" if exact else f"is off by at most {model.error:.0%}"
     workers = words.listed([str(count) for count in counts])
-    said = (
+    return (
         f"{name}: on one worker {computed}. {_exchange_words(model, counts)} The model {error}. Measured: "
         f"batch sizes {min(sizes)} to {max(sizes)} on {workers} worker(s). Extrapolated: everything else."
     )
-    return said.replace("%", " %")
 
 
 def _exchange_words(model: StepTimeModel, counts: Sequence[int]) -> str:

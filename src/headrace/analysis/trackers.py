@@ -112,7 +112,7 @@ def finished(table: CsvTable, rows: Sequence[Row], *, but: Sequence[str]) -> Seq
         words = {cells[column] for _, cells in rows}
         good = sorted(word for word in words if _is_finished(column, word))
         fix = f"Leave such runs out with --only {column}={good[0] if good else 'VALUE'}, or wait for them."
-        # Once a column is known to tell states, another word in it is none that has finished.
+        # Once a column is known to hold states, another word in it is none that has finished.
         bad = words - set(good) if good else {word for word in words if _is_unfinished(column, word)}
         errors = [
             InputError("this run did not finish", where=table.place(line, column), got=cells[column], fix=fix)

@@ -21,7 +21,7 @@ Row = tuple[float, float, float, bool]
 
 
 def surface_of(studies: Sequence[Study], *, level: float = 0.95) -> Surface | None:
-    """The surface of one curve; None if more than the learning rate was tuned, or too few trials tell it.
+    """The surface of one curve; None if more than the learning rate was tuned, or too few trials show it.
 
     Args:
         studies: Those that differ in their batch size alone; ones without trials are left out.
@@ -38,7 +38,7 @@ def surface_of(studies: Sequence[Study], *, level: float = 0.95) -> Surface | No
 
 
 def tuned_of(study: Study, surface: Surface | None) -> tuple[float, tuple[float, float]] | None:
-    """Steps to the goal at the best learning rate and their interval; None if nothing tells them."""
+    """Steps to the goal at the best learning rate and their interval; None if nothing shows them."""
     if surface is None or study.batch_size not in surface.batch_sizes:
         return None
     place = surface.batch_sizes.index(study.batch_size)

@@ -1,4 +1,4 @@
-"""Numbers and names as they stand in sentences."""
+"""Numbers and names as they are written in sentences."""
 
 from __future__ import annotations
 
@@ -36,8 +36,13 @@ def beside(ends: tuple[float, float]) -> str:
     return said if said.startswith("[") else f"({said})"
 
 
+def percent(share: float, digits: int = 2) -> str:
+    """A share as a percentage to `digits` significant digits, none of them lost: `0.3%`, `12%`, `100%`."""
+    return f"{float(f'{100 * share:.{digits}g}'):g}%"
+
+
 def curve(name: Curve) -> str:
-    """What a curve is called: its optimiser, and whatever is not the default."""
+    """What a curve is called: its optimizer, and everything that is not the default."""
     optimizer, subset, policy, workers = name
     parts = [in_words(optimizer)]
     parts += [f"policy {policy}"] if policy != "shuffle" else []

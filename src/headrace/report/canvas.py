@@ -1,4 +1,4 @@
-"""Where things stand in a figure, in pixels: one user unit of the figure is one pixel as it is shown.
+"""Where things are in a figure, in pixels: one user unit of the figure is one pixel as it is shown.
 
 Each figure is drawn twice, for a wide and for a narrow page, so that text keeps its size on a telephone
 instead of shrinking with the picture.
@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from headrace.analysis.words import percent
 from headrace.report.numbers import binary_ticks, decimal_ticks, linear_ticks, plain, short, whole
 from headrace.report.style import FAINT
 
@@ -33,7 +34,7 @@ class Layout:
     Attributes:
         name: Its name in ids and classes.
         width: Pixels; the page never shows the figure narrower.
-        panels: How many larger panels stand side by side.
+        panels: How many larger panels are next to each other.
         small_panels: How many of a series of small panels do.
     """
 
@@ -132,7 +133,7 @@ def panel_grid(
     Args:
         layout: The width to fill.
         count: How many panels.
-        columns: How many stand side by side.
+        columns: How many are next to each other.
         height: Pixels of one panel's frame.
         box: The space around each.
         head: Pixels left free at the top.
@@ -191,7 +192,7 @@ def batch_axis(axes: Axes, sizes: Sequence[float], *, label: str = "batch size (
 
 
 def binary_axis(axes: Axes, values: Sequence[float], *, which: str = "y", pad: float = 1.35) -> None:
-    """A logarithmic axis of counts: powers of two, written in full where there is room."""
+    """A logarithmic axis of counts: powers of two, written in full if there is room."""
     low, high = _limits(values, pad)
     _scale(axes, which, 2, low, high)
     width, height = frame_size(axes)
@@ -255,7 +256,7 @@ def percent_axis(axes: Axes) -> None:
     """A vertical axis of percentages, from 0 to 100."""
     axes.set_ylim(-2, 102)
     ticks = (0, 25, 50, 75, 100)
-    _set_ticks(axes, "y", ticks, [f"{tick} %" for tick in ticks])
+    _set_ticks(axes, "y", ticks, [f"{tick}%" for tick in ticks])
 
 
 def size_axis(axes: Axes, sizes: Sequence[float], whole: int) -> None:
@@ -267,7 +268,7 @@ def size_axis(axes: Axes, sizes: Sequence[float], whole: int) -> None:
     for size in sorted(set(sizes)):
         if not ticks or _apart(axes, ticks[-1], size) >= 58:
             ticks.append(size)
-    _set_ticks(axes, "x", ticks, [f"{plain(100 * tick / whole)} %" for tick in ticks])
+    _set_ticks(axes, "x", ticks, [percent(tick / whole, digits=3) for tick in ticks])
     axes.set_xlabel(f"share of the {whole:,} training examples")
 
 

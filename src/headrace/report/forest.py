@@ -23,7 +23,7 @@ MARKS: dict[Verdict, Mark] = {
     "no difference shown": Mark(colour=FAINT, marker="o", filled=False),
     "worse": Mark(colour="#D55E00", marker="D", filled=True),
 }
-"""Verdicts differ in colour, marker and filling, so that they are told apart in print."""
+"""Verdicts differ in colour, marker and filling, so that they can be distinguished in print."""
 
 _ROW, _PANEL, _TOP, _BOTTOM, _RIGHT = 22, 420, 58, 56, 18
 _CHARACTER = 7.4
@@ -38,7 +38,7 @@ class Forest:
         metric: The metric's name.
         baseline: The baseline, its mean and its seeds, as text.
         groups: The best first.
-        higher_is_better: On which side better lies.
+        higher_is_better: On which side better is.
     """
 
     metric: str
@@ -114,7 +114,7 @@ def write_forest(path: Path, comparison: Comparison, metric: str) -> None:
         )
     if not path.parent.is_dir():
         raise InputError(
-            "there is no such folder", where="--figure", got=str(path.parent), fix="Make it first."
+            "the folder does not exist", where="--figure", got=str(path.parent), fix="Make it first."
         )
     with styled("forest"):
         write_whole(path, saved(draw(forest(comparison, metric)), form, title=f"{metric} compared"))

@@ -1,4 +1,4 @@
-"""What every page is made of: the frame with its style, figures as they stand in it, provenance."""
+"""What every page is made of: the frame with its style, figures as they are put in it, provenance."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from headrace.report.figures import Picture
 
 @dataclass(frozen=True, kw_only=True)
 class Shown:
-    """A figure as it stands in the page.
+    """A figure as it is put in the page.
 
     Attributes:
         figure: What is drawn.
@@ -50,7 +50,7 @@ class Provenance:
     """What is needed to run it again.
 
     Attributes:
-        experiment: The text of the experiment or search file, None where there is none.
+        experiment: The text of the experiment or search file, None if there is none.
         seed: The experiment's seed, None where it is not known.
         facts: Facts of the workload, name -> words.
         versions: Package -> version, of the machine that writes the report.

@@ -64,7 +64,7 @@ _FACTS = {
 
 
 def provenance(analysis: Analysis) -> Provenance:
-    """What is known of how the results came about."""
+    """Facts about how the results came about."""
     asked = analysis.asked
     said = {name: str(asked.facts[name]) for name in ("description",) if name in asked.facts}
     counted = {
@@ -94,9 +94,7 @@ def _useful(curve: Curve, fit: Fit, *, named: bool) -> str:
     size, largest = whole(fit.max_useful_batch_size), fit.max_useful_is_largest_tested
     said = f"at least {size}" if largest else size
     spread = _tested(curve, fit.max_useful_low, fit.max_useful_high)
-    return (
-        said + (f" with {curve.label}" if named else "") + (f" (95 % interval: {spread})" if spread else "")
-    )
+    return said + (f" with {curve.label}" if named else "") + (f" (95% interval: {spread})" if spread else "")
 
 
 def summary_row(curve: Curve) -> dict[str, str]:
@@ -187,7 +185,7 @@ def warnings(analysis: Analysis) -> list[str]:
 
 
 def conclusions(analysis: Analysis) -> list[str]:
-    """The findings; the warnings among them stand in their own place."""
+    """The findings; the warnings among them have their own place."""
     cautions = set(analysis.results.get("warnings", []))
     said = [str(text) for text in analysis.results["conclusions"] if text not in cautions]
     # Of the portraits the first sentence; all of them open their own part.

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from headrace.analysis.portraits import percent
+from headrace.analysis.words import percent
 from headrace.histories.registry import SCORES as ALL_SCORES
 from headrace.report.figures import Absent
 from headrace.report.frame import Shown, lead

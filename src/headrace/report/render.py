@@ -1,4 +1,4 @@
-"""A figure as bytes: files, and SVG to stand within a page. The same figure gives the same bytes."""
+"""A figure as bytes: files, and SVG to put within a page. The same figure gives the same bytes."""
 
 from __future__ import annotations
 
@@ -47,12 +47,12 @@ def saved(figure: Figure, form: Format, *, title: str) -> bytes:
 
 
 def inline_svg(svg: bytes, *, prefix: str, description: str) -> str:
-    """A saved SVG as it stands within a page: no prologue, ids of its own, the page's font, a size in pixels.
+    """A saved SVG as it is put within a page: no prologue, ids of its own, the page's font, a size in pixels.
 
     Args:
         svg: What `saved` gave.
-        prefix: Put before every id, so that many figures can stand in one page; a plain word.
-        description: What is to be seen, for those who do not see it.
+        prefix: Put before every id, so that many figures can be in one page; a plain word.
+        description: What the figure shows, for those who do not see it.
 
     Returns:
         One `svg` element.

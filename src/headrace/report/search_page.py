@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from headrace.analysis.portraits import percent
 from headrace.analysis.search_results import Compared, SearchAnalysis, SearchResults, StageCost, Transfer
+from headrace.analysis.words import percent
 from headrace.report.figures import Absent
 from headrace.report.frame import Provenance, Shown, lead, render
 from headrace.report.looked_at import shown_examples
@@ -68,7 +68,7 @@ def mean_rows(results: Compared) -> list[list[str]]:
         [
             row.group,
             whole(row.size),
-            f"{row.share:.1%}".replace("%", " %"),
+            f"{row.share:.1%}",
             plain(row.mean),
             "–" if row.interval is None else " to ".join(plain(end) for end in row.interval),
             str(row.seeds),
@@ -76,13 +76,13 @@ def mean_rows(results: Compared) -> list[list[str]]:
         for row in results.table
     ]
     return [
-        ["group", "examples", "share", results.metric.replace("/", " "), "95 % interval", "seeds"],
+        ["group", "examples", "share", results.metric.replace("/", " "), "95% interval", "seeds"],
         *rows,
     ]
 
 
 def held_rows(analysis: SearchAnalysis) -> list[list[str]]:
-    """What the subsets hold, means over the seeds, the header first; without what is known of none."""
+    """What the subsets hold, means over the seeds, the header first; without what no subset has."""
     header = ["method", "examples", "different", "wrong labels", "taken most", "taken least"]
     rows = [_held(analysis.classes, holding) for holding in analysis.holdings]
     known = [place for place in range(len(header)) if any(row[place] != "–" for row in rows)]

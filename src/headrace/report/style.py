@@ -84,7 +84,7 @@ _STYLE: dict[str, Any] = {
 
 @contextmanager
 def styled(salt: str) -> Generator[None]:
-    """Draw and save a figure in this style, whatever the user's own settings; `salt` decides its ids."""
+    """Draw and save a figure in this style, regardless of the user's own settings; `salt` decides its ids."""
     import matplotlib as mpl
 
     with mpl.rc_context():

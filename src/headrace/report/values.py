@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Row = Mapping[str, Any]
 
 KEY = ("optimizer", "subset", "policy", "workers")
-"""What tells one curve from another."""
+"""What distinguishes one curve from another."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +91,7 @@ class Fit:
 
 @dataclass(frozen=True, kw_only=True)
 class Curve:
-    """S(B) of one optimiser, subset, policy and number of workers; points in ascending batch size."""
+    """S(B) of one optimizer, subset, policy and number of workers; points in ascending batch size."""
 
     label: str
     optimizer: str
@@ -134,12 +134,12 @@ def curves(analysis: Analysis) -> tuple[Curve, ...]:
 
 
 def key_of(row: Row) -> tuple[Any, ...]:
-    """What tells the curve of this row from others."""
+    """What distinguishes the curve of this row from others."""
     return tuple(row[name] for name in KEY)
 
 
 def varying(keys: Sequence[tuple[Any, ...]]) -> frozenset[str]:
-    """The parts of the keys that differ; the optimiser where nothing does."""
+    """The parts of the keys that differ; the optimizer if nothing does."""
     parts = {name for place, name in enumerate(KEY) if len({key[place] for key in keys}) > 1}
     return frozenset(parts or {"optimizer"})
 

@@ -1,4 +1,4 @@
-"""What the pages say beside their figures, for a reader without the paper."""
+"""What the pages say about their figures, for a reader without the paper."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ GLOSSARY: tuple[tuple[str, str], ...] = (
     ("step", "one update of the model's weights."),
     ("goal", "the validation metric that a trial must get strictly below."),
     ("trial", "one training run with one choice of hyperparameters."),
-    ("study", "one search over hyperparameters, for one optimiser and one batch size."),
+    ("study", "one search over hyperparameters, for one optimizer and one batch size."),
     ("steps to result, S(B)", "the first evaluated step below the goal, the minimum over a study's trials."),
     ("examples to result", "batch size × steps to result."),
-    ("examples forwarded", "examples that went through the network, be it to be trained on or chosen among."),
+    ("examples forwarded", "examples that went through the network, to be trained on or to be chosen among."),
     ("perfect scaling", "twice the batch, half the steps; the total of examples stays the same."),
     ("largest useful batch", "the smallest batch size from which on a larger one saves no more steps."),
     (
@@ -42,9 +42,9 @@ GLOSSARY: tuple[tuple[str, str], ...] = (
     ),
     ("fewest steps", "the steps that the best batch size tested needed."),
     (
-        "95 % interval",
+        "95% interval",
         "the range that the value would have in 95 of 100 repetitions of the search; a difference within it "
-        "is none.",
+        "is not a difference.",
     ),
     ("effective learning rate", "learning rate / (1 − momentum)."),
     ("complete", "a trial that reached the goal, or trained to the end of its budget."),
@@ -53,12 +53,12 @@ GLOSSARY: tuple[tuple[str, str], ...] = (
     ("failed", "a trial that raised an error."),
     (
         "portrait",
-        "the best trial of a policy, trained again beside the studies with a record of every example.",
+        "the best trial of a policy, trained again after the studies, with a record of every example.",
     ),
     (
         "AUM",
         "area under the margin: the mean over the passes of the label's logit less the highest other one; "
-        "low where the model keeps contradicting the label.",
+        "low if the model keeps contradicting the label.",
     ),
     ("EL2N", "the mean length of the difference between the predicted probabilities and the label."),
     ("forgotten", "predicted right at one time, and wrong the next time it was trained on."),
@@ -82,5 +82,5 @@ SEARCH_GLOSSARY: tuple[tuple[str, str], ...] = (
     ("rs2", "a fresh random subset each epoch."),
     ("full", "training on everything."),
     ("scored", "members × examples: forward passes without training."),
-    ("95 % interval", "Student's interval of the mean over the seeds, each a whole search."),
+    ("95% interval", "Student's interval of the mean over the seeds, each a whole search."),
 )

@@ -24,9 +24,9 @@ PAGE = "report.html"
 def write_report(
     analysis: Analysis, directory: Path, *, formats: Sequence[Format] = ("svg", "pdf", "png")
 ) -> Path:
-    """Write `report.html`, and beside it `figures/NAME` as SVG, PDF, PNG and CSV.
+    """Write `report.html`, and next to it `figures/NAME` as SVG, PDF, PNG and CSV.
 
-    The page stands alone: it opens with the conclusions, holds its figures and their data, and fetches
+    The page needs no other file: it opens with the conclusions, holds its figures and their data, and fetches
     nothing. The same analysis gives the same bytes.
 
     Args:
@@ -50,7 +50,7 @@ def write_report(
 def write_search_report(
     analysis: SearchAnalysis, directory: Path, *, formats: Sequence[Format] = ("svg", "pdf", "png")
 ) -> Path:
-    """Write `report.html` of a subset search, and its figures beside it, as `write_report` does.
+    """Write `report.html` of a subset search, and its figures next to it, as `write_report` does.
 
     Args:
         analysis: What `headrace.analysis.search_results.analyse_search` gave.

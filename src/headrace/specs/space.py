@@ -235,7 +235,7 @@ class Border:
     def suggestion(self) -> str:
         """What to change in the experiment file, as a sentence."""
         return (
-            f"The best {self.name} ({self.value:.4g}) lies at the {self.side} end of its range "
+            f"The best {self.name} ({self.value:.4g}) is at the {self.side} end of its range "
             f"({self.limit:g}): move {self.key}.{self.side} outwards and run again."
         )
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Words:
-    """A figure's title, and its caption in paragraphs: what is to be seen, and how to read it."""
+    """A figure's title, and its caption in paragraphs: what it shows, and how to read it."""
 
     title: str
     caption: tuple[str, ...]
@@ -28,7 +28,7 @@ class Picture:
     Attributes:
         name: The name of its files and its anchor.
         words: Title and caption.
-        description: What is to be seen, in figures, for those who do not see it.
+        description: What it shows, in numbers, for those who do not see it.
         table: Its values.
         draw: Draws it for a width.
     """
@@ -50,4 +50,4 @@ class Absent:
 
 
 Part = Literal["experiment", "portraits", "search"]
-"""Where a figure stands: in the page of an experiment, in its part on examples, in the page of a search."""
+"""Where a figure is put: in the page of an experiment, in its part on examples, in the page of a search."""

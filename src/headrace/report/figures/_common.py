@@ -17,7 +17,7 @@ DODGE = 0.09
 
 
 def dodged(batch_size: float, place: int, count: int) -> float:
-    """Where the point of curve `place` of `count` stands on the axis of batch sizes."""
+    """Where the point of curve `place` of `count` is on the axis of batch sizes."""
     return batch_size * 2 ** (DODGE * (place - (count - 1) / 2))
 
 

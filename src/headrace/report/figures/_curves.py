@@ -1,4 +1,4 @@
-"""What the figures of S(B) share: their table, and what is told of each curve to those who do not see it."""
+"""What the figures of S(B) share: their table, and each curve in words for those who do not see it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def curve_figure(
         words: Its words.
         curves: What is drawn.
         draw: Draws them.
-        unit: Of what there are so many, in the description.
+        unit: What is counted, in the description.
         values: So many, of a point.
     """
     if not any(curve.reached for curve in curves):
@@ -54,18 +54,18 @@ def _in_words(curves: Sequence[Curve], unit: str, values: Callable[[Point], floa
     """`SGD: 4,096 steps at batch size 8, ..`, the first and the last of each curve."""
     parts: list[str] = []
     for curve in curves:
-        told = [whole(values(point)) for point in curve.reached]
-        if told:
-            ends = sorted({0, len(told) - 1})
+        counted = [whole(values(point)) for point in curve.reached]
+        if counted:
+            ends = sorted({0, len(counted) - 1})
             said = " and ".join(
-                f"{told[i]} {unit} at batch size {short(curve.reached[i].batch_size)}" for i in ends
+                f"{counted[i]} {unit} at batch size {short(curve.reached[i].batch_size)}" for i in ends
             )
             parts.append(f"{curve.label}: {said}.")
     return " ".join(parts)
 
 
 def scaling_table(curves: Sequence[Curve]) -> Table:
-    """Every point with what the figures draw beside it: perfect scaling, fit, normalised forms, examples."""
+    """Every point with what the figures draw next to it: perfect scaling, fit, normalised forms, examples."""
     columns = (
         "curve", "batch_size", "steps", "low", "high", "steps_perfect_scaling", "steps_fitted",
         "steps_relative_to_first", "steps_relative_to_fitted_minimum", "examples",

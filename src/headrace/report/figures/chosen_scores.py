@@ -1,4 +1,4 @@
-"""The scores of what was chosen in the last round, beside those of all that could be chosen."""
+"""The scores of what was chosen in the last round, compared with those of all that could be chosen."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from headrace.analysis.portraits import percent
+from headrace.analysis.words import percent
 from headrace.report.canvas import (
     Box,
     Layout,
@@ -30,10 +30,10 @@ if TYPE_CHECKING:
 WORDS = Words(
     title="A map of the training data",
     caption=(
-        "Every example that was trained on lies in one of the squares. Up: its confidence, the mean "
+        "Every example that was trained on is in one of the squares. Up: its confidence, the mean "
         "probability that the model gave to its label over the passes; across: its variability, how much "
         "that probability moved. The colour says how often its label was predicted, the size how many "
-        "examples lie there.",
+        "examples are there.",
         "Upper left: easy, learnt at once. Right: ambiguous, now right and now wrong. Lower left: hard, "
         "never learnt; here wrong labels gather, if there are any. (Swayamdipta et al. 2020.)",
     ),
@@ -128,9 +128,9 @@ def data_map_table(maps: Sequence[DataMap]) -> Table:
 
 
 _SHADES = ("#00204d", "#414d6b", "#7c7b78", "#bcae6c", "#ffe945")
-"""Cividis in five steps: its lightness alone tells them apart, for every eye and in print."""
+"""Cividis in five steps: its lightness alone distinguishes them, for every eye and in print."""
 
-_RIGHT = ("never right", "up to 25 %", "up to 50 %", "up to 75 %", "more")
+_RIGHT = ("never right", "up to 25%", "up to 50%", "up to 75%", "more")
 
 _SIZES = ((1, 3.0), (9, 5.0), (99, 7.2), (10**12, 9.4))
 
@@ -148,7 +148,7 @@ def size(examples: int) -> int:
 
 
 def draw(maps: Sequence[DataMap], layout: Layout) -> Figure:
-    """A panel for each policy: variability across, confidence up, the colour tells how often right."""
+    """A panel for each policy: variability across, confidence up, the colour shows how often right."""
     handles = _handles()
     columns = layout.panels if len(maps) <= 4 else max(1, layout.small_panels - 1)
     columns = min(columns, len(maps))

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from headrace.analysis.portraits import percent
+from headrace.analysis.words import percent
 from headrace.report.canvas import (
     Box,
     Layout,
@@ -32,8 +32,8 @@ WORDS = Words(
     title="What each epoch was fed",
     caption=(
         "Effective sample size: if w is the total weight of an example's draws in the epoch, (sum of w)² / "
-        "sum of w², as a share of the training set. It is 100 % where all examples count alike. Drawing as "
-        "many at random with replacement alone gives 50 %.",
+        "sum of w², as a share of the training set. It is 100% if all examples count alike. Drawing as "
+        "many at random with replacement alone gives 50%.",
         "Unseen: the share of the training set without weight in the epoch; never seen: in this epoch and "
         "all before it. What is never seen cannot be learnt from.",
     ),
@@ -55,7 +55,7 @@ def _figure(readings: Sequence[Reading], name: str) -> Picture | Absent:
     if is_even(fed):
         reason = (
             "Every epoch trained on every example once, all with the same weight: the effective sample size "
-            "is 100 % and nothing was left out."
+            "is 100% and nothing was left out."
         )
         return Absent(name=name, words=WORDS, reason=reason)
     said = "; ".join(

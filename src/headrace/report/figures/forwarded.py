@@ -30,7 +30,7 @@ WORDS = Words(
     caption=(
         "All examples that went through the network until the goal: those trained on, and those that a "
         "policy only looked at to choose among them or to prepare itself. A policy that needs few steps and "
-        "looks at many examples for each stands low in the figure of steps and high in this one. The bar "
+        "looks at many examples for each is low in the figure of steps and high in this one. The bar "
         "spans the trials within the interval of the fewest steps. A backward pass costs about twice a "
         "forward pass.",
     ),

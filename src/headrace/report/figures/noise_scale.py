@@ -32,8 +32,8 @@ TITLE = "The gradient noise scale over training"
 CAPTION = (
     "The noise scale is the batch size at which the noise of a step's gradient equals its signal: a larger "
     "batch mostly averages what is already known. Each line is one trial, trained again up to the goal; a "
-    "bar that leaves the frame says that the signal cannot be told from zero. The level band is the measured "
-    "critical batch size of the same optimiser with its interval."
+    "bar that leaves the frame says that the signal cannot be distinguished from zero. The level band is the "
+    "measured critical batch size of the same optimizer with its interval."
 )
 
 
@@ -84,7 +84,7 @@ _BAND = 0.13
 
 
 def draw(found: Sequence[Comparison], layout: Layout) -> Figure:
-    """A panel for each optimiser and policy: its trials' lines, its critical batch size as a band."""
+    """A panel for each optimizer and policy: its trials' lines, its critical batch size as a band."""
     curves = list(dict.fromkeys(one.curve for one in found))
     sizes = sorted({one.batch_size for one in found})
     handles = [*(_handle(size, place) for place, size in enumerate(sizes)), _band_handle()]

@@ -38,7 +38,7 @@ WORDS = Words(
     title="Time to the goal and its cost, by batch size and workers",
     caption=(
         "Steps to the goal times the measured seconds of a step. First: how long it takes. Second: what it "
-        "costs, the time of all workers together. The bar through a point is its 95 % interval. The ring is "
+        "costs, the time of all workers together. The bar through a point is its 95% interval. The ring is "
         "about the fastest option in the first panel and about the cheapest in the second, the square about "
         "the best compromise: the least product of relative time and relative cost.",
         "Where the lines of one and of several workers lie together in the first panel, more workers buy no "
@@ -53,7 +53,7 @@ class Choice:
     """One option: a batch size on some workers.
 
     Attributes:
-        curve: The optimiser, and what else is not the default, with the number of workers.
+        curve: The optimizer, and what else is not the default, with the number of workers.
         batch_size: Examples per step, over all workers.
         workers: How many.
         steps: Steps to the goal.

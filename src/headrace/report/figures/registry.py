@@ -13,13 +13,13 @@ _ROOM = "headrace.report.figures."
 
 @dataclass(frozen=True, kw_only=True)
 class FigureEntry(Entry):
-    """One line of the registry: where the figures of one kind are made, and where they stand.
+    """One line of the registry: where the figures of one kind are made, and where they are put.
 
     Its home is a function that takes an `Analysis` (of a search a `SearchAnalysis`) and returns its figures
     in order: none, one, or several.
 
     Attributes:
-        part: Where they stand.
+        part: Where they are put.
     """
 
     part: Part

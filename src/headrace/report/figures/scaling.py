@@ -32,7 +32,7 @@ WORDS = Words(
         "Each point is the fewest training steps in which any trial at that batch size reached the goal, "
         "with the hyperparameters searched afresh for every batch size. Lower is faster, if a larger batch "
         "can be processed in the same time. Both axes double at every grid line. The bar through a point is "
-        "its 95 % interval: how much the fewest steps would vary had the search tried other "
+        "its 95% interval: how much the fewest steps would vary had the search tried other "
         "hyperparameters.",
         "The dashed line is perfect scaling: twice the batch, half the steps. While the points follow it, a "
         "larger batch costs nothing. The line through the points is the fitted law, steps = fewest steps × "
@@ -101,7 +101,7 @@ def _handles(curves: Sequence[Curve]) -> list[Any]:
         handles.append(common.line_handle("fitted curve"))
     handles.append(common.line_handle("perfect scaling", linestyle=(0, (4, 3))))
     handles.append(
-        common.line_handle("95 % interval", linestyle="", marker="|", markersize=13, markeredgewidth=1.5)
+        common.line_handle("95% interval", linestyle="", marker="|", markersize=13, markeredgewidth=1.5)
     )
     return [*handles, common.missing_handle()] if common.any_missing(curves) else handles
 
@@ -146,7 +146,7 @@ def _critical(axes: Axes, curve: Curve, colour: str, y: float) -> None:
     if fit is None or fit.critical_batch_size is None or not common.finite([fit.critical_batch_size]):
         return
     ends = common.finite([fit.low, fit.high])
-    # An end at 0 or at infinity goes on beyond the frame.
+    # An end at 0 or at infinity continues beyond the frame.
     left = 2.0**-60 if fit.low == 0 else min([fit.critical_batch_size, *ends])
     right = (
         2.0**60 if fit.high is not None and math.isinf(fit.high) else max([fit.critical_batch_size, *ends])

@@ -53,7 +53,7 @@ def search_words(curve: str, *, momentum: bool) -> Words:
 
 
 class Ending(StrEnum):
-    """How a trial ended, as the scatter of a search tells it."""
+    """How a trial ended, as the scatter of a search shows it."""
 
     REACHED = "reached the goal"
     NOT_REACHED = "did not reach it"
@@ -245,5 +245,5 @@ def _scatter(axes: Axes, dots: Sequence[Dot], searches: Searches, style: dict[st
 
 
 def _height(dot: Dot, searches: Searches) -> float:
-    """1 - momentum, or the steps; a trial that never made a step stands at 1."""
+    """1 - momentum, or the steps; a trial that never made a step is at 1."""
     return 1 - (dot.momentum or 0.0) if searches.momentum else float(max(1, dot.steps))

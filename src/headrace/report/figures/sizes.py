@@ -33,9 +33,9 @@ WORDS = Words(
     title="The result against the size of the subset",
     caption=(
         "The mean over the seeds of the metric at the end of training on the subset; lower is better. The "
-        "bars are 95 % intervals of the mean. Points at one size are drawn side by side. The dashed line "
-        "with its band is training on everything.",
-        "A method is worth its cost only where it lies below random by more than the intervals: the "
+        "bars are 95% intervals of the mean. Points at one size are drawn next to each other. The dashed "
+        "line with its band is training on everything.",
+        "A method is worth its cost only if it is below random by more than the intervals: the "
         "verdicts above test that, corrected for how many methods and sizes there are. With a budget of "
         "steps all sizes cost the same; with a budget of epochs smaller subsets are trained for fewer steps.",
         "Where a search begins at random, all its methods are the same subset at the first size.",
