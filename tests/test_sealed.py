@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from headrace.errors import DamagedError
@@ -28,6 +28,7 @@ from headrace.sealed import (
     sealed,
     unsealed,
     write_pair,
+    write_record,
     write_table,
     write_toml,
 )
@@ -65,6 +66,34 @@ def test_a_file_without_a_seal_is_read_where_such_files_were_written(tmp_path: P
     assert unsealed(tmp_path / "x", older=True) == body
     with pytest.raises(ValueError, match="checksum"):
         unsealed(tmp_path / "x")
+
+
+class Named(Record):
+    """A record with texts and numbers of every kind."""
+
+    name: str
+    values: dict[str, float]
+
+
+@settings(max_examples=50, deadline=None)
+@given(name=st.text(st.characters(exclude_categories=())), value=st.floats())
+@example(name="\udcff", value=float("nan"))
+def test_a_record_is_read_as_it_was_written_whatever_its_texts_and_numbers(
+    tmp_path_factory: pytest.TempPathFactory, name: str, value: float
+) -> None:
+    """In pydantic's layout, or in the standard library's, which takes a folder's name that is not Unicode."""
+    path, record = tmp_path_factory.mktemp("record") / "x", Named(name=name, values={"a": value})
+    write_record(path, record, body=json.dumps(record.model_dump(mode="json")).encode())
+    assert repr(read_record(path, Named, fix="", older=False)) == repr(record)
+    if name.isprintable() and np.isfinite(value):
+        write_record(path, record, indent=1)
+        assert read_record(path, Named, fix="", older=False) == record
+
+
+def test_a_record_that_is_nested_without_end_is_damaged(tmp_path: Path) -> None:
+    (tmp_path / "x").write_bytes(sealed(b'{"name":' + b"[" * 200_000))
+    with pytest.raises(DamagedError, match="is truncated or was altered"):
+        read_record(tmp_path / "x", Named, fix="Fix it.")
 
 
 @settings(max_examples=30, deadline=None)

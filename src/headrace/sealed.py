@@ -62,8 +62,9 @@ def write_record(path: Path, record: Record, *, indent: int | None = None, body:
     Raises:
         StorageError: The file cannot be written.
     """
-    own = record.model_dump_json(indent=indent) + ("" if indent is None else "\n")
-    write_whole(path, sealed(own.encode() if body is None else body))
+    if body is None:
+        body = (record.model_dump_json(indent=indent) + ("" if indent is None else "\n")).encode()
+    write_whole(path, sealed(body))
 
 
 def read_record(path: Path, kind: type[R], *, fix: str, older: bool = True) -> R | None:
@@ -83,14 +84,24 @@ def read_record(path: Path, kind: type[R], *, fix: str, older: bool = True) -> R
     try:
         if not path.is_file() or path.stat().st_size > _MOST_BYTES:
             raise DamagedError(f"must be a file of at most {_MOST_BYTES:,} bytes", where=str(path), fix=fix)
-        return kind.model_validate_json(unsealed(path, older=older))
+        return _as_record(kind, unsealed(path, older=older))
     except ValidationError as error:
         what = f"is truncated or was altered ({first_finding(error)})"
-    except ValueError:
+    except (ValueError, RecursionError):
         what = "is truncated or was altered"
     except OSError as error:
         what = f"cannot be read ({error.strerror})"
     raise DamagedError(what, where=str(path), fix=fix)
+
+
+def _as_record(kind: type[R], body: bytes) -> R:
+    try:
+        return kind.model_validate_json(body)
+    except ValidationError as error:
+        if error.errors()[0]["type"] != "json_invalid":
+            raise
+        # The standard library writes, and reads, names that are not Unicode; pydantic does not.
+        return kind.model_validate(json.loads(body))
 
 
 def sealed(body: bytes) -> bytes:
