@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import platform
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -35,19 +36,29 @@ _SPREAD = 3.0
 """Logits of such a size make some examples certain and others not."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Computed:
+    """The fields of a fingerprint that the untrained model decides; described in `Fingerprint`."""
+
+    parameters: Mapping[str, Numbers]
+    inputs: tuple[Numbers, ...]
+    outputs: tuple[Numbers, ...]
+    loss: tuple[Numbers, ...] = ()
+    metric: tuple[Numbers, ...] = ()
+    made_up: Measured | None = None
+    step: Step | None = None
+
+
 def computed(
     workload: Workload, device: torch.device, *, trains: bool, targets: bool
-) -> tuple[dict[str, Any], bool]:
-    """The fields of a fingerprint that the untrained model decides, by name.
+) -> tuple[Computed, bool]:
+    """What the untrained model decides, and whether training draws from NumPy's or Python's generators.
 
     Args:
         workload: With its data on `device`.
         device: Where its models run.
         trains: Whether such models are trained; if not, the loss and the metric are not asked.
         targets: Whether the training targets may be looked at.
-
-    Returns:
-        The fields, and whether training draws from NumPy's or Python's generators.
 
     Raises:
         InputError: `build_model` does not return a module.
@@ -57,18 +68,19 @@ def computed(
     if not isinstance(model, nn.Module):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise InputError("build_model must return a torch module", where="Workload", got=type(model).__name__)
     model = model.to(device)
-    found: dict[str, Any] = {"parameters": {name: _numbers(value) for name, value in _state(model)}}
+    parameters = {name: _numbers(value) for name, value in _state(model)}
     with evaluation_mode(model), torch.no_grad(), torch_stream(SEED, "identity", "outputs"):
         inputs, targets_of = _some(workload.evaluation_data("validation"), SHOWN)
         outputs = model(inputs)
         shown, _ = _some(workload.evaluation_data("train"), SHOWN)
-        found |= {"inputs": numbers(shown), "outputs": numbers(outputs)}
-        for name in ("loss", "metric"):
-            found[name] = numbers(getattr(workload, name)(outputs, targets_of)) if trains else ()
-    if not trains:
-        return found, False
+        found = Computed(parameters=parameters, inputs=numbers(shown), outputs=numbers(outputs))
+        if not trains:
+            return found, False
+        loss = numbers(workload.loss(outputs, targets_of))
+        metric = numbers(workload.metric(outputs, targets_of))
     step, drew = _twice(lambda: _step(model, workload, targets=targets))
-    return found | {"made_up": _attempt(lambda: _made_up(workload, outputs)), "step": step}, drew
+    made_up = _attempt(lambda: _made_up(workload, outputs))
+    return replace(found, loss=loss, metric=metric, made_up=made_up, step=step), drew
 
 
 def spread(examples: int, most: int) -> Tensor:

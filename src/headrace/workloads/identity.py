@@ -94,7 +94,7 @@ def identify(
         settings=dict(settings),
         sources=found,
         versions={"headrace": headrace.__version__, "torch": torch.__version__.partition("+")[0]},
-        **results,
+        **vars(results),
     )
     plain = _is_rows(loaded.train) and loaded.train_transform is None
     return Identity(fingerprint=fingerprint, draws=drew or not plain, random_items=random_items)
