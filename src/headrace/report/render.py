@@ -25,10 +25,11 @@ _PNG_DPI = 144
 """Two pixels for each of the page: sharp on dense screens."""
 
 
-def saved(figure: Figure, form: Format, *, title: str) -> bytes:
+def saved(figure: Figure, form: Format, *, title: str, tight: bool = True) -> bytes:
     """The figure as a file of this format, entitled `title`; call it within `style.styled`.
 
-    Its texts lose what XML forbids and what would turn their direction.
+    Its texts lose what XML forbids and what would turn their direction. PDF and PNG have a margin around what
+    is drawn, if `tight`.
     """
     from matplotlib.text import Text
 
@@ -37,7 +38,9 @@ def saved(figure: Figure, form: Format, *, title: str) -> bytes:
     buffer = BytesIO()
     dpi = _PNG_DPI if form == "png" else 72
     # Files stand alone, and want the margin that the page gives to what stands within it.
-    margin: dict[str, Any] = {} if form == "svg" else {"bbox_inches": "tight", "pad_inches": 0.12}
+    margin: dict[str, Any] = (
+        {} if form == "svg" or not tight else {"bbox_inches": "tight", "pad_inches": 0.12}
+    )
     figure.savefig(
         buffer, format=form, metadata={"Title": printable(title), **_METADATA[form]}, dpi=dpi, **margin
     )
