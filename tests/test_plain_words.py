@@ -11,7 +11,9 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 SOURCE = ROOT / "src" / "headrace"
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted(SOURCE.rglob("*.html"))]
+CODE = re.compile(r"\{[{%#].*?[}%#]\}")
+"""What a template computes."""
 
 PLAIN = {
     r"\b(?:is|are|was|were) known of\b": "facts about",
@@ -43,9 +45,10 @@ ALLOWED = {
 
 
 def texts(path: Path) -> Iterator[tuple[int, str]]:
-    """The lines of a page, or the docstrings and messages of a module, each with its line."""
-    if path.suffix == ".md":
-        yield from enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+    """The lines of a page or template, or the docstrings and messages of a module, each with its line."""
+    if path.suffix in {".md", ".html"}:
+        lines = path.read_text(encoding="utf-8").splitlines()
+        yield from enumerate((CODE.sub("0", line) for line in lines), 1)
         return
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):

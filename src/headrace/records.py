@@ -31,7 +31,7 @@ class Finding(NamedTuple):
 
 
 def first_finding(error: ValidationError) -> Finding:
-    """The first thing that is wrong with a file that a program wrote: for one that users write, all are told.
+    """The first thing that is wrong with a file that a program wrote; a user's file gets all of them.
 
     See `headrace.specs.findings` for those.
     """

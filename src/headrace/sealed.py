@@ -5,7 +5,7 @@ All that is kept so is written and read here, in three forms; readers take the o
 - A record is JSON: its checksum is its first line, and it stays JSON (`write_record`, `read_record`).
 - A table is Parquet. One by itself holds in its metadata a checksum of its bytes, and one of its values
   (`write_table`, `read_table`; `parquet_content` and `parquet` where the metadata is laid out by others). One
-  beside a record is plain, and its SHA-256 is in that record (`write_pair`, `read_table_of`, `finish_pair`).
+  next to a record is plain, and its SHA-256 is in that record (`write_pair`, `read_table_of`, `finish_pair`).
 - What users may read and copy is TOML: its checksum is a comment (`write_toml`, `read_toml`).
 
 Tensors are sealed by `headrace.tensors`, because that needs torch.

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 Interval = tuple[float, float]
 DRAWS = 4000
 WARNING = (
-    "The noise scale is an estimate of the critical batch size, and not a close one: it is known to lie "
+    "The noise scale is an estimate of the critical batch size, and not a close one: it is known to be "
     "above it on MNIST and below it by orders of magnitude for language models. Believe the measured one."
 )
 

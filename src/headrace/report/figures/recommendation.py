@@ -41,7 +41,7 @@ WORDS = Words(
         "costs, the time of all workers together. The bar through a point is its 95% interval. The ring is "
         "about the fastest option in the first panel and about the cheapest in the second, the square about "
         "the best compromise: the least product of relative time and relative cost.",
-        "Where the lines of one and of several workers lie together in the first panel, more workers buy no "
+        "If the lines of one and of several workers coincide in the first panel, more workers buy no "
         "time; as far as they part in the second, they cost more. Times are those of the machine on which "
         "headrace throughput was run, with shuffled batches and without evaluations.",
     ),

@@ -45,7 +45,7 @@ def search_words(curve: str, *, momentum: bool) -> Words:
         "far apart."
         if momentum
         else (
-            "Across: the learning rate; up: the steps to the goal, or the steps trained where it was not "
+            "Across: the learning rate; up: the steps to the goal, or the steps trained if it was not "
             "reached."
         )
     )
