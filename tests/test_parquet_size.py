@@ -11,7 +11,7 @@ import pytest
 
 from headrace.errors import DamagedError, InputError
 from headrace.parquet_size import decoded_bytes
-from headrace.sealed import parquet, parquet_content
+from headrace.sealed_tables import parquet, parquet_content
 
 
 def content(frame: pl.DataFrame) -> bytes:

@@ -20,18 +20,16 @@ from headrace.files import StorageError
 from headrace.records import Record
 from headrace.sealed import (
     finish_pair,
-    plain_parquet,
     read_record,
-    read_table,
     read_table_of,
     read_toml,
     sealed,
     unsealed,
     write_pair,
     write_record,
-    write_table,
     write_toml,
 )
+from headrace.sealed_tables import plain_parquet, read_table, write_table
 
 BODIES = (b'{"a": 1}', b'{\n  "goal": 0.25,\n  "name": "digits"\n}\n', b'{"format":1,"records":[{"x":null}]}')
 

@@ -1,14 +1,12 @@
 """Sealed files: what decides a result carries a checksum of its whole content, so that a change is found.
 
-All that is kept so is written and read here, in three forms; readers take the older ones too.
+All that is kept so has one of these forms; readers take the older ones too.
 
 - A record is JSON: its checksum is its first line, and it stays JSON (`write_record`, `read_record`).
-- A table is Parquet. One by itself holds in its metadata a checksum of its bytes, and one of its values
-  (`write_table`, `read_table`; `parquet_content` and `parquet` where the metadata is laid out by others). One
-  next to a record is plain, and its SHA-256 is in that record (`write_pair`, `read_table_of`, `finish_pair`).
+- A table next to a record is plain Parquet, and its SHA-256 is in that record (`write_pair`, `read_table_of`,
+  `finish_pair`). One by itself holds its checksums: see `headrace.sealed_tables`.
 - What users may read and copy is TOML: its checksum is a comment (`write_toml`, `read_toml`).
-
-Tensors are sealed by `headrace.tensors`, because that needs torch.
+- Tensors: see `headrace.tensors`, which needs torch.
 """
 
 from __future__ import annotations
@@ -16,7 +14,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
 from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
@@ -24,21 +21,15 @@ from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import ValidationError
 
-from headrace.errors import DamagedError, InputError
+from headrace.errors import DamagedError
 from headrace.files import remove, rename, write_whole
-from headrace.parquet_size import decoded_bytes
 from headrace.records import Record, first_finding
 
 if TYPE_CHECKING:
-    import numpy as np
     import polars as pl
 
-LARGEST, MOST_TIMES = 1 << 27, 64
-"""A table is read if it decodes to at most this many bytes, or to that many times those of its file."""
 _MOST_BYTES = 2**28
 """Of a record."""
-_SUM, _OF = "sha256", "of"
-_BYTES, _STAMP = "headrace.bytes", b"sha256 of the bytes: "
 _HEAD = b'{"sha256":"'
 _TOML = b"# sha256: "
 _TOML_TRACE = re.compile("sha256: |[0-9a-f]{60}")
@@ -183,7 +174,7 @@ def write_pair(path: Path, record: Record, table: Path, content: bytes, *, body:
         path: The record's file; its appearance makes the pair count.
         record: The record, which holds the table's SHA-256.
         table: The table's file, in the same folder.
-        content: The table, see `plain_parquet`.
+        content: The table, see `sealed_tables.plain_parquet`.
         body: As in `write_record`.
 
     Raises:
@@ -252,153 +243,3 @@ def sha256(path: Path) -> str:
     """The SHA-256 of a file's bytes."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def digest(columns: Mapping[str, np.ndarray]) -> str:
-    """The SHA-256 of names, types and values (numbers, or texts as objects); one NaN is like another."""
-    import numpy as np
-
-    found = hashlib.sha256()
-    for name, values in columns.items():
-        found.update(f"{name}:{values.dtype}:".encode())
-        if values.dtype.kind == "O":
-            found.update(json.dumps(values.tolist()).encode())
-            continue
-        plain = np.where(np.isnan(values), np.nan, values) if values.dtype.kind == "f" else values
-        found.update(np.ascontiguousarray(plain).tobytes())
-    return found.hexdigest()
-
-
-def write_table(path: Path, columns: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> None:
-    """Write the columns as Parquet, with `metadata`, which table of the folder it is, and a checksum of all.
-
-    Args:
-        path: The file.
-        columns: Name -> values [rows].
-        metadata: Plain text by name.
-
-    Raises:
-        StorageError: It cannot be written.
-    """
-    import polars as pl
-
-    told = {**metadata, _OF: _which(path)}
-    with_sum = {**told, _SUM: _sum(columns, told)}
-    write_whole(path, parquet_content(pl.DataFrame(dict(columns)), with_sum))
-
-
-def _which(path: Path) -> str:
-    """Which table of a folder this is: its name, and that of its folder. So none is mistaken for another."""
-    return f"{path.parent.name}/{path.stem}"
-
-
-def plain_parquet(columns: pl.DataFrame | Mapping[str, np.ndarray]) -> bytes:
-    """A table as the content of a Parquet file whose checksum is in a record, see `write_pair`."""
-    import polars as pl
-
-    buffer = BytesIO()
-    frame = columns if isinstance(columns, pl.DataFrame) else pl.DataFrame(dict(columns))
-    frame.write_parquet(buffer, compression="zstd")
-    return buffer.getvalue()
-
-
-def parquet_content(frame: pl.DataFrame, metadata: Mapping[str, str]) -> bytes:
-    """A table as the content of a Parquet file that carries the checksum of its own bytes.
-
-    Altered bytes must be found before any of them is decoded: some end the process that decodes them. The
-    checksum is that of the content with zeros in its place.
-
-    Args:
-        frame: The table.
-        metadata: Plain text by name.
-    """
-    buffer = BytesIO()
-    frame.write_parquet(buffer, metadata={**metadata, _BYTES: _STAMP.decode() + "0" * 64})
-    content = buffer.getvalue()
-    place = content.rindex(_STAMP) + len(_STAMP)
-    return content[:place] + hashlib.sha256(content).hexdigest().encode() + content[place + 64 :]
-
-
-def _check_bytes(content: bytes) -> None:
-    """Check the checksum of the bytes, if there is one: older files have none.
-
-    Raises:
-        ValueError: It does not match.
-    """
-    place = content.rfind(_STAMP) + len(_STAMP)
-    if place < len(_STAMP):
-        return
-    plain = content[:place] + b"0" * 64 + content[place + 64 :]
-    if content[place : place + 64] != hashlib.sha256(plain).hexdigest().encode():
-        raise ValueError("the checksum does not match")
-
-
-def read_table(path: Path, what: str) -> tuple[pl.DataFrame, dict[str, str]]:
-    """What `write_table` wrote, and its metadata.
-
-    Args:
-        path: The file.
-        what: It holds, in the plural, for the message.
-
-    Raises:
-        DamagedError: It is truncated, was altered, or is another table; older ones do not say which.
-    """
-    frame, metadata = parquet(path, what, _REPEATED)
-    plain = {key: value for key, value in metadata.items() if key not in (_SUM, _BYTES, "ARROW:schema")}
-    columns = {name: frame[name].to_numpy() for name in frame.columns}
-    if metadata.get(_SUM) != _sum(columns, plain) or plain.pop(_OF, _which(path)) != _which(path):
-        raise damaged(path, what)
-    return frame, plain
-
-
-def parquet(
-    path: Path, what: str, fix: str, *, content: bytes | None = None
-) -> tuple[pl.DataFrame, dict[str, str]]:
-    """Any Parquet file and its metadata.
-
-    Args:
-        path: The file.
-        what: It is or holds, for the message.
-        fix: What to do if it cannot be read.
-        content: Its bytes, if they were read already.
-
-    Raises:
-        DamagedError: It cannot be read.
-        InputError: Decoded it would be far larger than such files are.
-    """
-    import polars as pl
-
-    content = path.read_bytes() if content is None else content
-    try:
-        _check_bytes(content)
-        _check_size(decoded_bytes(content), content, path)
-        frame = pl.read_parquet(BytesIO(content))
-        texts = (frame[name] for name, kind in frame.schema.items() if kind == pl.String)
-        _check_size(sum(int(column.str.len_bytes().sum()) for column in texts), content, path)
-        return frame, pl.read_parquet_metadata(BytesIO(content))
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError) as error:
-        raise DamagedError(
-            f"{what} cannot be read ({type(error).__name__})", where=str(path), fix=fix
-        ) from None
-
-
-def _check_size(decoded: int, content: bytes, path: Path) -> None:
-    """Refuse what would be too large once it is decoded."""
-    if decoded > (most := LARGEST + MOST_TIMES * len(content)):
-        raise InputError(
-            f"the file has {len(content):,} bytes and decodes to {decoded:,}, more than {most:,}",
-            where=str(path),
-            fix="Check where it comes from.",
-        )
-
-
-_REPEATED = "Delete it and run again: only what it held is done again."
-
-
-def damaged(path: Path, what: str) -> DamagedError:
-    """The error for a file of the folder that can be made again."""
-    return DamagedError(f"{what} are truncated or were altered", where=str(path), fix=_REPEATED)
-
-
-def _sum(columns: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> str:
-    return hashlib.sha256(f"{digest(columns)}{sorted(metadata.items())}".encode()).hexdigest()

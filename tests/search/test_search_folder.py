@@ -11,7 +11,7 @@ import pytest
 
 from headrace.analysis.subset_search import write
 from headrace.errors import DamagedError, InputError
-from headrace.sealed import read_table, write_table
+from headrace.sealed_tables import read_table, write_table
 from headrace.search.progress import SearchState, progress_of
 from headrace.specs.experiment import Experiment
 from headrace.store.experiments import create

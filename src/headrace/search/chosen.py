@@ -12,7 +12,8 @@ from jaxtyping import Int64
 
 from headrace import random
 from headrace.files import write_whole
-from headrace.sealed import plain_parquet, write_record
+from headrace.sealed import write_record
+from headrace.sealed_tables import plain_parquet
 from headrace.store.chosen import CHOSEN, RECORD, Chosen, Taken, read_chosen
 from headrace.store.portrait_records import ExamplesShown
 from headrace.store.rankings import SHOWN, extremes

@@ -21,7 +21,8 @@ import numpy as np
 from headrace.engines._base import Handle
 from headrace.files import remove, write_whole
 from headrace.ids import Ids
-from headrace.sealed import damaged, read_table, sha256, write_table
+from headrace.sealed import sha256
+from headrace.sealed_tables import damaged, read_table, write_table
 from headrace.search.plan import checkpoint_steps, run_steps
 from headrace.search.workers import Workers
 from headrace.specs.search import SubsetSearch

@@ -15,7 +15,8 @@ from pydantic import Field
 
 from headrace.errors import DamagedError
 from headrace.records import Record
-from headrace.sealed import parquet, read_record, sha256
+from headrace.sealed import read_record, sha256
+from headrace.sealed_tables import parquet
 from headrace.store.portrait_records import ExamplesShown
 
 if TYPE_CHECKING:

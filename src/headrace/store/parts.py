@@ -17,7 +17,8 @@ from pydantic import Field
 
 from headrace.errors import DamagedError
 from headrace.records import Record
-from headrace.sealed import finish_pair, plain_parquet, read_record, read_table_of, write_pair
+from headrace.sealed import finish_pair, read_record, read_table_of, write_pair
+from headrace.sealed_tables import plain_parquet
 from headrace.store.records import TrialRecord
 
 if TYPE_CHECKING:

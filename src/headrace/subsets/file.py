@@ -21,7 +21,7 @@ from headrace.errors import DamagedError, InputError
 from headrace.files import write_whole
 from headrace.ids import Ids
 from headrace.records import Record
-from headrace.sealed import digest, parquet, parquet_content
+from headrace.sealed_tables import digest, parquet, parquet_content
 
 if TYPE_CHECKING:
     import torch

@@ -15,7 +15,7 @@ from headrace.arrays import on_host
 from headrace.histories.history import History, LossHistory
 from headrace.histories.scores import SCORES
 from headrace.sampling.plan import Need
-from headrace.sealed import plain_parquet
+from headrace.sealed_tables import plain_parquet
 from headrace.store.portrait_choice import PortraitTask
 from headrace.store.portrait_records import ExamplesShown, Portrait
 from headrace.store.rankings import LOSSES, PREDICTIONS, rank
