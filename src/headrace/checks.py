@@ -66,6 +66,7 @@ def number(
     above: float | None = None,
     most: float | None = None,
     below: float | None = None,
+    fix: str | None = None,
 ) -> float:
     """A finite number within bounds; `least` and `most` are within them, `above` and `below` are not.
 
@@ -88,7 +89,7 @@ def number(
         if bound is not None
     ]
     what = " ".join(["must be a finite number", " and ".join(bounds)]).rstrip()
-    raise InputError(what, where=where, got=value)
+    raise InputError(what, where=where, got=value, fix=fix)
 
 
 def text(value: Any, where: str) -> str:

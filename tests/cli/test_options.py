@@ -77,11 +77,11 @@ def test_a_home_that_no_shell_has_replaced_is_the_home(
         (("throughput", "e.toml", "--seconds", "inf"), "--seconds: must be at most 86,400; got inf"),
         (
             ("compare", "t.csv", "--baseline", "a", "--level", "95"),
-            "level: must be between 0 and 1; got 95.0",
+            "level: must be a finite number above 0 and below 1; got 95.0",
         ),
         (
             ("compare", "t.csv", "--baseline", "a", "--level", "nan"),
-            "level: must be between 0 and 1; got nan",
+            "level: must be a finite number above 0 and below 1; got nan",
         ),
     ],
 )

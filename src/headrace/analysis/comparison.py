@@ -337,7 +337,7 @@ def _plain(value: Any) -> Any:
 def _check_settings(
     *, level: float, pairing: pairs.Pairing, granularity: float | None, margin: float | None
 ) -> None:
-    checks.number(level, "level", above=0, below=1)
+    checks.number(level, "level", above=0, below=1, fix="Write 0.95 for 95%.")
     checks.choice(pairing, "pairing", get_args(pairs.Pairing))
     if granularity is not None:
         checks.number(granularity, "granularity", least=0)

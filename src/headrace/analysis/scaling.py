@@ -362,7 +362,7 @@ def _check_settings(*, overhead: float, reference_batch: float, tolerance: float
         ("tolerance", tolerance, LARGEST),
         ("level", level, 1.0),
     ):
-        checks.number(value, name, above=0, below=most)
+        checks.number(value, name, above=0, below=most, fix="Write 0.95 for 95%." if most == 1 else None)
 
 
 def _whole(batch_size: float) -> float:
