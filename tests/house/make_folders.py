@@ -14,11 +14,12 @@ import lzma
 import shutil
 import sys
 import tarfile
+import tempfile
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from tests.house import folders
+from tests.house import comparing, folders
 from tests.house.folders import EXPERIMENT, PEOPLE, TRANSFER
 
 FIXTURES = Path(__file__).parent / "fixtures"
@@ -46,7 +47,7 @@ def pack(place: Path, archive: Path) -> None:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as tar:
         for path in sorted(place.rglob("*")):
-            if path.is_file() and path.suffix not in folders.DRAWN_AGAIN:
+            if path.is_file() and path.suffix not in comparing.DRAWN_AGAIN:
                 entry = tarfile.TarInfo(path.relative_to(place).as_posix())
                 entry.size = path.stat().st_size
                 tar.addfile(entry, io.BytesIO(path.read_bytes()))
@@ -55,14 +56,14 @@ def pack(place: Path, archive: Path) -> None:
 
 def main() -> None:
     src = Path(sys.argv[1]).resolve()
-    folders.MADE_IN.mkdir()
+    place = Path(tempfile.mkdtemp(prefix="folders-")).resolve()
     try:
-        make(src, folders.MADE_IN)
+        make(src, place)
         FIXTURES.mkdir(exist_ok=True)
         (FIXTURES / "probe.json").write_text(json.dumps(folders.probe(), indent=2) + "\n")
-        pack(folders.MADE_IN, FIXTURES / "folders.tar.xz")
+        pack(place, FIXTURES / "folders.tar.xz")
     finally:
-        shutil.rmtree(folders.MADE_IN)
+        shutil.rmtree(place)
 
 
 if __name__ == "__main__":

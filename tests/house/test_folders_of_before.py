@@ -2,8 +2,8 @@
 
 `fixtures/folders.tar.xz` holds an experiment (two policies, a subset file, checkpoints, portraits) and two
 searches (one with another model in the end, one with people's answers), finished and interrupted; made by
-`make_folders.py`. Only measured times, and the seals over them, may differ (`folders.TIMES`); the lock and
-the file of the running process are no part of the comparison (`folders.OF_A_PROCESS`).
+`make_folders.py`. Only measured times, and the seals over them, may differ (`comparing.TIMES`); the lock and
+the file of the running process are no part of the comparison (`comparing.OF_A_PROCESS`).
 
 Sentences are improved from version to version, so they may differ: the texts of results.json that contain a
 blank, pages, and what is drawn, which must only be there. Everything else of results.json, the CSV files of
@@ -32,11 +32,11 @@ import polars as pl
 import pytest
 from matplotlib.figure import Figure
 from safetensors.numpy import load_file
-from tests.house import folders
+from tests.house import comparing, folders
 from tests.house.folders import ANSWERS, EXPERIMENT, PEOPLE, TRANSFER
 
 FIXTURES = Path(__file__).parent / "fixtures"
-OF_VERSIONS = frozenset({"fingerprint", "changes", *folders.TIMES})
+OF_VERSIONS = frozenset({"fingerprint", "changes", *comparing.TIMES})
 """Keys that depend on a version, or on the time: left out on machines that round otherwise."""
 DIGEST = re.compile("[0-9a-f]{64}")
 """What depends on the last bit of a float."""
@@ -65,14 +65,17 @@ def place(tmp_path: Path) -> Path:
     """The stored folders, with the files that they are of."""
     with tarfile.open(FIXTURES / "folders.tar.xz") as tar:
         tar.extractall(tmp_path, filter="data")
+    asked = (tmp_path / f"{EXPERIMENT}-finished" / "experiment.toml").read_text()
+    named = re.search(rf'"(/[^"]*)/{folders.SUBSET_FILE}"', asked)
+    assert named, "an experiment's folder names the place of its subset file"
     for path in (*tmp_path.glob("*/experiment.toml"), *tmp_path.glob("*/report.html")):
-        _moved(path, tmp_path)
+        _moved(path, Path(named[1]), tmp_path)
     return tmp_path
 
 
-def _moved(path: Path, place: Path) -> None:
+def _moved(path: Path, before: Path, place: Path) -> None:
     """Let a file name the subset file where it lies now, as if the folder had been made here."""
-    content = path.read_bytes().replace(bytes(folders.MADE_IN), bytes(place))
+    content = path.read_bytes().replace(bytes(before), bytes(place))
     if path.suffix == ".toml":
         head, _, body = content.partition(b"\n")
         content = b"# sha256: " + hashlib.sha256(body).hexdigest().encode() + head[74:] + b"\n" + body
@@ -110,7 +113,7 @@ def _draw(monkeypatch: pytest.MonkeyPatch, *forms: str) -> None:
         if format in forms:
             savefig(figure, file, format=format, **named)
         else:
-            file.write(folders.EMPTY_SVG)
+            file.write(comparing.EMPTY_SVG)
 
     monkeypatch.setattr(Figure, "savefig", some)
 
@@ -123,26 +126,26 @@ def same(old: Path, new: Path, exact: bool | None, *, pages: bool = True) -> Non
 
     def but(name: str) -> bool:
         if exact and pages:
-            return name.endswith(folders.DRAWN_AGAIN)
-        return folders.is_drawn(name) or (name.startswith("figures/") and not exact)
+            return name.endswith(comparing.DRAWN_AGAIN)
+        return comparing.is_drawn(name) or (name.startswith("figures/") and not exact)
 
     if exact:
-        assert folders.differences(old, new, but=but, words=True) == []
+        assert comparing.differences(old, new, but=but, words=True) == []
         return
-    there, here = folders.files(old), folders.files(new)
+    there, here = comparing.files(old), comparing.files(new)
     names = {name for name in there if not but(name)}
-    assert {name for name in here if not but(name) and name not in folders.ADDED} == names
+    assert {name for name in here if not but(name) and name not in comparing.ADDED} == names
     assert [name for name in sorted(names) if not nearly(there[name], here[name])] == []
 
 
 def nearly(old: Path, new: Path) -> bool:
-    return folders.near(_read(old), _read(new))
+    return comparing.near(_read(old), _read(new))
 
 
 def _read(path: Path) -> object:
     if path.suffix == ".json":
         content = _without_bytes(json.loads(path.read_bytes()))
-        return folders.without_sentences(content) if path.name == folders.RESULTS else content
+        return comparing.without_sentences(content) if path.name == comparing.RESULTS else content
     if path.suffix == ".parquet":
         return pl.read_parquet(path).to_dict(as_series=False)
     if path.suffix == ".safetensors":
@@ -180,9 +183,9 @@ def test_a_finished_folder_is_reported_to_the_same_numbers_and_twice_to_the_same
         path.unlink()
     call("report", str(folder))
     same(stored, folder, exact)
-    first = folders.contents(folder)
+    first = comparing.contents(folder)
     call("report", str(folder))
-    assert folders.contents(folder) == first
+    assert comparing.contents(folder) == first
 
 
 @pytest.mark.parametrize("name", [EXPERIMENT, TRANSFER, PEOPLE])
@@ -191,23 +194,25 @@ def test_of_a_finished_folder_nothing_is_done_again(
 ) -> None:
     _draw(monkeypatch)
     folder = place / f"{name}-finished"
-    before = folders.contents(folder)
+    before = comparing.contents(folder)
     call(*folders.command(name, folder), "--processes", "1", trains=name != EXPERIMENT)
     if exact is None:
         return
-    after = folders.contents(folder)
-    made = [file for file in before if not folders.is_drawn(file)]
+    after = comparing.contents(folder)
+    made = [file for file in before if not comparing.is_drawn(file)]
     assert len(made) > 15
     if not exact:
         made = [file for file in made if file.partition("/")[2] and not file.startswith("figures/")]
     # A second training would take another time, and that is compared here too.
     assert made == [file for file in made if file in after]
     changed = [
-        file for file in made if folders.wordless(file, before[file]) != folders.wordless(file, after[file])
+        file
+        for file in made
+        if comparing.wordless(file, before[file]) != comparing.wordless(file, after[file])
     ]
     assert changed == []
-    new = {file for file in after.keys() - before.keys() if not file.endswith(folders.DRAWN_AGAIN)}
-    assert new <= set(folders.ADDED)
+    new = {file for file in after.keys() - before.keys() if not file.endswith(comparing.DRAWN_AGAIN)}
+    assert new <= set(comparing.ADDED)
 
 
 @pytest.mark.parametrize("name", [EXPERIMENT, TRANSFER])
@@ -218,7 +223,7 @@ def test_an_interrupted_folder_is_finished_to_the_same_bytes(
     folder, stored = place / f"{name}-interrupted", place / f"{name}-finished"
     begun = folders.done_jobs(name, folder)
     assert 0 < begun < folders.done_jobs(name, stored)
-    kept = folders.contents(folder)
+    kept = comparing.contents(folder)
     call(*folders.command(name, folder), "--processes", "1", trains=True)
     same(stored, folder, exact, pages=False)
     trained = [file for file in kept if file.startswith(("studies/", "runs/", "checkpoints/"))]

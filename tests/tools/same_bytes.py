@@ -20,7 +20,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from tests.house import folders
+from tests.house import comparing, folders
 from tests.house.folders import EXPERIMENT, PEOPLE, TRANSFER
 
 JOBS = {EXPERIMENT: (3, 9), TRANSFER: (6, 20)}
@@ -57,10 +57,10 @@ class Both:
             drawn.unlink()
         folders.headrace(self._new, ["report", str(folder)])
         self._compare(name, folder, drawn=True)
-        before = folders.contents(folder)
+        before = comparing.contents(folder)
         folders.finish(self._new, name, folder, drawn=False)
-        after = folders.contents(folder)
-        kept = [file for file in before if not folders.is_drawn(file)]
+        after = comparing.contents(folder)
+        kept = [file for file in before if not comparing.is_drawn(file)]
         self._tell(folder, len(kept), [file for file in kept if not self._same(file, before, after)])
 
     def continued(self, name: str) -> None:
@@ -91,17 +91,17 @@ class Both:
     def _same(self, file: str, before: dict[str, bytes], after: dict[str, bytes]) -> bool:
         if file not in after or not self._words:
             return before[file] == after.get(file)
-        return folders.wordless(file, before[file]) == folders.wordless(file, after[file])
+        return comparing.wordless(file, before[file]) == comparing.wordless(file, after[file])
 
     def _folder(self, name: str, which: str) -> Path:
         return self._place / f"{name}-{which}"
 
     def _compare(self, name: str, folder: Path, *, drawn: bool = False) -> None:
         def but(file: str) -> bool:
-            return folders.is_drawn(file) and not drawn
+            return comparing.is_drawn(file) and not drawn
 
-        found = folders.differences(self._folder(name, "old"), folder, but=but, words=self._words)
-        self._tell(folder, sum(not but(file) for file in folders.files(folder)), found)
+        found = comparing.differences(self._folder(name, "old"), folder, but=but, words=self._words)
+        self._tell(folder, sum(not but(file) for file in comparing.files(folder)), found)
 
     def _tell(self, folder: Path, count: int, different: Sequence[str]) -> None:
         self.different += len(different)
@@ -130,7 +130,7 @@ def main(arguments: Sequence[str]) -> int:
         print(f"{both.different} files differ; the folders are kept in {place}")
         return 1
     shutil.rmtree(place)
-    print(f"no difference but in {', '.join(folders.TIMES)} and the seals over them")
+    print(f"no difference but in {', '.join(comparing.TIMES)} and the seals over them")
     return 0
 
 

@@ -135,7 +135,7 @@ def take_answers(book: Book, path: str | Path, classes: Sequence[str]) -> Book:
         raise InputError("there are no answers in this file", where=str(path), fix="Export them again.")
     if others and not labelled:
         raise InputError(
-            f"there is no answer of the control {CONTROL!r}",
+            f"the file has no answer of the control {CONTROL!r}",
             where=str(path),
             got=f"answers of {', '.join(sorted(others))}",
             fix=f"Name the Choices control that holds the class {CONTROL!r} (from_name in the file).",

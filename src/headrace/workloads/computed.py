@@ -123,7 +123,7 @@ def _attempt(run: Callable[[], _T]) -> _T | None:
     """What the user's code returns; None if it raises: errors of training are reported by the trials."""
     try:
         return run()
-    except (Exception, SystemExit):  # noqa: BLE001  (whatever the user's code raises)
+    except (Exception, SystemExit):  # noqa: BLE001  (any error of the user's code)
         return None
 
 

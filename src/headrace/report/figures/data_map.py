@@ -76,7 +76,7 @@ def figures(analysis: Analysis) -> list[Picture | Absent]:
 def _figure(readings: Sequence[Reading]) -> Picture | Absent:
     maps = data_maps(readings)
     if not maps:
-        reason = "The targets are not classes, so there is no probability of the right one."
+        reason = "The targets are not classes, so examples have no probability of the right class."
         return Absent(name="data-map", words=WORDS, reason=reason)
     said = " ".join(f"{r.policy}: {percent(r.never_learnt or 0)} never predicted right." for r in readings)
     return Picture(
