@@ -69,6 +69,7 @@ def test_a_figure_has_the_width_asked_for_and_text_that_can_be_read(folder, widt
         (("scaling", "--width", "nan in"), "must be a number with a unit"),
         (("scaling", "--format", "eps"), "unknown format"),
         (("noise-scale",), "NAME"),
+        (("scaling", "--out", "made.csv"), "is where the figure's data are written"),
     ],
 )
 def test_what_cannot_be_drawn_is_refused_and_nothing_is_written(folder, changes, said, capsys) -> None:

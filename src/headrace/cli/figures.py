@@ -8,6 +8,7 @@ from cyclopts import Parameter
 
 from headrace.cli._common import Json, print_json, say, working
 from headrace.cli._options import APath, OptionalPath
+from headrace.errors import InputError
 
 
 def figure(
@@ -37,6 +38,9 @@ def figure(
     from headrace.report.printed import printed
     from headrace.store.experiments import load
 
+    if out is not None and out.suffix.lower() == ".csv":
+        fix = f"Name the figure's own file, for example {out.with_suffix('.' + form)}."
+        raise InputError("is where the figure's data are written", where="--out", got=str(out), fix=fix)
     with working("drawing the figure"):
         if is_search(directory):
             made = printed(read_search(directory), ("search",), name, form, width)
