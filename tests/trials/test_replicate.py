@@ -1,4 +1,4 @@
-"""A replicate is measured as a run to the budget measures, on the test split, and neither knows of the other."""
+"""A replicate is measured as a run to the budget measures it, and its test error on the test split."""
 
 from __future__ import annotations
 
