@@ -178,7 +178,8 @@ def test_a_second_process_is_turned_away_until_the_first_is_killed(tmp_path: Pat
     holder.kill()
     holder.communicate()
     with lock.exclusive(tmp_path):
-        assert (tmp_path / lock.NAME).read_text() == str(os.getpid())
+        assert (tmp_path / lock.NAME).read_text() == f"{os.getpid()} {lock.host()}"
+    assert (tmp_path / lock.NAME).read_text() == ""
 
 
 LEFTOVERS = (

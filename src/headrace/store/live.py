@@ -62,11 +62,11 @@ def read(directory: Path, process: str) -> State | None:
 
     Args:
         directory: The folder of the run.
-        process: The process that holds the folder; the states of other processes are ignored.
+        process: The process that holds the folder, see `lock.holder`; other processes' states are ignored.
     """
     try:
         content = json.loads((directory / NAME).read_bytes())
-        if content["process"] != process:
+        if content["process"] != process.partition(" ")[0]:
             return None
         return State(
             studies=tuple(StudyState(**study) for study in content["studies"]),

@@ -1,19 +1,28 @@
-"""One writer at a time: an exclusive lock on an experiment's folder, released even by kill -9."""
+"""One writer at a time: an exclusive lock on an experiment's folder, released even by kill -9.
+
+The kernel holds the lock. On a file system that machines share, it holds between them if the file system
+passes locks on. If that is not known, a folder whose lock names another machine is not taken, and the error
+says why.
+"""
 
 from __future__ import annotations
 
 import errno
 import fcntl
 import os
+import re
 import stat
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from socket import gethostname
 from typing import TextIO
 
 from headrace.errors import BusyError, InputError
 from headrace.files import clean, guarded
+from headrace.store.mounts import unshared_locks
 
 NAME = "lock"
 """The lock file's name in the folder; it stays there, empty of meaning, when nobody holds the lock."""
@@ -21,16 +30,47 @@ NAME = "lock"
 
 _TRIES = 5
 """Checking whether a folder is in use holds the lock for an instant: one refusal proves nothing."""
+_LONGEST = 300
+_CONTENT = re.compile(r"(?P<process>\d+)(?: (?P<host>[\w.-]{1,255}))?", re.ASCII)
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
+"""The answers of file systems that have no locks."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Holder:
+    """Who holds a folder.
+
+    Attributes:
+        process: The process's number; empty if it is not known.
+        host: Its machine; None in a file of an older version.
+    """
+
+    process: str
+    host: str | None = None
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether it is known to be on another machine."""
+        return self.host not in (None, host())
+
+    def __str__(self) -> str:
+        where = f" on {self.host}" if self.elsewhere else ""
+        return f"{self.process or 'unknown'}{where}"
+
+
+def host() -> str:
+    """This machine's name, as the lock file holds it."""
+    return re.sub(r"[^\w.-]", "-", gethostname(), flags=re.ASCII)[:255] or "unnamed"
 
 
 def holder(directory: Path) -> str | None:
-    """The process that runs the experiment in a folder, or None."""
+    """The process that runs the experiment in a folder, with its machine if that is another; or None."""
     try:
         with _opened(directory, os.O_RDONLY) as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:
-                return _process(file) or "unknown"
+                return str(_holder(file) or "unknown")
     except OSError:
         return None
     return None
@@ -41,7 +81,7 @@ def exclusive(directory: Path) -> Generator[None]:
     """Hold the folder's lock within the block, and guard the folder; leftovers of killed writers are removed.
 
     Raises:
-        BusyError: Another process holds it.
+        BusyError: Another process holds it, or it cannot be checked whether one on another machine does.
         InputError: A file has the folder's name, or something else has the lock's.
         StorageError: The folder cannot be made or written.
     """
@@ -58,19 +98,43 @@ def exclusive(directory: Path) -> Generator[None]:
                 raise _no_lock(directory) from None
             raise
         with file:
-            if not _taken(file):
-                raise BusyError(
-                    f"is in use by process {_process(file) or 'unknown'}",
-                    where=str(directory),
-                    fix="Wait until it ends, or choose another folder.",
-                )
-            if _process(file) is None:
-                raise _no_lock(directory)
-            file.truncate(0)
-            file.write(str(os.getpid()))
-            file.flush()
-            clean(directory)
-            yield
+            _take(file, directory)
+            try:
+                clean(directory)
+                yield
+            finally:
+                # The name of a process that was killed stays: see `_take`.
+                file.truncate(0)
+
+
+def _take(file: TextIO, directory: Path) -> None:
+    """Make the open lock file ours."""
+    unshared = unshared_locks(directory)
+    try:
+        taken = _taken(file)
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+        taken, unshared = True, "this file system has no locks"
+    there = _holder(file)
+    if not taken:
+        raise BusyError(
+            f"is in use by process {there or 'unknown'}",
+            where=str(directory),
+            fix="Wait until it ends, or choose another folder.",
+        )
+    if there is None:
+        raise _no_lock(directory)
+    if unshared and there.elsewhere:
+        raise BusyError(
+            f"was last used by process {there}, and whether that still runs cannot be checked from here, "
+            f"because {unshared}",
+            where=str(directory),
+            fix=f"If it has ended, remove {directory / NAME} and give the command again.",
+        )
+    file.truncate(0)
+    file.write(f"{os.getpid()} {host()}")
+    file.flush()
 
 
 def _opened(directory: Path, flags: int) -> TextIO:
@@ -83,12 +147,15 @@ def _opened(directory: Path, flags: int) -> TextIO:
     return os.fdopen(descriptor, "r+" if flags & os.O_RDWR else "r", errors="replace")
 
 
-def _process(file: TextIO) -> str | None:
-    """The process number in a lock file, perhaps empty; None if the file holds something else."""
+def _holder(file: TextIO) -> Holder | None:
+    """Whom a lock file names, perhaps nobody; None if the file holds something else."""
     file.seek(0)
-    content = file.read(32).strip()
+    content = file.read(_LONGEST).strip()
     file.seek(0)
-    return content if content.isdecimal() or not content else None
+    if not content:
+        return Holder(process="")
+    match = _CONTENT.fullmatch(content)
+    return None if match is None else Holder(process=match["process"], host=match["host"])
 
 
 def _no_lock(directory: Path) -> InputError:
