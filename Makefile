@@ -3,10 +3,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+EXTRAS := .venv-extras
 # One thread per process: two single-threaded workers beat one process with two threads.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help setup demo test test-slow mutants lint format bench docs clean
+.PHONY: help setup demo test test-slow test-extras mutants lint format bench docs clean
 
 help:  ## what there is to make
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -27,7 +28,16 @@ test: $(READY)  ## the tests
 	$(BIN)/python -m pytest -n 2
 
 test-slow: $(READY)  ## the tests that take minutes
-	$(BIN)/python -m pytest -n 2 -m slow
+	$(BIN)/python -m pytest -n 2 -m "slow and not extras"
+
+test-extras: $(EXTRAS)/.ready  ## the tests with other people's trainers and loaders, in an environment of their own
+	$(EXTRAS)/bin/python -m pytest -n 2 -m extras
+
+$(EXTRAS)/.ready: requirements.lock requirements-extras.lock pyproject.toml
+	$(PYTHON) -m venv $(EXTRAS)
+	$(EXTRAS)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.lock -r requirements-extras.lock
+	$(EXTRAS)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $(EXTRAS)/.ready
 
 mutants: $(READY)  ## small faults in a room's code that its tests do not notice: make mutants ROOM=sampling SAMPLE=60
 	nice -n 15 $(BIN)/python tests/tools/mutants.py $(ROOM) --sample $(or $(SAMPLE),60)
@@ -52,4 +62,4 @@ docs: $(READY)  ## the documentation as a site in build/docs
 	$(BIN)/python -m sphinx -q -b html docs build/docs
 
 clean:  ## remove the environment and the caches
-	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis build dist
+	rm -rf $(VENV) $(EXTRAS) .pytest_cache .ruff_cache .hypothesis build dist

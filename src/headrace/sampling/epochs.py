@@ -10,7 +10,7 @@ from headrace.sampling.loaders import Caller
 from headrace.sampling.pieces import Piece
 from headrace.sampling.plan import Plan
 from headrace.sampling.planning import Planning
-from headrace.sampling.resuming import Saved, check_same_plan
+from headrace.sampling.resuming import Saved, check_epoch_said, check_same_plan
 from headrace.sampling.weights import WeightsOf
 
 
@@ -29,22 +29,24 @@ class Epochs:
         self._planning = planning
         self.number = 0
         self.course = Course()
-        self._rest_is_next = False
+        self._rests = 0
+        self._said: int | None = None
         self._planned_before: int | None = None
         self._weights: WeightsOf | None = None
 
     @property
     def next(self) -> int:
         """The epoch that the next walk is of."""
-        return self.number + (self.course.over and not self._rest_is_next)
+        return self.number + (self.course.over and not self._rests)
 
     def set(self, epoch: int) -> None:
         """Let the next walk be of this epoch; in the middle of it, its rest.
 
         One that was over when it was resumed has an empty rest, which is walked once if its number is set.
         """
+        self._said = epoch
         if epoch == self.number and self.course.ended_before:
-            self._rest_is_next = True
+            self._rests = 1
         elif epoch != self.next:
             self.go_to(epoch)
         else:
@@ -53,19 +55,35 @@ class Epochs:
     def go_to(self, epoch: int, place: Place | None = None) -> None:
         """Go to a place in an epoch, by default its beginning."""
         self.number, self.course = epoch, Course(place)
-        self._rest_is_next, self._planned_before = False, None
+        self._rests, self._planned_before = 0, None
 
-    def resume(self, saved: Saved) -> None:
-        """Go where a state was saved."""
+    def resume(self, saved: Saved, by: Caller | None = None) -> None:
+        """Go where a state was saved.
+
+        Args:
+            saved: Where.
+            by: A loader that keeps the state itself: it resumes when it is walked, and so after the loop has
+                set the number of the epoch; one that was saved after its end then walks twice.
+
+        Raises:
+            InputError: The loop has set another epoch than that of the state.
+        """
+        said = self._said if by is not None and by.loader else None
+        if said is not None:
+            check_epoch_said(said, saved)
         self.go_to(saved.epoch, saved.place)
         self._planned_before = saved.plan
+        if by is not None and saved.place.finished and said == saved.epoch:
+            self._rests = 2 if by.ended else 1
 
     def begin(self) -> Plan:
         """The plan of the epoch that a new walk is of; goes to the next epoch if this one is over."""
         if self.next != self.number:
             self.go_to(self.next)
         plan = self.plan()
-        self._rest_is_next = False
+        self._rests = max(0, self._rests - 1)
+        # Kept for a loader that walks first and then resumes.
+        self._said = self._said if self._said == self.number else None
         return plan
 
     def plan(self) -> Plan:

@@ -8,7 +8,7 @@ caller of `iter(sampler)` or `sampler.state_dict()` is looked up on the call sta
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,24 +29,29 @@ class Caller:
         loader: Whether a loader does; otherwise the loop itself.
         ahead: Whether it asks for more than the loop has got.
         batch: The batches that a loader makes of single examples, if it drops an incomplete last one.
+        ended: Whether a loader resumes that was saved after its end.
     """
 
     loader: bool = False
     ahead: bool = False
     batch: int | None = None
+    ended: bool = False
 
 
 def caller() -> Caller:
     """Who asks for indices, or for the state."""
-    loader, ahead, batch = False, False, None
-    for owner, file in _frames():
+    loader, ahead, batch, ended = False, False, None, False
+    for names, file in _frames():
+        owner = names.get("self")
         if isinstance(owner, _BaseDataLoaderIter):
+            # torchdata's.
+            ended = ended or bool((names.get("next_iter_state") or {}).get("_iterator_finished"))
             loader, ahead = True, ahead or owner._num_workers > 0  # pyright: ignore
         elif isinstance(owner, BatchSampler) and owner.drop_last:
             batch = owner.batch_size
         elif loader and "/accelerate/" in file:
             ahead = True
-    return Caller(loader, ahead, batch)
+    return Caller(loader, ahead, batch, ended)
 
 
 def check_not_in_worker() -> None:
@@ -59,10 +64,10 @@ def check_not_in_worker() -> None:
         )
 
 
-def _frames() -> Iterator[tuple[Any, str]]:
+def _frames() -> Iterator[tuple[Mapping[str, Any], str]]:
     frame = sys._getframe(3)  # pyright: ignore[reportPrivateUsage]
     for _ in range(_DEPTH):
         if frame is None:
             return
-        yield frame.f_locals.get("self"), frame.f_code.co_filename.replace("\\", "/")
+        yield frame.f_locals, frame.f_code.co_filename.replace("\\", "/")
         frame = frame.f_back

@@ -67,6 +67,19 @@ def resumed(state: Any, mine: Mapping[str, Any], batch_size: int | None) -> Save
     )
 
 
+def check_epoch_said(said: int, saved: Saved) -> None:
+    """`InputError` unless a loop that set this epoch begins where the state was saved."""
+    if said == saved.epoch or (saved.place.finished and said == saved.epoch + 1):
+        return
+    where = "after the end" if saved.place.finished else "in the middle"
+    raise InputError(
+        f"the state was saved {where} of epoch {saved.epoch}, and the loop begins at another",
+        where="ExampleSampler.set_epoch",
+        got=said,
+        fix=f"Begin the loop at epoch {saved.epoch}: the sampler continues at its place in it.",
+    )
+
+
 def check_same_plan(before: int, now: int) -> None:
     """`InputError` if a resumed epoch is not planned as it was when it began."""
     if before != now:

@@ -349,7 +349,7 @@ class ExampleSampler(Sampler[Any]):
         saved = resumed(state, {"version": _VERSION, **self._identity()}, self.batch_size)
         self._planning.load_state_dict(state)
         self._choosing.load_state_dict(state)
-        self._epochs.resume(saved)
+        self._epochs.resume(saved, caller())
 
     def _identity(self) -> dict[str, Any]:
         """What must be the same for a state to fit."""
