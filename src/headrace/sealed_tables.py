@@ -150,9 +150,9 @@ def parquet(
         _check_size(sum(int(column.str.len_bytes().sum()) for column in texts), content, path)
         return frame, pl.read_parquet_metadata(BytesIO(content))
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError) as error:
-        raise DamagedError(
-            f"{what} cannot be read ({type(error).__name__})", where=str(path), fix=fix
-        ) from None
+        kind = type(error).__name__
+        said = f"{what} cannot be read because the file is truncated or was altered ({kind})"
+        raise DamagedError(said, where=str(path), fix=fix) from None
 
 
 def _check_size(decoded: int, content: bytes, path: Path) -> None:

@@ -19,7 +19,7 @@ from headrace.errors import DamagedError, InputError
 from headrace.sealed import write_record
 from headrace.specs.search import SubsetSearch
 from headrace.store.chosen import CHOSEN, RECORD, read_chosen
-from headrace.store.searches import FILE, load_search
+from headrace.store.searches import FILE, SEARCH, load_search, write_asked
 
 from .test_subset_search import HIDDEN, run
 
@@ -151,6 +151,15 @@ def test_the_report_computes_the_results_again(
     assert report_search(folder, json=False) == 0
     assert {name: (folder / name).read_bytes() for name in before} == before
     assert "earlier version" not in capsys.readouterr().err
+    asked = (folder / SEARCH).read_bytes()
+    (folder / SEARCH).write_bytes(b"")
+    with pytest.raises(DamagedError, match=r"search\.toml: is truncated, was altered"):
+        report_search(folder, json=False)
+    # Another search has begun: what the page shows is that of the results.
+    write_asked(folder, spec({**COMPARED, "search.sizes": [0.125, 0.25]}))
+    assert report_search(folder, json=False) == 0
+    assert "sizes = [0.25, 0.5]" in (folder / "report.html").read_text(encoding="utf-8")
+    (folder / SEARCH).write_bytes(asked)
     (folder / FILE).unlink()
     assert report_search(folder, json=False) == 0
     assert "An earlier version made this folder" in capsys.readouterr().err

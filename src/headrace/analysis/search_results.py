@@ -17,9 +17,9 @@ from headrace.analysis.stored_results import read_object
 from headrace.analysis.subset_search import conclude
 from headrace.errors import DamagedError, HeadraceError, InputError
 from headrace.records import first_finding
-from headrace.specs.search import SubsetSearch
+from headrace.sealed import read_toml
 from headrace.store.chosen import Chosen, read_chosen, read_table
-from headrace.store.searches import load_search
+from headrace.store.searches import SEARCH, load_search, read_asked
 
 if TYPE_CHECKING:
     import polars as pl
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from headrace.store.outcome import Outcome
 
 Span = tuple[float, float]
-SEARCH = "search.toml"
 
 
 class _Part(BaseModel):
@@ -170,9 +169,9 @@ def analyse_search(outcome: Outcome) -> SearchAnalysis:
     """
     content = conclude(outcome)
     results = SearchResults.model_validate_json(json.dumps(content))
-    return _analysis(
-        outcome.directory, results, content, outcome.chosen, people=outcome.spec.search.oracle == "people"
-    )
+    # What was asked of these results: another search may have begun in the folder.
+    text, people = outcome.spec.to_toml(), outcome.spec.search.oracle == "people"
+    return _analysis(outcome.directory, results, content, outcome.chosen, text=text, people=people)
 
 
 def read_search(directory: Path) -> SearchAnalysis:
@@ -187,12 +186,18 @@ def read_search(directory: Path) -> SearchAnalysis:
     """
     outcome = load_search(directory)
     if outcome is not None:
+        # Nothing of it is shown, but whoever looks at the folder must learn that it was altered.
+        read_asked(directory)
         return analyse_search(outcome)
     content = read_object(directory / RESULTS)
     if not content:
         raise InputError("the search has no results yet", where=str(directory), fix=_AGAIN)
     results = _checked(content, directory / RESULTS)
-    return _analysis(directory, results, content, read_chosen(directory), people=_by_people(directory))
+    path = directory / SEARCH
+    text = read_toml(path) if path.is_file() else None
+    return _analysis(
+        directory, results, content, read_chosen(directory), text=text, people=_by_people(directory)
+    )
 
 
 _AGAIN = "Give headrace subset again."
@@ -208,7 +213,7 @@ def _checked(content: Mapping[str, Any], path: Path) -> SearchResults:
 
 def _by_people(directory: Path) -> bool:
     try:
-        return SubsetSearch.from_toml(directory / SEARCH).search.oracle == "people"
+        return read_asked(directory).search.oracle == "people"
     except HeadraceError:
         # There is no file, or one of another version.
         return False
@@ -220,15 +225,15 @@ def _analysis(
     content: Mapping[str, Any],
     chosen: Chosen | None,
     *,
+    text: str | None,
     people: bool,
 ) -> SearchAnalysis:
-    path = directory / SEARCH
     tables = {group: read_table(directory, group) for group in results.acquisition}
     galleries = {} if chosen is None else chosen.galleries
     return SearchAnalysis(
         results=results,
         content=content,
-        text=path.read_text(encoding="utf-8", errors="replace") if path.is_file() else None,
+        text=text,
         people=people,
         classes=() if chosen is None else chosen.classes,
         holdings=() if chosen is None else tuple(holdings(chosen)),

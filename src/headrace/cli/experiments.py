@@ -149,10 +149,10 @@ def _run(
         except InputError as error:
             raise InputErrors([error], where=str(file)) from None
     if torchrun.rank() > 0:
-        with _named(file, directory):
+        with _named(file):
             follow(experiment)
         return 0
-    with _named(file, directory), LiveFile(directory) as live, Bar() as bar:
+    with _named(file), LiveFile(directory) as live, Bar() as bar:
         stored = run_experiment(
             experiment,
             directory,
@@ -166,13 +166,11 @@ def _run(
 
 
 @contextmanager
-def _named(file: Path, directory: Path) -> Generator[None]:
+def _named(file: Path) -> Generator[None]:
     """What is found wrong with an experiment once its workload is known carries the file's name."""
     try:
         yield
     except InputErrors as errors:
-        if errors.where == str(directory / "experiment.toml"):
-            raise
         raise InputErrors(errors.errors, where=str(file)) from None
     except InputError as error:
         # From a worker process only its text came over.

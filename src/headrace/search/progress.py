@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from headrace.specs.search import SubsetSearch
 from headrace.store import lock
+from headrace.store.searches import read_asked
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,9 +35,9 @@ def progress_of(directory: Path) -> SearchState:
 
     Raises:
         InputError: There is none.
-        InputErrors: Its file cannot be read.
+        DamagedError: Its file is truncated or was altered.
     """
-    spec = SubsetSearch.from_toml(directory / "search.toml")
+    spec = read_asked(directory)
     wanted = [(seed, group) for seed in spec.repeats for group in spec.groups]
     found = [
         path

@@ -14,6 +14,7 @@ from headrace.specs.search import SubsetSearch
 from headrace.specs.search_tables import TrainingTable
 from headrace.store.experiments import EXPERIMENT
 from headrace.store.search_facts import Facts
+from headrace.store.searches import read_asked
 
 SECONDS_PER_TERM = 1e-8
 """BatchBALD's time for one example, chosen example, class and configuration, roughly, on one core."""
@@ -109,7 +110,7 @@ def check_folder(spec: SubsetSearch, directory: Path) -> None:
     if (directory / EXPERIMENT).is_file():
         raise InputError("this is the folder of an experiment", where=str(directory), fix=fix)
     try:
-        before = SubsetSearch.from_toml(directory / "search.toml").workload
+        before = read_asked(directory).workload
     except HeadraceError:
         # There is none, or one that no command could resume.
         return

@@ -14,7 +14,6 @@ import numpy as np
 
 from headrace import __version__, random
 from headrace.engines.processes import physical_bytes
-from headrace.files import write_whole
 from headrace.search.chosen import look
 from headrace.search.growing import add, empty
 from headrace.search.memo import Material, Progress, Works
@@ -37,6 +36,7 @@ from headrace.store.searches import (
     Missing,
     SearchRecord,
     load_search,
+    write_asked,
     write_search,
 )
 from headrace.subsets.file import Provenance, Subset
@@ -109,7 +109,7 @@ def search_subset(
             ids=ids,
             digests=origins[OWN].digests,
         )
-        write_whole(directory / "search.toml", spec.to_toml().encode())
+        write_asked(directory, spec)
         people = people_of(works, answers, accept=accept_labels)
         running = _Search(works=works, plan=costs, others=workers.others, people=people, origins=origins)
         if announce is not None:

@@ -8,8 +8,9 @@ from typing import Any, ClassVar, Self
 
 from pydantic import ConfigDict, ValidationError, model_validator
 
-from headrace.errors import InputError, InputErrors
+from headrace.errors import DamagedError, InputError, InputErrors
 from headrace.records import Record
+from headrace.sealed import read_toml
 from headrace.specs import toml
 from headrace.specs.findings import input_errors
 
@@ -53,6 +54,33 @@ class Document(Table):
             InputErrors: Every error of its content at once.
         """
         return cls.from_dict(toml.read(path), where=str(path))
+
+    @classmethod
+    def from_stored(cls, path: Path) -> Self:
+        """Read the file that Headrace keeps in a folder; older ones have no seal.
+
+        Args:
+            path: The file, see `headrace.sealed.write_toml`.
+
+        Raises:
+            InputError: There is none.
+            DamagedError: It is truncated or was altered, or this version does not accept it.
+        """
+        if not path.is_file():
+            return cls.from_toml(path)
+        read_toml(path)
+        try:
+            return cls.from_toml(path)
+        except InputErrors as errors:
+            first = errors.errors[0]
+            found = f"{first.where}: {first.what}" if first.where else first.what
+        except InputError as error:
+            found = error.what
+        raise DamagedError(
+            f"is truncated, was altered, or is of another version of Headrace ({found})",
+            where=str(path),
+            fix="Put back what Headrace wrote, or choose another folder.",
+        )
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any], *, where: str | None = None) -> Self:

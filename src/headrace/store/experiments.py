@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from headrace.errors import DamagedError, InputError
-from headrace.sealed import read_record, read_toml, write_record, write_toml
+from headrace.sealed import read_record, write_record, write_toml
 from headrace.specs.experiment import Experiment
 from headrace.specs.studies import StudyKey, folder_name
 from headrace.store.bound import Judgement, Rules, judge
@@ -295,13 +295,10 @@ def read_experiment(directory: Path) -> Experiment:
     """The experiment of a folder.
 
     Raises:
-        InputError: There is none, or it cannot be read.
-        DamagedError: It was altered since it was stored.
+        InputError: There is none.
+        DamagedError: It is truncated or was altered.
     """
-    path = directory / EXPERIMENT
-    if path.is_file():
-        read_toml(path)
-    return Experiment.from_toml(path)
+    return Experiment.from_stored(directory / EXPERIMENT)
 
 
 def finish(stored: StoredExperiment) -> None:

@@ -203,7 +203,7 @@ def _sum_of(book: Book, name: Id, number: int) -> str:
 def _damaged(path: Path, reason: object) -> DamagedError:
     why = first_finding(reason) if isinstance(reason, ValidationError) else reason
     return DamagedError(
-        f"this is not a file of labels that Headrace wrote ({why})",
+        f"is truncated, or is not a file of labels that Headrace wrote ({why})",
         where=str(path),
         fix="Put back a copy; or move it away, run once, and give every answers file again.",
     )

@@ -1,7 +1,8 @@
-"""`outcome.json` of a search's folder: its outcome, so that results can be computed again from the folder.
+"""A search's folder: `search.toml`, what was asked, and `outcome.json`, its outcome.
 
-It names the runs that were compared, and their records say what they came to. Nothing has to be loaded,
-trained or scored for it. Folders of older versions lack it. Imports no torch.
+Results can be computed again from the outcome: it names the runs that were compared, and their records say
+what they came to. Nothing has to be loaded, trained or scored for it. Folders of older versions lack it.
+Imports no torch.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from pydantic import Field
 
 from headrace.errors import DamagedError, InputError
 from headrace.records import Record
-from headrace.sealed import read_record, write_record
+from headrace.sealed import read_record, write_record, write_toml
 from headrace.specs.search import SubsetSearch
 from headrace.store.chosen import CHOSEN, Chosen, read_chosen
 from headrace.store.facts import Change
@@ -23,6 +24,7 @@ from headrace.store.outcome import Cost, Measured, Outcome, Transferred, Waiting
 from headrace.store.runs import RUN, RunRecord, read_run
 from headrace.store.search_facts import Facts
 
+SEARCH = "search.toml"
 FILE = "outcome.json"
 _AGAIN = "Give headrace subset again: only what is missing is done again."
 
@@ -95,6 +97,25 @@ class SearchRecord(Record):
     chosen: str | None = None
     changes: tuple[Change, ...] = ()
     earlier: int = 0
+
+
+def write_asked(directory: Path, spec: SubsetSearch) -> None:
+    """Keep what was asked.
+
+    Raises:
+        StorageError: The file cannot be written.
+    """
+    write_toml(directory / SEARCH, spec.to_toml())
+
+
+def read_asked(directory: Path) -> SubsetSearch:
+    """What was asked last in a search's folder; older folders have no seal on it.
+
+    Raises:
+        InputError: There is no search in the folder.
+        DamagedError: The file is truncated or was altered.
+    """
+    return SubsetSearch.from_stored(directory / SEARCH)
 
 
 def write_search(directory: Path, record: SearchRecord) -> None:
