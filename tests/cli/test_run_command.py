@@ -298,13 +298,13 @@ def test_a_run_reads_its_folder_once(inline: Path, monkeypatch: pytest.MonkeyPat
 
         monkeypatch.setattr(store, name, counted)
     carried: list[store.StoredExperiment] = []
-    conclude = experiments._conclude
+    conclude = experiments.conclude
 
     def concluded(stored: store.StoredExperiment, json: bool) -> int:
         carried.append(stored)
         return conclude(stored, json)
 
-    monkeypatch.setattr(experiments, "_conclude", concluded)
+    monkeypatch.setattr(experiments, "conclude", concluded)
     file = _written(inline, "blobs")
     for kept in (0, 1, None):
         parts = sorted((inline / "run").glob("studies/*/*.json"))

@@ -56,6 +56,14 @@ APath = Annotated[Path, Parameter(converter=_path)]
 OptionalPath = Annotated[Path | None, Parameter(converter=_path)]
 
 
+def _paths(_: Any, tokens: Sequence[Token]) -> list[Path]:
+    return [_path(_, [token]) for token in tokens]
+
+
+Paths = Annotated[list[Path], Parameter(converter=_paths)]
+"""One or more paths."""
+
+
 def check_number(name: str, given: float | Sequence[float] | None, low: float, high: float) -> None:
     """Check an option's number, or numbers; None for an option that was not given.
 

@@ -10,7 +10,18 @@ from collections.abc import Sequence
 from cyclopts import App, CycloptsError
 
 from headrace import __version__
-from headrace.cli import archive, comparison, data, experiments, figures, noise, recommend, subsets, tables
+from headrace.cli import (
+    archive,
+    clusters,
+    comparison,
+    data,
+    experiments,
+    figures,
+    noise,
+    recommend,
+    subsets,
+    tables,
+)
 from headrace.cli._common import INTERRUPTED
 from headrace.errors import HeadraceError, InputError
 from headrace.printable import printable
@@ -30,6 +41,8 @@ app.command(experiments.demo)
 app.command(experiments.run)
 app.command(experiments.status)
 app.command(experiments.report)
+app.command(clusters.merge)
+app.command(clusters.submit)
 app.command(figures.figure)
 app.command(subsets.subset)
 app.command(tables.fit)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from headrace.cli._common import Json, print_json, print_table, say, working
-from headrace.cli._options import APath, OptionalPath, check_processes
+from headrace.cli._options import APath, OptionalPath, OptionalText, check_processes
 from headrace.errors import InputError, InputErrors
 
 if TYPE_CHECKING:
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from headrace.analysis.results import Analysis
     from headrace.specs.experiment import Experiment
+    from headrace.specs.shares import Share
     from headrace.store.experiments import StoredExperiment
     from headrace.store.records import TrialRecord
 
@@ -43,6 +44,7 @@ def run(
     processes: int | None = None,
     engine: str = "local",
     accept_change: str | None = None,
+    part: OptionalText = None,
     json: Json = False,
 ) -> int:
     """Run an experiment, or resume it; at the end OUT holds results.json and report.html.
@@ -56,10 +58,15 @@ def run(
         engine: Where trials are trained: "local" for processes of this machine, "inline" for this process.
         accept_change: Why a run may continue although the workload's code or data have changed since its
             first trials. The reason is recorded, and the report says which trials are from before.
+        part: K/N, for example 3/8: train only the third of eight parts of the studies, in a folder of its
+            own. `headrace merge` puts the parts together. Default folder: runs/NAME-part-K-of-N.
     """
     from headrace.specs.experiment import Experiment
+    from headrace.specs.shares import Share
 
-    folder = out if out is not None else Path("runs") / experiment.stem
+    share = None if part is None else Share.parse(part)
+    suffix = "" if share is None else f"-{share.name}"
+    folder = out if out is not None else Path("runs") / f"{experiment.stem}{suffix}"
     return _run(
         experiment,
         Experiment.from_toml(experiment),
@@ -67,6 +74,7 @@ def run(
         processes=processes,
         engine=engine,
         accept_change=accept_change,
+        share=share,
         json=json,
     )
 
@@ -95,7 +103,7 @@ def status(directory: APath, *, json: Json = False) -> int:
     columns = ("study", "trials", "of", "infeasible", "failed", "best steps", "finished")
     print_table(columns, state.rows(), title=f"{directory}: {state.summary()}")
     if any(study.failed for study in state.studies):
-        _tell_failures(load(directory).records)
+        tell_failures(load(directory).records)
     return 0
 
 
@@ -114,7 +122,7 @@ def report(directory: APath, *, json: Json = False) -> int:
         from headrace.cli.subsets import report_search
 
         return report_search(directory, json=json)
-    return _conclude(load(directory), json)
+    return conclude(load(directory), json)
 
 
 def _run(
@@ -125,6 +133,7 @@ def _run(
     processes: int | None,
     engine: str = "local",
     accept_change: str | None = None,
+    share: Share | None = None,
     json: bool,
 ) -> int:
     from headrace.cli.bar import Bar
@@ -160,9 +169,24 @@ def _run(
             listeners=[Showing(bar), Showing(live)],
             engine=engine,
             accept_change=accept_change,
+            share=share,
         )
-    code = _conclude(stored, json)
-    return 1 if _tell_failures(stored.records) else code
+    code = conclude(stored, json) if share is None else _tell_part(stored, share, json)
+    return 1 if tell_failures(stored.records) else code
+
+
+def _tell_part(stored: StoredExperiment, share: Share, json: bool) -> int:
+    """What was trained in a part's folder; conclusions need all parts."""
+    studies = [study.name for study in stored.studies()]
+    if json:
+        print_json({"part": share.number, "of": share.of, "studies": studies, "finished": True})
+        return 0
+    of = len(stored.experiment.studies())
+    say(
+        f"Part {share} is finished: {len(studies)} of {of} studies are decided in {stored.directory}. When "
+        f"all are finished, put them together: headrace merge DIR and the folders of the {share.of} parts."
+    )
+    return 0
 
 
 @contextmanager
@@ -179,7 +203,7 @@ def _named(file: Path) -> Generator[None]:
         raise
 
 
-def _tell_failures(records: Iterable[TrialRecord]) -> bool:
+def tell_failures(records: Iterable[TrialRecord]) -> bool:
     """Name the trials that raised an error, on standard error."""
     from headrace.cli.failures import failure_lines
 
@@ -194,7 +218,8 @@ def _tell_failures(records: Iterable[TrialRecord]) -> bool:
     return bool(lines)
 
 
-def _conclude(stored: StoredExperiment, json: bool) -> int:
+def conclude(stored: StoredExperiment, json: bool) -> int:
+    """Write results.json and the report, and show the conclusions; the exit code."""
     with working("writing the report"):
         from headrace.analysis.results import analyse, write_results
         from headrace.report import write_report

@@ -22,6 +22,9 @@ from headrace.errors import HeadraceError, InputError
 
 ONE_THREAD = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
+GRACE_SECONDS = 60
+"""How long a worker stays after SIGTERM."""
+
 Arguments = TypeVarTuple("Arguments")
 Result = TypeVar("Result")
 
@@ -63,6 +66,9 @@ class Lifeline:
 
 def _begin(parent: Any, begin: Callable[..., None], arguments: tuple[Any, ...]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Schedulers send SIGTERM to all processes of a job. The first of them stores what was measured, and then
+    # ends the others; if it does not, they end by themselves.
+    signal.signal(signal.SIGTERM, lambda *_: signal.alarm(GRACE_SECONDS))
     # What the user's code prints must not mix with the command line's own output.
     os.dup2(2, 1)
     sys.stdout = sys.stderr

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
+from headrace.specs.shares import expected_cost
 from headrace.specs.studies import StudyKey
 from headrace.store.bound import Rules, live_bound, next_round
 from headrace.store.records import Outcome
@@ -12,12 +13,6 @@ from headrace.trials.tasks import Task
 
 RUNG_RATIO = 1.5
 FIRST_RUNG = 8
-
-STEP_COST = 128
-"""What a step costs in addition to its examples, in examples: a guess, to begin with the longest studies."""
-
-TYPICAL_CRITICAL_BATCH_SIZE = 256
-"""Where a study's steps stop falling with the batch size: another guess, for the same end."""
 
 
 def rungs(evaluation_steps: Sequence[int]) -> list[int]:
@@ -37,7 +32,7 @@ class Race:
 
     Attributes:
         key: The study.
-        number: Its place in the experiment.
+        number: Its place in this run.
         rules: What decides it.
         ladder: Its rungs.
         outcomes: Facts about its trials.
@@ -100,9 +95,7 @@ class Race:
     @property
     def cost(self) -> float:
         """A guess of how long the study takes, to compare studies by."""
-        batch_size = self.key.configuration.batch_size
-        steps = self.rules.budget if self.to_budget else 1 + TYPICAL_CRITICAL_BATCH_SIZE / batch_size
-        return steps * (batch_size + STEP_COST)
+        return expected_cost(self.key.configuration.batch_size, self.rules.budget if self.to_budget else None)
 
 
 class Schedule:

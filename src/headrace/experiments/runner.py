@@ -19,6 +19,7 @@ from headrace.experiments.progress import Watch
 from headrace.experiments.race import Race, Schedule, rungs
 from headrace.experiments.readiness import check_files, check_readiness, check_workers
 from headrace.specs.experiment import Experiment
+from headrace.specs.shares import Share
 from headrace.specs.studies import StudyKey
 from headrace.store import experiments as store
 from headrace.store import lock
@@ -42,6 +43,7 @@ def run(
     listeners: Sequence[Listener] = (),
     engine: str = "local",
     accept_change: str | None = None,
+    share: Share | None = None,
 ) -> StoredExperiment:
     """Run an experiment, or resume it, until every study is decided and the portraits are made.
 
@@ -60,10 +62,11 @@ def run(
             the processes that torchrun started train all trials together.
         accept_change: Why trials of a workload that has changed since may count next to new ones; recorded,
             and shown in the report. None refuses a changed workload.
+        share: Which share of the studies is trained, in a folder of its own; None for all.
 
     Raises:
-        InputError: The folder holds another experiment or trials of one, the workload does not fit the
-            experiment, or is not the one with which the folder's trials were trained.
+        InputError: The folder holds another experiment or share, or trials of one, the workload does not fit
+            the experiment, or is not the one with which the folder's trials were trained.
         BusyError: The folder is in use by another process.
         DamagedError: A stored part is truncated or was altered.
         WorkerDied: A worker process died.
@@ -73,7 +76,7 @@ def run(
     directory = Path(directory)
     check_reason(accept_change)
     with lock.exclusive(directory):
-        store.create(directory, experiment)
+        store.create(directory, experiment, share)
         stored = store.load(directory)
         store.finish(stored)
         if stored.facts is not None:
@@ -140,10 +143,47 @@ def _train(
         ).to_the_end()
         stored = stored.with_parts(ledger.written.values())
         # The studies are safe in the store: what follows is for the report.
-        for _, (portrait, table) in each_done(engine, [Portray(one) for one in missing(stored)]):
-            write_portrait(stored.directory, portrait, table)
+        _portray(stored, engine)
         listeners.end(stored)
     return stored
+
+
+def _portray(stored: StoredExperiment, engine: Engine) -> None:
+    """Make the portraits that are missing."""
+    for _, (portrait, table) in each_done(engine, [Portray(one) for one in missing(stored)]):
+        write_portrait(stored.directory, portrait, table)
+
+
+def make_portraits(
+    directory: str | Path, *, processes: int | None = None, engine: str = "local"
+) -> StoredExperiment:
+    """Make the portraits that are missing in a folder whose studies are decided; no trial is trained again.
+
+    Args:
+        directory: The folder.
+        processes: How many are made at once; None for one per core, or on GPUs a few each.
+        engine: As in `run`.
+
+    Returns:
+        What the folder holds.
+
+    Raises:
+        InputError: The workload is not the one of the folder's trials.
+        BusyError: The folder is in use by another process.
+        WorkerDied: A worker process died.
+        StorageError: The folder cannot be written.
+    """
+    with lock.exclusive(Path(directory)):
+        stored = store.load(directory)
+        if not missing(stored):
+            return stored
+        opened, inspection = _start(stored.experiment, processes, engine)
+        with opened:
+            carried = {record.fingerprint for record in stored.records}
+            facts = store.write_facts(stored.directory, inspection.facts, carried=carried)
+            everywhere(opened, Expect(facts))
+            _portray(stored, opened)
+        return stored.with_facts(facts)
 
 
 def _start(experiment: Experiment, processes: int | None, where: str) -> tuple[Engine, Inspection]:
@@ -170,7 +210,7 @@ def _opened(engine: Engine, experiment: Experiment) -> tuple[Engine, Inspection]
 
 
 def _races(stored: StoredExperiment) -> list[Race]:
-    return [_race(stored, number, key) for number, key in enumerate(stored.experiment.studies())]
+    return [_race(stored, number, key) for number, key in enumerate(stored.studies())]
 
 
 def _race(stored: StoredExperiment, number: int, key: StudyKey) -> Race:

@@ -49,7 +49,7 @@ def settle(
         # Left by an experiment that trained nothing.
         there = None
     before = None if there is None else there.fingerprint
-    what = _differences(there, now, versions=not finished)
+    what = [] if there is None else differences(there, now, versions=not finished)
     changes = () if there is None else there.changes
     if what:
         binding = any(there is not None and getattr(there, key) != getattr(now, key) for key in _BINDING)
@@ -64,9 +64,14 @@ def settle(
     return there.model_copy(update={key: getattr(now, key) for key in _COSMETIC})
 
 
-def _differences(there: WorkloadFacts | None, now: WorkloadFacts, *, versions: bool) -> list[str]:
-    if there is None:
-        return []
+def differences(there: WorkloadFacts, now: WorkloadFacts, *, versions: bool = True) -> list[str]:
+    """What is different in another workload, in words; empty if it is the same.
+
+    Args:
+        there: The facts of one.
+        now: Those of the other.
+        versions: Whether versions of headrace and torch count.
+    """
     if there.fingerprint is None or now.fingerprint is None:
         return [key for key, value in now if key not in _ORIGIN and getattr(there, key) != value]
     found = there.fingerprint.differences(now.fingerprint, versions=versions)

@@ -2,6 +2,7 @@
 
 experiment.toml     the experiment, in canonical form, with a checksum
 workload.json       the facts of the workload, with a checksum
+share.json          in the folder of a part: which share of the studies it is for
 lock                held by the process that runs
 studies/<name>/     a part for each trial: NNNNN.json and NNNNN.parquet
 portraits/<name>/   what one trial shows about every example: portrait.json and examples.parquet
@@ -18,18 +19,22 @@ from typing import TYPE_CHECKING
 from headrace.errors import DamagedError, InputError
 from headrace.sealed import read_record, write_record, write_toml
 from headrace.specs.experiment import Experiment
+from headrace.specs.shares import Share, studies_of
 from headrace.specs.studies import StudyKey, folder_name
 from headrace.store.bound import Judgement, Rules, judge
 from headrace.store.changes import settle
 from headrace.store.facts import WorkloadFacts
 from headrace.store.parts import Part, finish_part, read_part, write_part
 from headrace.store.records import TrialRecord
+from headrace.store.shares import check_share, read_share, write_share
 
 if TYPE_CHECKING:
     import polars as pl
 
 EXPERIMENT = "experiment.toml"
 FACTS = "workload.json"
+MERGING = "merging.json"
+"""Where a merge that was interrupted is noted, see `store.merging`."""
 STUDIES = "studies"
 
 
@@ -43,6 +48,7 @@ class StoredExperiment:
         records: Every stored trial, by study (in the order of the experiment) and index.
         directory: The folder.
         parts: The study's name -> its parts.
+        share: Which share of the studies the folder is for; None for all.
     """
 
     experiment: Experiment
@@ -50,6 +56,7 @@ class StoredExperiment:
     records: tuple[TrialRecord, ...]
     directory: Path
     parts: Mapping[str, tuple[Part, ...]] = field(repr=False)
+    share: Share | None = None
 
     @cached_property
     def measurements(self) -> pl.DataFrame:
@@ -76,6 +83,10 @@ class StoredExperiment:
     def study_records(self, study: str) -> tuple[TrialRecord, ...]:
         """One study's trials, by index."""
         return tuple(record for part in self.parts.get(study, ()) for record in part.content.records)
+
+    def studies(self) -> list[StudyKey]:
+        """The studies that are trained in this folder."""
+        return self.experiment.studies() if self.share is None else studies_of(self.experiment, self.share)
 
     @property
     def metric_name(self) -> str:
@@ -145,21 +156,30 @@ def study_directory(directory: Path, study: str) -> Path:
     return directory / STUDIES / folder_name(study)
 
 
-def create(directory: str | Path, experiment: Experiment) -> None:
+def create(directory: str | Path, experiment: Experiment, share: Share | None = None) -> None:
     """Make the folder, or find it made for the same experiment.
 
     An experiment that never got as far as a workload, because of an error, is replaced.
 
+    Args:
+        directory: The folder.
+        experiment: What is run there.
+        share: Which share of its studies; None for all.
+
     Raises:
-        InputError: The folder holds another experiment, with the keys that differ, or other things.
+        InputError: The folder holds another experiment, with the keys that differ, another share, or other
+            things; or there are more shares than studies.
         StorageError: The folder cannot be written.
     """
+    if share is not None:
+        studies_of(experiment, share)
     path = Path(directory) / EXPERIMENT
     if (Path(directory) / "search.toml").is_file():
         raise InputError(
             "this is the folder of a subset search", where=str(directory), fix="Choose another folder."
         )
-    if not path.exists() and (left := _work(Path(directory))) is not None:
+    check_merged(Path(directory))
+    if not path.exists() and (left := work_in(Path(directory))) is not None:
         raise InputError(
             f"holds work of an experiment ({left}), but not its {EXPERIMENT}",
             where=str(directory),
@@ -167,25 +187,38 @@ def create(directory: str | Path, experiment: Experiment) -> None:
         )
     begun = (Path(directory) / FACTS).exists() or (Path(directory) / STUDIES).exists()
     if not path.exists() or not begun:
+        write_share(Path(directory), share)
         write_toml(path, experiment.to_toml())
         return
     there = read_experiment(Path(directory))
     if there.identity() != experiment.identity():
         raise InputError(
-            f"holds another experiment; they differ in {', '.join(_differences(there, experiment))}",
+            f"holds another experiment; they differ in {', '.join(key_differences(there, experiment))}",
             where=str(directory),
             fix="Choose another folder, or undo the change.",
         )
+    check_share(Path(directory), share)
     # Keys that only affect the report may be changed afterwards, and subset files may have been moved.
     asked = experiment.model_copy(update={"subsets": there.subsets | experiment.subsets})
     if (asked.report, asked.subsets) != (there.report, there.subsets):
         write_toml(path, asked.to_toml())
 
 
+def check_merged(directory: Path) -> None:
+    """Refuse a folder whose merge was interrupted.
+
+    Raises:
+        InputError: It is such a folder.
+    """
+    if (directory / MERGING).exists() and not (directory / EXPERIMENT).exists():
+        fix = "Give the same `headrace merge` again: it continues."
+        raise InputError("a merge into this folder was interrupted", where=str(directory), fix=fix)
+
+
 _MADE = frozenset({".json", ".parquet", ".safetensors"})
 
 
-def _work(directory: Path) -> str | None:
+def work_in(directory: Path) -> str | None:
     """The first file of trials, portraits or checkpoints in a folder, or None."""
     found = (
         path for name in (STUDIES, "portraits", "checkpoints") for path in (directory / name).rglob("*.*")
@@ -195,7 +228,8 @@ def _work(directory: Path) -> str | None:
     return next((str(path.relative_to(directory)) for path in made), None)
 
 
-def _differences(there: Experiment, here: Experiment) -> Iterator[str]:
+def key_differences(there: Experiment, here: Experiment) -> Iterator[str]:
+    """The keys in which two experiments differ, with their values."""
     before, after = _flat(there.identity()), _flat(here.identity())
     for key in sorted(before.keys() | after.keys()):
         if before.get(key) != after.get(key):
@@ -276,6 +310,7 @@ def load(directory: str | Path) -> StoredExperiment:
         DamagedError: A part is truncated or was altered; it names the file and the fix.
     """
     directory = Path(directory)
+    check_merged(directory)
     if not (directory / EXPERIMENT).exists():
         raise InputError("there is no experiment in this folder", where=str(directory), fix="Check the path.")
     experiment = read_experiment(directory)
@@ -288,6 +323,7 @@ def load(directory: str | Path) -> StoredExperiment:
         records=_records(parts),
         directory=directory,
         parts=parts,
+        share=read_share(directory),
     )
 
 

@@ -101,7 +101,7 @@ def stored_state(stored: StoredExperiment) -> State:
             asked=stored.experiment.search.trials,
             finished=stored.facts is not None and stored.judgement(study) is not None,
         )
-        for study in stored.experiment.studies()
+        for study in stored.studies()
     ]
     share = sum(state.finished for state in states) / len(states)
     return State(studies=tuple(states), share=share)

@@ -19,7 +19,7 @@ class Task:
 
     Attributes:
         study: The study.
-        number: The study's place in the experiment; its bound is the published number there.
+        number: The study's place in this run; its bound is the published number there.
         trial: The trial's index.
         until: The evaluated step.
     """
