@@ -355,8 +355,8 @@ def test_a_policy_that_needs_classes_is_refused_before_anything_is_trained(
     assert [str(error).partition(" Leave")[0] for error in caught.value.errors] == [
         "grid.policy: cannot be used with this workload (probability needs the predicted probabilities, "
         "and this history holds losses only); got 'focal'.",
-        "grid.policy: cannot be used with this workload (it needs classes, and the targets are none); "
-        "got 'recency-bias'.",
+        "grid.policy: cannot be used with this workload (it needs one class per example, "
+        "and the targets are numbers); got 'recency-bias'.",
         "grid.policy: cannot be used with this workload (el2n needs the predicted probabilities, "
         "and this history holds losses only); got 'gradient-norm'.",
     ]

@@ -16,10 +16,13 @@ from headrace.training.budget import evaluation_steps
 from headrace.training.data import Device, ExampleData
 from headrace.training.losses import Loss, Metric, Weigh, counted_examples, is_built_in
 
-__all__ = ["Evaluator", "evaluate", "evaluation_mode", "evaluation_steps", "evaluator"]
+__all__ = ["Evaluator", "OfMean", "evaluate", "evaluation_mode", "evaluation_steps", "evaluator"]
 
 Evaluator = Callable[[nn.Module], dict[str, float]]
 """A model -> its metrics, for example `{"validation/loss": 0.3, "validation/error": 0.1}`."""
+
+OfMean = Callable[[str, float], float]
+"""`(split, mean over its examples) -> the metric of the split`, if that is not the mean itself."""
 
 
 @contextmanager
@@ -75,6 +78,7 @@ def evaluator(
     metric_name: str = "error",
     weigh: Weigh | None = None,
     batch_size: int = 512,
+    of_mean: OfMean | None = None,
 ) -> Evaluator:
     """A function that evaluates a model on all splits, in one pass and with one wait for the device.
 
@@ -87,6 +91,8 @@ def evaluator(
             all the same, except that with a built-in loss or metric of classes those whose targets are all
             ignored (-100) are left out.
         batch_size: Examples per forward pass; speed and memory only.
+        of_mean: What the metric of a split is, of the mean over its examples: `exp` for a perplexity, whose
+            mean over examples would be another number. None: the mean.
 
     Returns:
         A model -> `{"<split>/loss": mean, "<split>/<metric_name>": mean}` of each split.
@@ -102,7 +108,8 @@ def evaluator(
         for name, split_sums in zip(splits, sums, strict=True):
             losses, metrics, weights = map(math.fsum, zip(*islice(rows, len(split_sums)), strict=True))
             means[f"{name}/loss"] = losses / weights if weights else math.nan
-            means[f"{name}/{metric_name}"] = metrics / weights if weights else math.nan
+            mean = metrics / weights if weights else math.nan
+            means[f"{name}/{metric_name}"] = mean if of_mean is None else of_mean(name, mean)
         return means
 
     return evaluate_splits

@@ -166,7 +166,7 @@ def refusal(name: str, setting: Setting) -> str | None:
     try:
         policy = make_policy(name, **{key: value for key, value in settings.items() if value is not None})
         if not predicts_classes(setting) and policy.needs & {"labels", "label_window"}:
-            return "it needs classes, and the targets are none"
+            return f"it needs one class per example, and the targets are {setting.workload.kind}"
         if "history" in policy.needs:
             # Past any burn-in, which assesses nothing.
             known = Known(num_examples=2, history=_observed(setting))

@@ -51,6 +51,7 @@ class Loaded:
             workload.metric,
             metric_name=workload.metric_name,
             weigh=workload.weigh,
+            of_mean=workload.of_mean,
             batch_size=SCORE_BATCH,
         )
         return measure(model)

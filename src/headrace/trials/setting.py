@@ -21,6 +21,8 @@ from headrace.workloads.inspection import inspected
 
 EVALUATION_BATCH = 1024
 """Examples per forward pass of an evaluation; speed and memory only."""
+EVALUATION_TOKENS = 8192
+"""The same in tokens, where examples are windows of them: logits are as many times the vocabulary."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,5 +118,12 @@ class Setting:
             self.workload.metric,
             metric_name=self.workload.metric_name,
             weigh=self.workload.weigh,
-            batch_size=EVALUATION_BATCH,
+            of_mean=self.workload.of_mean,
+            batch_size=self._evaluated_at_once(),
         )
+
+    def _evaluated_at_once(self) -> int:
+        """Examples per forward pass of an evaluation."""
+        if not self.workload.counts_tokens:
+            return EVALUATION_BATCH
+        return max(1, min(EVALUATION_BATCH, int(EVALUATION_TOKENS / self.workload.targets_per_example)))

@@ -22,6 +22,7 @@ from headrace.errors import InputError
 from headrace.ids import Ids
 from headrace.printable import storable
 from headrace.training.data import ExampleData, Transformed
+from headrace.training.evaluation import OfMean
 from headrace.training.losses import (
     Loss,
     Weigh,
@@ -30,9 +31,18 @@ from headrace.training.losses import (
     cross_entropy,
     weighted_by_targets,
 )
+from headrace.workloads.called import Call, CalledBy
 from headrace.workloads.kinds import Targets
 
 MeanOver = Literal["examples", "targets"]
+
+_OPTIONAL_FUNCTIONS = {
+    "show": "an index",
+    "train_transform": "a batch of inputs",
+    "eval_transform": "a batch of inputs",
+    "call": "a model and a batch of inputs",
+    "of_mean": "a split's name and a mean",
+}
 
 _CHUNK = 4096
 """Examples fetched at once to count their targets; memory only."""
@@ -68,12 +78,18 @@ class Workload:
             None where numbers are predicted.
         mean_over: "examples" counts all examples alike; "targets" weighs each by its number of targets that
             are not -100 (documents by their length), in training as in evaluation.
+        counts_tokens: Whether tokens are the unit of budgets, costs and axes. None: if `targets` is stated
+            as "tokens".
         ids: What the training examples are called wherever a person or a file names them: integers or
             texts, each different [examples]. None: those of `train`, if it has any (`train.ids`), or else
             the indices.
         train_transform: Applied to each batch of inputs that is trained on, as `train` fetches it, on the
             device of the data: `inputs -> inputs`. It may be random (an augmentation): torch's, NumPy's and
             Python's global generators are seeded for each trial. Identity is that of the examples before it.
+        call: How a model is called, if not `model(inputs)`: `(model, inputs) -> outputs`, for example
+            `lambda model, batch: model(**batch).logits`.
+        of_mean: What the metric of a split is, of its mean over the split's examples: `(split, mean) ->
+            metric`, such as `exp(mean)` for a perplexity. None: the mean. The goal is in this unit.
         eval_transform: The same, deterministic, wherever a model is evaluated, scores examples or chooses
             among them, on every split. Without either, inputs are used as they are fetched.
 
@@ -100,6 +116,9 @@ class Workload:
     ids: object = None
     train_transform: Callable[[Any], Any] | None = None
     eval_transform: Callable[[Any], Any] | None = None
+    call: Call | None = None
+    of_mean: OfMean | None = None
+    counts_tokens: bool | None = None
 
     @property
     def kind(self) -> Targets:
@@ -128,17 +147,18 @@ class Workload:
         self._check_choices()
         for split in ("train", "validation", "test"):
             self._check_split(split)
+        if self.counts_tokens is None:
+            object.__setattr__(self, "counts_tokens", self.targets == "tokens")
         for field in ("build_model", "loss", "metric"):
             if not callable(getattr(self, field)):
                 raise self._wrong(field, "must be a function")
         if isinstance(self.build_model, nn.Module):
             fix = "Give a function, for example lambda: nn.Linear(4, 3)."
             raise self._wrong("build_model", "must be a function that makes a new model", fix)
-        if self.show is not None and not callable(self.show):
-            raise self._wrong("show", "must be a function of an index, or None")
-        for field in ("train_transform", "eval_transform"):
+        for field, words in _OPTIONAL_FUNCTIONS.items():
             if getattr(self, field) is not None and not callable(getattr(self, field)):
-                raise self._wrong(field, "must be a function of a batch of inputs, or None")
+                raise self._wrong(field, f"must be a function of {words}, or None")
+        self._take_in_call()
         try:
             checks.number(self.goal, "goal")
         except InputError:
@@ -147,6 +167,12 @@ class Workload:
         if clean is not None and len(clean) != len(self.train):
             raise self._wrong("clean_targets", f"must have one target for each of {len(self.train)} examples")
         self._check_ids()
+
+    def _take_in_call(self) -> None:
+        # Models know how they are called from here on, so nobody who calls one must.
+        if self.call is not None:
+            object.__setattr__(self, "build_model", CalledBy(self.build_model, self.call))
+            object.__setattr__(self, "call", None)
 
     def _make_texts_storable(self) -> None:
         # Names of folders may hold bytes of another encoding, which no file of text can keep.
@@ -177,19 +203,30 @@ class Workload:
         return counted_targets if self.mean_over == "targets" else None
 
     @cached_property
+    def targets_per_example(self) -> float:
+        """The mean number of a training example's targets that count (are not -100).
+
+        Data that know it say it (`train.targets_per_example`); others are looked at once, whole.
+        """
+        known: Any = getattr(self.train, "targets_per_example", None)
+        if known is not None:
+            return float(known)
+        parts = torch.arange(len(self.train)).split(_CHUNK)
+        counted = sum(int(counted_targets(self.train.fetch(part)[1]).sum()) for part in parts)
+        return counted / len(self.train)
+
+    @cached_property
     def training_loss(self) -> Loss:
         """The loss that is trained on: with `mean_over="targets"` weighted, after one look at all targets.
 
         Raises:
             InputError: No training target counts.
         """
-        if self.mean_over == "examples":
+        if self.mean_over == "examples" or getattr(self.train, "alike", False):
             return self.loss
-        parts = torch.arange(len(self.train)).split(_CHUNK)
-        counted = sum(int(counted_targets(self.train.fetch(part)[1]).sum()) for part in parts)
-        if not counted:
+        if not self.targets_per_example:
             raise InputError("all training targets are -100", where="train")
-        return weighted_by_targets(self.loss, counted / len(self.train))
+        return weighted_by_targets(self.loss, self.targets_per_example)
 
     def _check_choices(self) -> None:
         for field, choices in (("targets", (*get_args(Targets), None)), ("mean_over", get_args(MeanOver))):

@@ -28,6 +28,12 @@ def share(name: str, value: object) -> float:
     raise InputError("a number from 0 up to, not including, 1 is needed", where=_where(name), got=value)
 
 
+def divides(part: str, divisor: int, whole: str, value: int) -> None:
+    """Refuse a setting that does not divide another one, by an `InputError` naming both."""
+    if value % divisor:
+        raise InputError(f"must divide {whole} = {value}", where=_where(part), got=divisor)
+
+
 def _positive(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 1
 

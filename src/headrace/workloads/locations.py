@@ -47,6 +47,7 @@ CIFAR_PNG = (
     "test_lables.json",
 )
 MR_FILE = "rt-polarity.all.txt"
+SHAKESPEARE_FILE = "input.txt"
 
 DATA_SETS: dict[str, DataSet] = {
     data.name: data
@@ -116,6 +117,17 @@ DATA_SETS: dict[str, DataSet] = {
             ),
             # Of the copy with which the workload was made.
             md5={MR_FILE: "908b4ca55b130f6adb0b5d55868b35fa"},
+        ),
+        DataSet(
+            name="shakespeare",
+            folders=("tinyshakespeare", "tiny-shakespeare", "shakespeare_char"),
+            forms=((SHAKESPEARE_FILE,),),
+            how_to_get=(
+                "data/tinyshakespeare/input.txt in the public repository karpathy/char-rnn, saved as "
+                "shakespeare/input.txt"
+            ),
+            # Of the copy with which the workload was made.
+            md5={SHAKESPEARE_FILE: "6fb458f1232090904fb40fe944165e91"},
         ),
     )
 }

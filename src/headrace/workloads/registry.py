@@ -32,6 +32,9 @@ NAMES: dict[str, Entry] = {
     "fashion-mnist-simple-cnn-wide": Entry(home=_ROOM + "mnist:fashion_mnist_simple_cnn_wide"),
     "cifar10-resnet8": Entry(home=_ROOM + "cifar10:cifar10_resnet8"),
     "mr-cnn": Entry(home=_ROOM + "movie_reviews:mr_cnn"),
+    "names-gpt": Entry(home=_ROOM + "language.names:names_gpt"),
+    "shakespeare-gpt": Entry(home=_ROOM + "language.shakespeare:shakespeare_gpt"),
+    "shakespeare-lstm": Entry(home=_ROOM + "language.shakespeare:shakespeare_lstm"),
 }
 """Built-in workload -> what builds it."""
 

@@ -1,0 +1,1 @@
+"""Language models: tokens from files, windows of them as examples, and small models."""
