@@ -7,7 +7,7 @@ any order and in any shards, and added up; nothing ever holds members x examples
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -201,6 +201,7 @@ class EnsembleStatistics:
         Raises:
             InputError: Another version, or parts that do not fit together.
         """
+        checks.instance(state, Mapping, "state", "what state_dict() gave")
         if state.get("version") != 1:
             raise InputError(
                 "unknown version of ensemble statistics", got=state.get("version"), fix="Expected 1."

@@ -11,6 +11,7 @@ from pydantic import ConfigDict, Field, ValidationError
 from torch import Tensor
 
 from headrace import tensors
+from headrace.ensembles.invariants import check_sums
 from headrace.errors import InputError
 from headrace.records import Record, first_finding
 
@@ -60,7 +61,7 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def check(state: Mapping[str, Any]) -> None:
-    """Refuse a state whose parts do not fit together.
+    """Refuse a state whose parts do not fit together, or that no members can have given.
 
     Raises:
         InputError: What does not fit.
@@ -95,3 +96,4 @@ def check(state: Mapping[str, Any]) -> None:
             raise InputError(f"must be {types[0]} of shape {shape}", where=name, got=got)
     if found.keys() - form.keys():
         raise InputError("unknown tensors in the state", got=sorted(found.keys() - form.keys()))
+    check_sums(found, plain.coverage.values(), classes, multilabel=plain.multilabel)

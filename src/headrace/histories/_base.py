@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Protocol
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from headrace.histories.arrays import Array
@@ -67,6 +67,10 @@ class Table(Protocol):
 
         A pure function of any of the table's rows: it changes neither the table nor what it is given.
         """
+        ...
+
+    def impossible(self, rows: Float[Tensor, "rows columns"]) -> Bool[Tensor, " rows"]:
+        """Which of these rows, of a saved table, nothing that is recorded can lead to."""
         ...
 
     @property

@@ -17,6 +17,8 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+from jaxtyping import Bool, Shaped
+from torch import Tensor
 
 from headrace.errors import InputError
 
@@ -128,3 +130,8 @@ def summed(slot: Array, terms: Array) -> Array:
         sums = [np.bincount(slot, term, len(slot)) for term in terms]
         return np.array(sums, terms.dtype).take(slot, 1)
     return torch.zeros_like(terms).index_add_(1, slot, terms).index_select(1, slot)
+
+
+def is_count(values: Shaped[Tensor, " values"]) -> Bool[Tensor, " values"]:
+    """Which of these are finite whole numbers from 0."""
+    return (values >= 0) & values.isfinite() & (values == values.floor())

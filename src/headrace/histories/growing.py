@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from headrace.histories._base import SPARE
-from headrace.histories.arrays import Array, alike, differ, gathered, summed
+from headrace.histories.arrays import Array, alike, differ, gathered, is_count, summed
 from headrace.histories.moments import Layout, advanced, increments, merged, slots
 from headrace.histories.observations import Quantity
 from headrace.histories.parts import united
 
+_ROUNDING = 1e-3
 CHUNK = 1 << 20
 """Rows merged at a time, so that a merge needs little memory besides the two tables."""
 
@@ -103,6 +104,24 @@ class GrowingTable:
     ) -> Float[Tensor, "rows columns"]:
         """The rows of one table in place of several that continued from the same base."""
         return united(base, parts, self.layout, self.decay)
+
+    def impossible(self, rows: Float[Tensor, "rows columns"]) -> Bool[Tensor, " rows"]:
+        """Those whose weights, transitions, moments or shares do not go with a number of observations."""
+        layout, means = self.layout, rows[:, self.layout.means]
+        sums, seconds, _, _ = layout.sizes
+        weight, squares, count = rows[:, :3].T
+        most = count * (1 + _ROUNDING)
+        bad = ~is_count(count) | ((weight > 0) != (count > 0)) | ~(weight <= most) | ~(squares <= most)
+        if self.decay == 1.0:
+            bad |= (weight != count) | (squares != count)
+        # What was recorded may be NaN, so that only what is compared and found wrong counts.
+        rounding = _ROUNDING * (1 + count[:, None] * means[:, :seconds].square())
+        bad |= (rows[:, sums : sums + seconds] < -rounding).any(1)
+        if layout.predictions:
+            shares = means[:, [0, 2]]
+            bad |= ~is_count(rows[:, 3]) & (self.decay == 1.0) | ~(rows[:, 3] <= most)
+            bad |= ((shares < -_ROUNDING) | (shares > 1 + _ROUNDING)).any(1) | (means[:, 4] < -_ROUNDING)
+        return bad
 
     @property
     def tensor(self) -> Float[Tensor, "rows columns"]:

@@ -194,9 +194,17 @@ class _Record:
         """Put back what `state_dict` gave.
 
         Raises:
-            InputError: The state is of another kind, size, window, decay or data set.
+            InputError: The state is of another kind, size, window, decay or data set, or impossible.
         """
-        storage.check_state(state, storage.description(self), self._table.tensor, where="load_state_dict")
+        where = "load_state_dict"
+        storage.check_state(state, storage.description(self), self._table.tensor, where=where)
+        bad = self._table.impossible(state["table"]).nonzero()
+        if len(bad):
+            raise InputError(
+                "holds what nothing that is recorded can lead to",
+                where=f"{where}: table, example {int(bad[0, 0])}",
+                fix="Give what state_dict() returned, unaltered.",
+            )
         self.num_classes = state["num_classes"]
         self.fingerprint = self.fingerprint if self.fingerprint is not None else state["fingerprint"]
         self._table.tensor.copy_(state["table"])

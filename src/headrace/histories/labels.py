@@ -139,7 +139,7 @@ class LabelWindow:
         """Put back what `state_dict` gave.
 
         Raises:
-            InputError: Another version, number of examples or classes, or window.
+            InputError: Another version, number of examples or classes, or window, or impossible.
         """
         instance(state, Mapping, "load_state_dict", "what state_dict() gave")
         mine = {"version": 1} | {key: getattr(self, key) for key in ("num_examples", "num_classes", "window")}
@@ -150,9 +150,15 @@ class LabelWindow:
                 )
         for key, mine in (("labels", self._labels), ("count", self._count)):
             saved = state.get(key)
-            if not isinstance(saved, Tensor) or saved.shape != mine.shape:
-                raise InputError(
-                    "is of another shape", where=f"load_state_dict: {key}", got=type(saved).__name__
-                )
+            form = (saved.shape, saved.dtype) if isinstance(saved, Tensor) else type(saved).__name__
+            if form != (mine.shape, mine.dtype):
+                what = f"must be {mine.dtype} of shape {tuple(mine.shape)}"
+                raise InputError(what, where=f"load_state_dict: {key}", got=form)
+        labels, count = state["labels"][:-SPARE], state["count"][:-SPARE]
+        there = torch.arange(self.window, device=count.device) < count[:, None]
+        for key, bad in (("count", count < 0), ("labels", (there & (labels >= self.num_classes)).any(1))):
+            if bool(bad.any()):
+                place = f"load_state_dict: {key}, example {int(bad.nonzero()[0, 0])}"
+                raise InputError("holds what no prediction gives", where=place)
         self._labels.copy_(state["labels"])
         self._count.copy_(state["count"])

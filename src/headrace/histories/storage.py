@@ -14,6 +14,7 @@ from pydantic import ConfigDict, Field, ValidationError
 from torch import Tensor
 
 from headrace import tensors
+from headrace.checks import whole
 from headrace.errors import DamagedError, InputError
 from headrace.files import writing
 from headrace.records import Record, first_finding
@@ -127,10 +128,12 @@ def check_state(
     if not isinstance(state, Mapping) or not {"table", "num_classes", "fingerprint"} <= set(state):
         raise InputError("must be what state_dict() gave", where=where, got=type(state).__name__)
     agree(mine, state, where=where)
+    if state["num_classes"] is not None:
+        whole(state["num_classes"], f"{where}: num_classes", least=2)
     given = state["table"]
-    if not isinstance(given, Tensor) or given.shape != table.shape:
-        got = tuple(given.shape) if isinstance(given, Tensor) else type(given).__name__
-        raise InputError("the table is of another shape", where=where, got=got)
+    if not isinstance(given, Tensor) or (given.shape, given.dtype) != (table.shape, table.dtype):
+        got = (tuple(given.shape), str(given.dtype)) if isinstance(given, Tensor) else type(given).__name__
+        raise InputError("the table is of another shape or type", where=where, got=got)
 
 
 def agree(mine: Mapping[str, Any], theirs: Mapping[str, Any], *, where: str) -> None:

@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from headrace.histories._base import SPARE
-from headrace.histories.arrays import Array
+from headrace.histories.arrays import Array, is_count
 from headrace.histories.observations import Quantity
 from headrace.histories.parts import newest
 
@@ -158,6 +158,12 @@ class WindowTable:
             value = torch.where(there, source_rings.gather(1, source)[:, 0], rings.gather(1, target)[:, 0])
             rings.scatter_(1, target, value.unsqueeze(1))
         return torch.cat(((count + new).float(), rings.flatten(1)), 1)
+
+    def impossible(self, rows: Float[Tensor, "rows columns"]) -> Bool[Tensor, " rows"]:
+        """Those without a number of observations, or with a negative EL2N."""
+        count, kept = rows[:, 0], rows[:, 1:]
+        norms = kept[:, 2 :: len(self._stored)] if len(self._stored) > 1 else kept[:, :0]
+        return ~is_count(count) | (norms < 0).any(1)
 
     @property
     def tensor(self) -> Float[Tensor, "rows columns"]:

@@ -10,7 +10,7 @@ from headrace.sampling.loaders import Caller
 from headrace.sampling.pieces import Piece
 from headrace.sampling.plan import Plan
 from headrace.sampling.planning import Planning
-from headrace.sampling.resuming import Saved, check_epoch_said, check_same_plan
+from headrace.sampling.resuming import Saved, check_epoch_said, check_same_plan, check_within
 from headrace.sampling.weights import WeightsOf
 
 
@@ -96,6 +96,7 @@ class Epochs:
         if self._planned_before is not None:
             check_same_plan(self._planned_before, self._planning.checksum(self.number))
             self._planned_before = None
+        check_within(self.course.start, len(plan.indices))
         return plan
 
     def weights_of(self, indices: Int64[Tensor, " batch"]) -> Float[Tensor, " batch"]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from headrace.checks import flag, whole
+from headrace.checks import flag, instance, numeric, whole
 from headrace.errors import InputError
 from headrace.sampling.course import Place
 
@@ -55,16 +55,37 @@ def resumed(state: Any, mine: Mapping[str, Any], batch_size: int | None) -> Save
     same = state.get("batch_size", batch_size) == batch_size
     place = Place(
         position=position,
-        items=whole(state.get("items", -(-position // (batch_size or 1))), f"{_WHERE}: items", least=0),
+        items=whole(
+            state.get("items", -(-position // (batch_size or 1))), f"{_WHERE}: items", least=0, most=position
+        ),
         cut=whole(state.get("cut", 0), f"{_WHERE}: cut", least=0, most=position) if same else position,
         finished=flag(state["finished"], f"{_WHERE}: finished"),
     )
+    _check_choosing(state)
     plan = state.get("plan")
     return Saved(
         epoch=whole(state["epoch"], f"{_WHERE}: epoch", least=0),
         place=place,
         plan=None if plan is None else whole(plan, f"{_WHERE}: plan"),
     )
+
+
+def _check_choosing(state: Mapping[str, Any]) -> None:
+    """`InputError` unless the state has what choosing within batches needs."""
+    whole(state["steps"], f"{_WHERE}: steps", least=0)
+    memory = instance(state["memory"], Mapping, f"{_WHERE}: memory", "tensors by name")
+    for name, held in memory.items():
+        numeric(held, f"{_WHERE}: memory[{name!r}]", "one number per remembered loss", kinds="f")
+
+
+def check_within(place: Place, length: int) -> None:
+    """`InputError` if a resumed epoch has fewer examples than the state says were trained on."""
+    if place.position > length:
+        raise InputError(
+            f"the state was saved after {place.position} examples of an epoch of {length}",
+            where=_WHERE,
+            fix="Give the state that this sampler saved, unaltered.",
+        )
 
 
 def check_epoch_said(said: int, saved: Saved) -> None:

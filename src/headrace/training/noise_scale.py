@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, Self
 
@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from headrace.checks import whole
+from headrace.checks import instance, number, whole
 from headrace.errors import InputError
 from headrace.training.noise import NoiseEstimate, estimate, parts_and_whole
 
@@ -174,11 +174,13 @@ class NoiseScale:
         """Resume from `state_dict`; what was measured before is forgotten.
 
         Raises:
-            InputError: The state is of another version, or of another number of ranks.
+            InputError: The state is of another version, of another number of ranks, or no steps give it.
         """
+        instance(state, Mapping, "state", "what state_dict() gave")
         for key, expected in (("version", 1), ("ranks", self.ranks)):
             if state.get(key) != expected:
                 raise InputError(f"must be {expected}", where=f"state[{key!r}]", got=state.get(key))
+        check_state(state)
         device = self._parameters[0].device
         squares = torch.tensor(state["squares"], dtype=_wide(self._parameters[0].dtype), device=device)
         self._blocks, self._recent = ([squares] if len(squares) else []), []
@@ -197,6 +199,32 @@ class NoiseScale:
     def __exit__(self, *_: object) -> None:
         """Remove the hooks."""
         self.close()
+
+
+def check_state(state: Mapping[str, Any]) -> None:
+    """Refuse a state that no steps give: the squared norms may have overflowed, all else is finite.
+
+    Raises:
+        InputError: Names the entry and what is wrong.
+    """
+    squares, examples, shares = (
+        instance(state.get(key), Sequence, f"state[{key!r}]", "a list with one entry per step")
+        for key in ("squares", "examples", "shares")
+    )
+    lengths = {len(squares), len(examples), len(shares)}
+    if len(lengths) > 1:
+        what = "squares, examples and shares must have one entry per step each"
+        raise InputError(what, where="state", got=sorted(lengths))
+    for step, (pair, size, share) in enumerate(zip(squares, examples, shares, strict=True)):
+        if not isinstance(pair, Sequence) or len(pair) != 2 or not all(_is_square(one) for one in pair):
+            what = "must be two squared norms"
+            raise InputError(what, where=f"state['squares'][{step}]", got=pair)
+        whole(size, f"state['examples'][{step}]", least=1)
+        number(share, f"state['shares'][{step}]", above=0, most=1)
+
+
+def _is_square(value: Any) -> bool:
+    return isinstance(value, int | float) and not value < 0
 
 
 def _norm(gradient: Tensor) -> Float[Tensor, ""]:
