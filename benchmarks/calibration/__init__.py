@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from benchmarks.calibration import comparisons, critical, scaling_fits, surfaces
+from benchmarks.calibration import comparisons, critical, recommending, scaling_fits, surfaces
 from benchmarks.calibration._claims import Claim, Row, table
 from headrace import random
 from headrace.errors import InputError
@@ -33,6 +33,7 @@ CLAIMS: dict[str, Claim] = {
     "critical-ratio": critical.ratio,
     "surface": surfaces.tuned,
     "surface-critical": surfaces.critical,
+    "recommend": recommending.recommended,
 }
 """What is held against simulated truth, by name; a name before a hyphen stands for all that begin with it."""
 

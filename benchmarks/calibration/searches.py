@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -16,7 +17,7 @@ BATCH_SIZES = 4 * 2.0 ** np.arange(9)
 LOG_BATCH = np.log(BATCH_SIZES)
 FEWEST = 60.0
 TRIALS, RANK = 16, 4
-LOG_RATES = math.log(1e-3), math.log(10.0)
+PLACE = LOG_BATCH - LOG_BATCH.mean()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,10 +42,29 @@ class World:
     heavy: bool = False
     broad: bool = False
 
+    rates = math.log(1e-3), math.log(10.0)
+    """The range that is searched."""
+
     @property
     def tuned(self) -> np.ndarray:
         """Steps at the best learning rate, the median over seeds."""
         return FEWEST * (1 + self.critical / BATCH_SIZES)
+
+    @property
+    def scatter(self) -> np.ndarray:
+        """The standard deviation of log steps between seeds at each batch size."""
+        return self.sigma * np.exp(self.sigma_slope * PLACE)
+
+    def log_steps(self, log_rates: np.ndarray) -> np.ndarray:
+        """Median log steps at log rates [.. batch-sizes trials]."""
+        p = 0.75 * np.exp(self.p_slope * PLACE)
+        q = 11 * np.exp(self.q_slope * PLACE)
+        if self.broad:
+            p = q = np.full(len(PLACE), 0.5)
+        best = math.log(0.15) + 0.4 * PLACE - 0.02 * PLACE**2
+        d = log_rates - best[:, None]
+        left, right = np.log(q)[:, None] - p[:, None] * d, np.log(p)[:, None] + q[:, None] * d
+        return np.log(self.tuned)[:, None] + np.logaddexp(left, right) - np.log(p + q)[:, None]
 
 
 WORLDS = {
@@ -78,25 +98,39 @@ class Searches:
         return self.steps.min(axis=2)
 
 
-def search(rng: np.random.Generator, world: World, experiments: int) -> Searches:
+class Searched(Protocol):
+    """What a world must have for searches to be drawn from it."""
+
+    heavy: bool
+    rates: tuple[float, float]
+
+    @property
+    def tuned(self) -> np.ndarray:
+        """Steps at the best learning rate."""
+        ...
+
+    @property
+    def scatter(self) -> np.ndarray:
+        """Of log steps between seeds."""
+        ...
+
+    def log_steps(self, log_rates: np.ndarray) -> np.ndarray:
+        """Median log steps."""
+        ...
+
+
+def search(rng: np.random.Generator, world: Searched, experiments: int, trials: int = TRIALS) -> Searches:
     """Draw experiments."""
-    shape = (experiments, len(BATCH_SIZES), TRIALS)
-    low, high = LOG_RATES
-    grid = (np.arange(TRIALS) + rng.random((*shape[:2], 1))) / TRIALS
+    shape = (experiments, len(BATCH_SIZES), trials)
+    low, high = world.rates
+    grid = (np.arange(trials) + rng.random((*shape[:2], 1))) / trials
     rates = low + (high - low) * grid
-    place = LOG_BATCH - LOG_BATCH.mean()
-    p = 0.75 * np.exp(world.p_slope * place)
-    q = 11 * np.exp(world.q_slope * place)
-    sigma = world.sigma * np.exp(world.sigma_slope * place)
-    if world.broad:
-        p = q = np.full(len(place), 0.5)
-    best = math.log(0.15) + 0.4 * place - 0.02 * place**2
-    d = rates - best[:, None]
-    left, right = np.log(q)[:, None] - p[:, None] * d, np.log(p)[:, None] + q[:, None] * d
-    response = np.logaddexp(left, right) - np.log(p + q)[:, None]
     z = rng.standard_t(3, shape) / math.sqrt(3) if world.heavy else rng.normal(size=shape)
-    log_steps = np.log(world.tuned)[:, None] + response + sigma[:, None] * z
-    # An evaluation every 5%, and at whole steps.
-    steps = np.ceil(np.exp(np.ceil(np.minimum(log_steps, 40) / math.log(1.05)) * math.log(1.05)))
+    steps = rounded_up(world.log_steps(rates) + world.scatter[:, None] * z)
     decided = np.sort(steps, axis=2)[:, :, RANK - 1, None]
     return Searches(log_rates=rates, steps=np.minimum(steps, decided), censored=steps > decided)
+
+
+def rounded_up(log_steps: np.ndarray) -> np.ndarray:
+    """Steps to the next evaluation: every 5%, and at whole steps."""
+    return np.ceil(np.exp(np.ceil(np.minimum(log_steps, 40) / math.log(1.05)) * math.log(1.05)))

@@ -145,7 +145,11 @@ def surfaces() -> Any:
     rate = np.exp(np.tile(np.linspace(math.log(1e-3), math.log(10), 12), 5))
     off = np.log(rate) - math.log(0.1) - 0.5 * np.log(batch / 32)
     steps = np.log(40 * (1 + 50 / batch)) + 0.1 * off**2 + 0.05 * rng.normal(size=60)
-    return surface.fit_surface(batch, rate, np.minimum(steps, 6.5), steps > 6.5)
+    found = surface.fit_surface(batch, rate, np.minimum(steps, 6.5), steps > 6.5)
+    assert found is not None
+    ahead = found.expected(50, generator(0, "numbers", "ahead"))
+    # The parameters themselves are read off by these.
+    return {**vars(found), "fitted": None, "ahead": [ahead.learning_rates, ahead.steps, ahead.draws[:3]]}
 
 
 def times() -> dict[str, Any]:

@@ -267,3 +267,52 @@ def test_numbers_of_workers_that_cannot_be_are_named(folder: Path) -> None:
 
 def test_durations() -> None:
     assert [duration(s) for s in (0.05, 1.5, 90, 150, 9000)] == ["50 ms", "1.5 s", "90 s", "2.5 min", "2.5 h"]
+
+
+def test_the_time_promised_is_that_of_a_fresh_run_at_named_hyperparameters(folder: Path) -> None:
+    from headrace.store.experiments import load
+
+    advice = advise(load(folder), made_throughput(), workers=[1])
+    for option in advice.found.options:
+        assert option.basis == "surface"
+        rate = option.hyperparameters["learning_rate"]
+        assert option.hyperparameters.keys() == {"learning_rate"}
+        assert rate == pytest.approx(0.1, rel=0.6)
+        # No scatter: what a fresh run takes is the law, and not the luckiest of the rates tried.
+        truth = 100 * (1 + 64 / option.batch_size) * (1 + 0.1 * math.log(rate / 0.1) ** 2)
+        assert option.steps == pytest.approx(truth, rel=0.06)
+        assert option.fewest is not None
+        assert option.fewest >= 0.99 * 100 * (1 + 64 / option.batch_size)
+    best = advice.found.picks["fastest"].option.hyperparameters["learning_rate"]
+    assert f"at learning rate {best:.3g} is expected to reach the goal in" in advice.paragraph
+    assert "the mean over seeds of a fresh run" in advice.paragraph
+    found = advice.to_dict()
+    assert found["format"] == 2
+    assert {"basis", "fewest_steps", "hyperparameters"} < found["recommendation"]["fastest"].keys()
+
+
+def test_without_a_surface_the_luckiest_run_is_called_that(tmp_path: Path) -> None:
+    from headrace.store.experiments import load
+
+    make_store(tmp_path, experiment([4, 64], trials=6), two_regimes(lambda _: 0.1))
+    advice = advise(load(tmp_path), made_throughput(), workers=[1])
+    for option in advice.found.options:
+        assert option.basis == "search"
+        assert option.steps == option.fewest
+    assert "those of the luckiest run of each search" in advice.paragraph
+    assert "is expected" not in advice.paragraph
+
+
+def test_options_of_one_recommendation_have_one_basis(tmp_path: Path) -> None:
+    """Else an optimizer would win by having been searched too thinly for an honest promise."""
+    from headrace.analysis.run_lengths import run_lengths
+    from headrace.analysis.studies import read_studies
+    from headrace.analysis.tuned import surfaces_of
+
+    asked = experiment([4, 16, 64], optimizer=["sgd", "momentum"])
+    studies = read_studies(make_store(tmp_path, asked, two_regimes(lambda _: 0.1)))
+    surfaces = surfaces_of(studies)
+    both = run_lengths(studies, surfaces, count=50, seed=0)
+    assert {length.basis for length in both.values()} == {"surface"}
+    one = run_lengths(studies, {**surfaces, studies[0].curve: None}, count=50, seed=0)
+    assert {length.basis for length in one.values()} == {"search"}

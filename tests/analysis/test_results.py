@@ -77,8 +77,8 @@ def test_the_conclusions_say_what_the_intervals_say(analysis):
     assert "that rules out the linear rule (power 1) and agrees with the square root rule" in text
 
 
-def test_the_tuned_optimum_is_told_where_the_rate_alone_was_tuned(tmp_path, analysis):
-    """Nearer to the law than the fewest of the runs, whose rates are off; none with momentum."""
+def test_the_tuned_optimum_is_told(tmp_path, analysis):
+    """Nearer to the law than the fewest of the runs, whose rates are off; with momentum too."""
     results = analyse(make_store(tmp_path, experiment(BATCH, trials=16), SQUARE_ROOT)).results
     off = {"tuned_steps": 0.0, "steps_to_result": 0.0}
     for study in results["studies"]:
@@ -89,8 +89,18 @@ def test_the_tuned_optimum_is_told_where_the_rate_alone_was_tuned(tmp_path, anal
             off[name] += abs(math.log(study[name] / truth))
     assert off["tuned_steps"] < off["steps_to_result"]
     assert "at the best learning rate" in results["conclusions"][0]
-    momentum = [study for study in analysis.results["studies"] if study["optimizer"] == "nesterov"]
-    assert {study["tuned_steps"] for study in momentum} == {None}
+    for study in analysis.results["studies"]:
+        critical = 400 if study["optimizer"] == "nesterov" else 64
+        low, high = study["tuned_interval"]
+        assert low < 100 * (1 + critical / study["configuration"]["batch_size"]) < high
+
+
+def test_no_tuned_optimum_is_told_where_something_without_a_log_scale_was_tuned(tmp_path):
+    space = {**MOMENTUM, "momentum": {"low": 0.5, "high": 0.99, "scale": "linear"}}
+    asked = experiment(BATCH, optimizer=["nesterov"], space=space)
+    results = analyse(make_store(tmp_path, asked, SQUARE_ROOT)).results
+    assert {study["tuned_steps"] for study in results["studies"]} == {None}
+    assert "at the best learning rate" not in results["conclusions"][0]
 
 
 def test_one_table_has_one_interval(analysis):

@@ -13,10 +13,12 @@ from headrace.analysis import words
 from headrace.analysis.advice_words import paragraph
 from headrace.analysis.recommendation import Option, Recommendation, recommend, to_dict
 from headrace.analysis.rounding import rounded
+from headrace.analysis.run_lengths import RunLength, run_lengths
 from headrace.analysis.step_time import StepTime, StepTimeModel, at, fit_model, from_records
-from headrace.analysis.steps_to_result import draws
-from headrace.analysis.studies import FORWARD, Study, read_studies
+from headrace.analysis.studies import FORWARD, Curve, Study, read_studies
+from headrace.analysis.surface import Surface
 from headrace.analysis.throughput import exchanges, step_times
+from headrace.analysis.tuned import surfaces_of
 from headrace.errors import InputError
 from headrace.specs.tables import WorkloadTable
 
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from headrace.store.experiments import StoredExperiment
     from headrace.store.throughput import Throughput
 
+FORMAT = 2
+"""Of the JSON object; since 2 `steps` are those expected of a fresh run, if `basis` is "surface"."""
 DRAWS = 2000
 _Z = 1.96
 
@@ -53,7 +57,7 @@ class Advice:
         """The object that `headrace recommend --json` prints; numbers of six digits."""
         return rounded(
             {
-                "format": 1,
+                "format": FORMAT,
                 "recommendation": to_dict(self.found),
                 "step_time_source": self.source,
                 "step_time_models": {name: vars(model) for name, model in self.models.items()},
@@ -70,8 +74,9 @@ def advise(
     workers: Sequence[int] | None = None,
     level: float = 0.95,
     studies: Sequence[Study] | None = None,
+    surfaces: Mapping[Curve, Surface | None] | None = None,
 ) -> Advice:
-    """Put the S(B) of a store and step times together.
+    """Put the steps to the goal and the step times of a store together.
 
     Args:
         stored: From `headrace.store.experiments.load`; studies that are not decided are left out.
@@ -79,12 +84,14 @@ def advise(
         workers: The numbers of workers to weigh up; None for those that were measured.
         level: The level of the intervals.
         studies: What `read_studies` gave of the store; None: it is read here.
+        surfaces: The curves' tuned surfaces; None: they are fitted here.
 
     Raises:
         InputError: No study reached the goal, or no step time is known.
         DamagedError: A stored part is truncated or was altered.
     """
-    studies = _reached(stored, studies or read_studies(stored))
+    every = studies or read_studies(stored)
+    studies = _reached(stored, every)
     if measured:
         _check_same(stored, measured)
     times = _step_times(stored, measured, studies)
@@ -98,9 +105,12 @@ def advise(
     known = [(study, count) for study, count in cells if _is_known(times, models, study, count)]
     if not known:
         raise _untimed(stored, studies, counts, workers or ())
+    fitted = surfaces_of(every) if surfaces is None else surfaces
+    lengths = run_lengths(every, fitted, count=DRAWS, seed=stored.experiment.seed)
     options = [
         _option(
             study,
+            lengths[study.key.name],
             at(times, models[study.key.optimizer], study.key.optimizer, study.batch_size, count),
             stored.experiment.seed,
             recorded=not measured,
@@ -110,7 +120,8 @@ def advise(
     found = recommend(options, level=level)
     source = "throughput.json" if measured else "trial records"
     left_out = _left_out(counts, [count for _, count in cells], [count for _, count in known])
-    caveats = (*_caveats(found, source, moved, studies), *_exact(found, models), *left_out)
+    said = _caveats(found, source, moved, studies)
+    caveats = (*_basis(found), *said, *_exact(found, models), *left_out)
     return Advice(found=found, source=source, models=models, caveats=caveats)
 
 
@@ -254,12 +265,11 @@ def _counts(study: Study, counts: Sequence[int]) -> list[int]:
     return [count for count in counts if count <= study.batch_size and own in (1, count)]
 
 
-def _option(study: Study, time: StepTime, seed: int, *, recorded: bool) -> Option:
+def _option(study: Study, length: RunLength, time: StepTime, seed: int, *, recorded: bool) -> Option:
     """The option with its draws; the draws of a study's steps are the same for every number of workers."""
     configuration, name = study.key.configuration, study.key.name
     # The records' own seconds hold every pass.
     more = 1.0 if recorded else 1.0 + FORWARD * (max(study.passes or 1.0, 1.0) - 1.0)
-    steps = draws(study.result, DRAWS, random.generator(seed, "recommendation", "steps", name))
     rng = random.generator(seed, "recommendation", "time", name, time.workers)
     spread = np.log(time.high / time.low) / (2 * _Z)
     per_step = time.seconds * np.exp(spread * rng.standard_normal(DRAWS))
@@ -269,11 +279,27 @@ def _option(study: Study, time: StepTime, seed: int, *, recorded: bool) -> Optio
         policy=configuration.policy,
         batch_size=study.batch_size,
         workers=time.workers,
-        steps=float(study.result.steps or 0),
+        steps=length.steps,
         seconds_per_step=time.seconds * more,
         measured=time.measured,
-        time_draws=steps * per_step * more,
+        time_draws=length.draws * per_step * more,
+        basis=length.basis,
+        fewest=float(study.result.steps or 0),
+        hyperparameters=length.hyperparameters,
     )
+
+
+def _basis(found: Recommendation) -> list[str]:
+    """What the promised times are times of."""
+    if found.options[0].basis == "surface":
+        return [
+            "Times are the mean over seeds of a fresh run with the hyperparameters named, by all trials of "
+            "a curve together."
+        ]
+    return [
+        "Times are those of the luckiest run of each search, because too few trials reached the goal, or "
+        "hyperparameters without a logarithmic scale were tuned: expect a fresh run to take longer."
+    ]
 
 
 def _caveats(

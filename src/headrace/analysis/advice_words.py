@@ -34,8 +34,12 @@ def _told(pick: Pick) -> str:
     option = pick.option
     name = words.curve((option.optimizer, option.subset, option.policy, 1))
     extrapolated = "" if option.measured else ", by an extrapolated step time"
+    reaches = "reaches the goal in"
+    if option.basis == "surface":
+        values = [f"{key.replace('_', ' ')} {value:.3g}" for key, value in option.hyperparameters.items()]
+        reaches = f"at {words.listed(values)} is expected to reach the goal in"
     return (
-        f"{name} with batch size {words.number(option.batch_size)} on {_workers(option)} reaches the goal in "
+        f"{name} with batch size {words.number(option.batch_size)} on {_workers(option)} {reaches} "
         f"{words.duration(option.seconds)} (95% interval {words.span(*pick.seconds)}) at a cost of "
         f"{words.duration(option.device_seconds)} of device time{extrapolated}; {_sure(pick)}"
     )
@@ -48,7 +52,7 @@ def _sure(pick: Pick) -> str:
     if pick.alone:
         return "no other option was measured"
     if low == high:
-        return f"the batch size is certain within the search ({share} of the draws pick this option)"
+        return f"all that the search allows picks this batch size ({share} of the draws pick this option)"
     return (
         f"another search might pick a batch size from {words.number(low)} to {words.number(high)} "
         f"({share} of the draws pick this option)"

@@ -5,26 +5,31 @@ Time to the goal is T = S(B) t(B, W), its cost W T device-seconds. The *fastest*
 time and relative cost, (T / least T) (C / least C) [D]. Doubling the workers is then worth it only while it
 saves more than 29% of the time (1 - 1/sqrt 2), since T^2 W must fall.
 
-All uncertainty is carried by draws: each draw takes S(B) of every study from its best-of-K distribution and
-every step time from its interval, and decides anew.
+S(B) here is what a fresh run is expected to take, by the tuned surface of its curve; where there is none, the
+fewest steps of a search. All uncertainty is carried by draws: each draw takes the steps of every study from
+what they might be (the surface's parameters, or the best of half the trials) and every step time from its
+interval, and decides anew.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from headrace.errors import InputError
+from headrace.specs.studies import Hyperparameters
 
 Draws = Float[np.ndarray, " draws"]
 Interval = tuple[float, float]
 
 GOALS = ("fastest", "cheapest", "knee")
+Basis = Literal["surface", "search"]
+"""Whether steps are those expected of a fresh run, or the fewest that a search found."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,11 +42,14 @@ class Option:
         policy: The policy.
         batch_size: Examples per step, over all workers.
         workers: How many workers.
-        steps: S(B).
+        steps: Of a run to the goal.
         seconds_per_step: The step time.
         measured: Whether the step time was measured for this batch size and number of workers.
         time_draws: Values that the time to the goal might have, in seconds; infinite where the goal would not
             have been reached.
+        basis: What `steps` are.
+        fewest: The fewest steps that the search found, S(B); None where only `steps` are known.
+        hyperparameters: At which a run is expected to take `steps`: those that were tuned.
     """
 
     optimizer: str
@@ -53,6 +61,9 @@ class Option:
     seconds_per_step: float
     measured: bool
     time_draws: Draws
+    basis: Basis = "search"
+    fewest: float | None = None
+    hyperparameters: Hyperparameters = field(default_factory=Hyperparameters)
 
     @property
     def seconds(self) -> float:
@@ -233,6 +244,9 @@ def _option_dict(option: Option, seconds: Interval) -> dict[str, Any]:
     )
     return {
         **{name: getattr(option, name) for name in names},
+        "basis": option.basis,
+        "fewest_steps": option.fewest,
+        "hyperparameters": dict(option.hyperparameters),
         "seconds": option.seconds,
         "seconds_interval": [*seconds],
         "device_seconds": option.device_seconds,

@@ -134,7 +134,7 @@ def analyse(stored: StoredExperiment) -> Analysis:
         budgets=budgets_frame(budget_rows(stored, studies)),
         portraits=readings,
         asked=_asked(stored),
-        advice=_advice(stored, studies),
+        advice=_advice(stored, studies, curves),
         noise=_noise(stored, results),
     )
 
@@ -149,13 +149,16 @@ def _asked(stored: StoredExperiment) -> Asked:
     )
 
 
-def _advice(stored: StoredExperiment, studies: Sequence[Study]) -> Advice | str | None:
+def _advice(
+    stored: StoredExperiment, studies: Sequence[Study], curves: Sequence[CurveFit]
+) -> Advice | str | None:
     """The recommendation of measured step times; where there is none, the rest of the results stands."""
     measured = throughput.read(stored.directory)
     if measured is None:
         return None
     try:
-        return advise(stored, measured, studies=studies)
+        surfaces = {curve.curve: curve.surface for curve in curves}
+        return advise(stored, measured, studies=studies, surfaces=surfaces)
     except DamagedError:
         raise
     except InputError as error:

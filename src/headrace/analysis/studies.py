@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from headrace.analysis.steps_to_result import StepsToResult, summarise
-from headrace.specs.space import Border, borders
+from headrace.specs.space import AnyEntry, Border, Range, borders
 from headrace.specs.studies import Hyperparameters, StudyKey
 from headrace.store.bound import Judged
 from headrace.store.records import Status
@@ -47,6 +47,7 @@ class Study:
         borders: The best trial's hyperparameters at the edge of the space.
         last: Trial -> its last canonical measurement: step and metrics.
         evaluated: The steps at which its trials are evaluated.
+        scales: Tuned name -> the scale of its range ("log", ..); "choices" for a list.
     """
 
     key: StudyKey
@@ -59,6 +60,7 @@ class Study:
     borders: tuple[Border, ...]
     last: Mapping[int, Mapping[str, Any]]
     evaluated: Sequence[int] = ()
+    scales: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def batch_size(self) -> int:
@@ -165,7 +167,12 @@ def _study(stored: StoredExperiment, key: StudyKey) -> Study:
         borders=borders(space, best, policy=key.configuration.policy) if best is not None else (),
         last=_last(canonical(stored.study_measurements(key.name), trials)) if trials else {},
         evaluated=stored.experiment.evaluation_steps(budget) if budget else (),
+        scales={name: _scale(space[name]) for name in stored.experiment.tuned(key)},
     )
+
+
+def _scale(entry: AnyEntry) -> str:
+    return entry.scale if isinstance(entry, Range) else "choices"
 
 
 def canonical(measurements: pl.DataFrame, trials: tuple[Judged, ...]) -> pl.DataFrame:

@@ -1,44 +1,81 @@
-r"""The tuned optimum of a whole curve: a censored response surface over batch size and learning rate.
+r"""The tuned optimum of a whole curve: a censored response surface over batch size and hyperparameters.
 
 S(B), the fewest of N runs, mixes two opposite errors: no trial hit the best learning rate, and one was lucky.
-All trials of a curve together distinguish them. With y = log steps, x = log rate, L = log B less its mean:
+All trials of a curve together distinguish them. `_surface_model` has the model: a curve over batch size, a
+valley over the learning rate whose bottom moves with the batch size and with the other hyperparameters, a
+bowl over each of those. Weak normal priors hold what the trials do not show. Trials that were stopped before
+the goal are right-censored. Maximum a posteriori by L-BFGS with the analytic gradient. Trials that diverged
+are left out: where on the cliff they fell depends on the tolerance for it [D].
 
-    y = m + log(1 + e^u / B) + g(x - a - b L - c L^2) + sigma z
-    g(d) = log(q e^(-p d) + p e^(q d)) - log(p + q)
-
-so that steps grow as a power p of a rate too small and as a power q of one too large (the cliff), and
-g(0) = 0 is the least; log p, log q and log sigma are linear in L. Weak normal priors (below) hold what the
-trials do not show. Trials that were stopped before the goal are right-censored. Maximum a posteriori by
-L-BFGS with the analytic gradient. Trials that diverged are left out: where on the cliff they fell depends on
-the tolerance for it [D].
+Two questions are answered apart. What a tuned run takes: steps at the best setting, the median over seeds.
+What the next run takes: the mean over seeds, exp(sigma^2/2) above the median, at a setting that can be named,
+which misses the best one by what the trials do not show.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from jaxtyping import Bool, Float
 
+from headrace.analysis import _surface_model as model
+from headrace.analysis._posterior import Posterior, Theta
+
 Trials = Float[np.ndarray, " trials"]
 Censored = Bool[np.ndarray, " trials"]
-Theta = Float[np.ndarray, " parameters"]
-Loss = Callable[[Theta], tuple[float, Theta]]
-Bounds = list[tuple[float | None, float | None]]
 
-NAMES = (
-    "log_fewest", "log_critical", "optimum", "optimum_slope", "optimum_bend", "log_p", "log_p_slope",
-    "log_q", "log_q_slope", "log_sigma", "log_sigma_slope",
-)  # fmt: skip
-_MEANS = np.array([0, 0, 0, 0, 0, math.log(0.8), 0, math.log(6), 0, math.log(0.2), 0])
-_PRECISIONS = np.array([0, 0, 0, 0, 0.1, 0.5, 0.15, 0.9, 0.3, 0.7, 0.15])
-_PRECISIONS[_PRECISIONS > 0] **= -2
-_MARGIN = 8.0
-LEAST_REACHED = 12
-"""Fewer trials that reached the goal do not determine a surface."""
+LEAST_REACHED, MORE_FOR_EACH_OTHER = 12, 6
+"""Fewer trials that reached the goal do not determine a surface; with other hyperparameters than the rate."""
+STEPS_ERROR, RATE_ERROR = 0.05, 0.1
+"""How far, in logs, a workload's steps and best rates lie off any such surface [D]."""
+_SETTLING = 400
+_SLOPES = math.log(0.02), math.log(100)
+_OFFSETS = np.linspace(-1.2, 0.0, 25)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fitted:
+    """The parameters of a surface, as far as the trials determine them.
+
+    Attributes:
+        theta: The most probable ones, as in `_surface_model`.
+        covariance: Of those.
+        freedom: Degrees of freedom of their t intervals.
+        log_sizes: The different log B, rising.
+        mean_log_batch: The mean of log B, to which the parameters refer.
+        mean_others: The mean logarithm of each other hyperparameter.
+        rates: The least and greatest log rate that was tried.
+        others: The least and greatest logarithm of each other hyperparameter, less its mean.
+    """
+
+    theta: Theta
+    covariance: np.ndarray
+    freedom: float
+    log_sizes: np.ndarray
+    mean_log_batch: float
+    mean_others: np.ndarray
+    rates: tuple[float, float]
+    others: np.ndarray
+
+
+@dataclass(frozen=True, kw_only=True)
+class Expected:
+    """What fresh runs take, at each batch size.
+
+    Attributes:
+        learning_rates: The learning rate that is recommended: the least expected log steps.
+        others: The natural logarithms of the other hyperparameters that are recommended, [sizes others].
+        steps: The expected steps of a run there; the mean over seeds.
+        draws: Values that it might have, [draws sizes].
+    """
+
+    learning_rates: np.ndarray
+    others: np.ndarray
+    steps: np.ndarray
+    draws: np.ndarray
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,15 +84,16 @@ class Surface:
 
     Attributes:
         batch_sizes: The different ones, rising.
-        steps: Of a run at the best learning rate, the median over seeds, at each batch size.
+        steps: Of a run at the best hyperparameters, the median over seeds, at each batch size.
         intervals: Of those steps.
         learning_rates: The best learning rate at each batch size.
-        critical_batch_size: Where twice the fewest steps are needed.
+        critical_batch_size: Where twice the fewest steps are needed, by the law.
         critical_interval: Its profile interval, open at 0 or infinity.
-        steps_min: The fewest steps that any batch size needs.
+        steps_min: The fewest steps that any batch size needs, by the law.
         scatter: The standard deviation of log steps between seeds, in the middle of the batch sizes.
         reached: How many trials reached the goal.
         level: Of the intervals.
+        fitted: The parameters.
     """
 
     batch_sizes: tuple[float, ...]
@@ -68,6 +106,26 @@ class Surface:
     scatter: float
     reached: int
     level: float
+    fitted: Fitted = field(repr=False, compare=False)
+
+    def expected(self, draws: int, rng: np.random.Generator) -> Expected:
+        """What a fresh run takes at the setting of each batch size that can be recommended.
+
+        Args:
+            draws: How many.
+            rng: Where they are drawn from.
+        """
+        fitted = self.fitted
+        theta = _draw(fitted, draws, rng)
+        errors = rng.standard_normal((len(self.batch_sizes), 2, draws))
+        found = [_at(fitted, theta, index, error) for index, error in enumerate(errors)]
+        logs = np.stack([log_steps for _, _, log_steps in found], axis=1)
+        return Expected(
+            learning_rates=np.exp([rate for rate, _, _ in found]),
+            others=np.array([others for _, others, _ in found]) + fitted.mean_others,
+            steps=np.exp(np.median(logs, axis=0)),
+            draws=np.exp(logs),
+        )
 
 
 def fit_surface(
@@ -76,6 +134,8 @@ def fit_surface(
     log_steps: Trials,
     censored: Censored,
     *,
+    others: Float[np.ndarray, "trials others"] | None = None,
+    couplings: Sequence[float] = (),
     level: float = 0.95,
 ) -> Surface | None:
     """Fit the surface to all trials of one curve that neither diverged nor failed.
@@ -85,180 +145,120 @@ def fit_surface(
         learning_rates: Its learning rate.
         log_steps: The logarithm of its steps to the goal, or of those after which it was stopped.
         censored: Whether it was stopped before it reached the goal.
+        others: The logarithms of its other hyperparameters (of 1 - momentum).
+        couplings: How the best learning rate is thought to move with each: lr / (1 - momentum) stays if it is
+            -1 for 1 - momentum.
         level: Of the intervals.
 
     Returns:
-        The surface; None if fewer than `LEAST_REACHED` trials, or those of fewer than three batch sizes,
-        reached the goal.
+        The surface; None if fewer than `LEAST_REACHED` trials (`MORE_FOR_EACH_OTHER` for each other
+        hyperparameter), or those of fewer than three batch sizes, reached the goal.
     """
     from scipy.special import stdtrit
 
-    reached = int((~censored).sum())
-    if reached < LEAST_REACHED or len(np.unique(batch_sizes[~censored])) < 3:
+    reached, more = int((~censored).sum()), len(couplings)
+    if reached < LEAST_REACHED + MORE_FOR_EACH_OTHER * more or len(np.unique(batch_sizes[~censored])) < 3:
         return None
-    log_batch, log_rate = np.log(batch_sizes), np.log(learning_rates)
-    posterior = _Posterior(loss_of(log_batch, log_rate, log_steps, censored), _bounds(log_batch, log_rate))
-    best, least = posterior.mode(start(log_batch, log_rate, log_steps, censored))
-    t = float(stdtrit(max(reached - 8, 3), (1 + level) / 2))
-    covariance = posterior.covariance(best)
+    logs = np.zeros((len(batch_sizes), 0)) if others is None else others
+    data = model.Data(
+        log_batch=np.log(batch_sizes),
+        log_rate=np.log(learning_rates),
+        others=logs - logs.mean(axis=0),
+        couplings=tuple(couplings),
+        log_steps=log_steps,
+        censored=censored,
+    )
+    posterior = Posterior(model.loss_of(data), model.bounds(data))
+    law = posterior.fixed(model.SHAPE, 0.0)
+    by_law, least = law.mode(model.start(data))
+    # No more digits of an optimum found by descent are the same on every machine.
+    best = posterior.mode(by_law)[0].round(4)
+    freedom = max(reached - 8 - 3 * more, 3)
+    fitted = _fitted(data, logs.mean(axis=0), best, posterior.covariance(best), freedom)
+    t = float(stdtrit(fitted.freedom, (1 + level) / 2))
     sizes = np.unique(batch_sizes)
-    log_tuned, half = _tuned(best, covariance, np.log(sizes), t)
-    error = min(math.sqrt(max(covariance[1, 1], 1e-6)), 2.0)
-    low, high = (posterior.end(best, least + t**2 / 2, sign * error) for sign in (-1, 1))
-    place = np.log(sizes) - log_batch.mean()
+    log_tuned, rows = _along(fitted)
+    half = t * np.sqrt(np.einsum("bi,ij,bj->b", rows, fitted.covariance, rows) + STEPS_ERROR**2)
+    error = min(math.sqrt(max(law.covariance(by_law)[1, 1], 1e-6)), 2.0)
+    low, high = (law.end(1, by_law, least + t**2 / 2, sign * error) for sign in (-1, 1))
     return Surface(
         batch_sizes=tuple(sizes.tolist()),
         steps=tuple(np.exp(log_tuned).tolist()),
         intervals=tuple(
             zip(np.exp(log_tuned - half).tolist(), np.exp(log_tuned + half).tolist(), strict=True)
         ),
-        learning_rates=tuple(np.exp(best[2] + best[3] * place + best[4] * place**2).tolist()),
-        critical_batch_size=math.exp(best[1]),
+        learning_rates=tuple(math.exp(_best(fitted, index)[0]) for index in range(len(sizes))),
+        critical_batch_size=math.exp(by_law[1]),
         critical_interval=(math.exp(low), math.exp(high) if math.isfinite(high) else math.inf),
-        steps_min=math.exp(best[0]),
+        steps_min=math.exp(by_law[0]),
         scatter=math.exp(best[9]),
         reached=reached,
         level=level,
+        fitted=fitted,
     )
 
 
-def _tuned(
-    best: Theta, covariance: np.ndarray, log_sizes: np.ndarray, t: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Log steps at the best learning rate and half the width of their interval, by the delta method."""
-    rows = np.zeros((len(log_sizes), len(best)))
-    rows[:, 0], rows[:, 1] = 1, _sigmoid(best[1] - log_sizes)
-    half = t * np.sqrt(np.einsum("bi,ij,bj->b", rows, covariance, rows))
-    return best[0] + np.logaddexp(0, best[1] - log_sizes), half
+def _fitted(
+    data: model.Data, mean_others: np.ndarray, best: Theta, covariance: np.ndarray, freedom: float
+) -> Fitted:
+    return Fitted(
+        theta=best,
+        covariance=covariance,
+        freedom=freedom,
+        log_sizes=np.unique(data.log_batch),
+        mean_log_batch=float(data.log_batch.mean()),
+        mean_others=mean_others,
+        rates=(float(data.log_rate.min()), float(data.log_rate.max())),
+        others=np.stack([data.others.min(axis=0), data.others.max(axis=0)]),
+    )
 
 
-def response(distance: Trials, log_p: Trials, log_q: Trials) -> tuple[Trials, Trials, Trials, Trials]:
-    """g(d) and its derivatives by d, log p and log q."""
-    p, q = np.exp(log_p), np.exp(log_q)
-    small, large = log_q - p * distance, log_p + q * distance
-    whole = np.logaddexp(small, large)
-    left, right = np.exp(small - whole), np.exp(large - whole)
-    value = whole - np.log(p + q)
-    by_p = right - p * distance * left - p / (p + q)
-    by_q = left + q * distance * right - q / (p + q)
-    return value, q * right - p * left, by_p, by_q
+def _along(fitted: Fitted) -> tuple[np.ndarray, np.ndarray]:
+    """Log steps at the best hyperparameters, and their derivatives by all parameters, [sizes parameters]."""
+    theta = fitted.theta
+    law, (by_twice, by_slope, by_sharpness) = model.curve(theta, fitted.log_sizes)
+    rows = np.zeros((len(law), len(theta)))
+    rows[:, 0], rows[:, 1], rows[:, 11], rows[:, 12] = 1, by_twice, by_slope, by_sharpness
+    return theta[0] + law, rows
 
 
-def loss_of(log_batch: Trials, log_rate: Trials, log_steps: Trials, censored: Censored) -> Loss:
-    """The negative log posterior of the parameters `NAMES`, with its gradient."""
-    from scipy.special import log_ndtr
-
-    place = log_batch - log_batch.mean()
-
-    def loss(theta: Theta) -> tuple[float, Theta]:
-        distance = log_rate - theta[2] - theta[3] * place - theta[4] * place**2
-        value, by_d, by_p, by_q = response(distance, theta[5] + theta[6] * place, theta[7] + theta[8] * place)
-        log_sigma = theta[9] + theta[10] * place
-        sigma = np.exp(log_sigma)
-        z = (log_steps - theta[0] - np.logaddexp(0, theta[1] - log_batch) - value) / sigma
-        beyond = log_ndtr(-z)
-        fits = np.where(censored, beyond, -log_sigma - z**2 / 2)
-        hazard = np.exp(-(z**2) / 2 - 0.5 * math.log(2 * math.pi) - beyond)
-        by_mean = np.where(censored, hazard, z) / sigma
-        by_sigma = np.where(censored, hazard * z, z**2 - 1)
-        ones = np.ones_like(place)
-        moves = [ones, _sigmoid(theta[1] - log_batch), -by_d, -by_d * place, -by_d * place**2]
-        moves += [by_p, by_p * place, by_q, by_q * place]
-        gradient = [(by_mean * move).sum() for move in moves]
-        gradient += [by_sigma.sum(), (by_sigma * place).sum()]
-        off = theta - _MEANS
-        prior = _PRECISIONS * off
-        return float(prior @ off / 2 - fits.sum()), prior - np.array(gradient)
-
-    return loss
+def _best(fitted: Fitted, index: int) -> tuple[float, np.ndarray]:
+    """The best log rate, and the best of the others (less their means) among those that were tried."""
+    theta, place = fitted.theta, fitted.log_sizes[index] - fitted.mean_log_batch
+    each = model.of_others(theta)
+    others = np.clip(each[:, 1] + each[:, 2] * place, *fitted.others)
+    bottom = theta[2] + theta[3] * place + theta[4] * place**2
+    return float(bottom - each[:, 0] @ others), others
 
 
-def start(log_batch: Trials, log_rate: Trials, log_steps: Trials, censored: Censored) -> Theta:
-    """Where to start: the law and a line through the best trial of each batch size."""
-    from headrace.analysis import _profile as law
-
-    best = [
-        rows[log_steps[rows].argmin()]
-        for size in np.unique(log_batch)
-        if len(rows := np.flatnonzero((log_batch == size) & ~censored))
-    ]
-    x, rates, y = log_batch[best], log_rate[best], log_steps[best]
-    fitted = law.least_squares(x, y)
-    critical = min(max(fitted.log_critical, x.min() - 2), x.max() + 2)
-    slope, level = np.polyfit(x - log_batch.mean(), rates, 1)
-    theta = _MEANS.copy()
-    theta[:4] = float((y - law.curve(critical, x)).mean()) + 0.1, critical, level, slope
-    return theta
+def _draw(fitted: Fitted, count: int, rng: np.random.Generator) -> Float[np.ndarray, "draws parameters"]:
+    """Parameters that the trials allow: Student's t about the most probable ones."""
+    values, vectors = np.linalg.eigh(fitted.covariance)
+    root = vectors * np.sqrt(np.maximum(values, 0))
+    tails = np.sqrt(fitted.freedom / rng.chisquare(fitted.freedom, (count, 1)))
+    return fitted.theta + tails * (rng.standard_normal((count, len(fitted.theta))) @ root.T)
 
 
-def _sigmoid(values: np.ndarray) -> np.ndarray:
-    return np.exp(-np.logaddexp(0, -values))
+def _at(
+    fitted: Fitted, theta: np.ndarray, index: int, errors: np.ndarray
+) -> tuple[float, np.ndarray, np.ndarray]:
+    """The recommended log rate and others at a batch size, and the log of the mean steps of runs there."""
+    place = fitted.log_sizes[index] - fitted.mean_log_batch
+    best, others = _best(fitted, index)
+    each = model.of_others(theta)
+    bottom = theta[:, 2] + theta[:, 3] * place + theta[:, 4] * place**2 - each[:, :, 0] @ others
+    bottom += RATE_ERROR * errors[0]
+    log_p, log_q = (np.clip(theta[:, at] + theta[:, at + 1] * place, *_SLOPES) for at in (5, 7))
 
+    def above(rate: float, rows: slice) -> np.ndarray:
+        return model.response(rate - bottom[rows], log_p[rows], log_q[rows])[0]
 
-def _bounds(log_batch: Trials, log_rate: Trials) -> Bounds:
-    """Beyond them a curve is flat, or perfect scaling, at all sizes, or a parameter makes no sense."""
-    free: Bounds = [(None, None)] * len(NAMES)
-    free[1] = (float(log_batch.min()) - _MARGIN, float(log_batch.max()) + _MARGIN)
-    free[2] = (float(log_rate.min()) - 3, float(log_rate.max()) + 3)
-    free[9] = (math.log(0.005), math.log(3))
-    return free
-
-
-@dataclass(frozen=True)
-class _Posterior:
-    """A loss with its bounds, and what is read off it."""
-
-    loss: Loss
-    bounds: Bounds
-
-    def mode(self, theta: Theta) -> tuple[Theta, float]:
-        """The parameters of the least loss, and that loss."""
-        return self._least(theta, self.bounds)
-
-    def _least(self, theta: Theta, bounds: Bounds) -> tuple[Theta, float]:
-        from scipy.optimize import minimize
-
-        found: Any = minimize(
-            self.loss,
-            theta,
-            jac=True,
-            method="L-BFGS-B",
-            bounds=bounds,
-            options={"maxiter": 500, "maxcor": 20},
-        )
-        return np.asarray(found.x), float(found.fun)
-
-    def covariance(self, best: Theta) -> np.ndarray:
-        """The inverse of the Hessian, by differences of the gradient; without curvature it is wide."""
-        steps = 1e-4 * np.eye(len(best))
-        hessian = np.array([(self.loss(best + e)[1] - self.loss(best - e)[1]) / 2e-4 for e in steps])
-        values, vectors = np.linalg.eigh((hessian + hessian.T) / 2)
-        return (vectors / np.maximum(values, 1e-3)) @ vectors.T
-
-    def end(self, best: Theta, threshold: float, step: float) -> float:
-        """The log critical batch size at which the loss, at its least over the rest, passes `threshold`.
-
-        Outwards from the best in steps of `step`; infinite if the loss stays below up to the bound.
-        """
-        theta, inner, (low, high) = best.copy(), float(best[1]), self.bounds[1]
-        least = self.loss(best)[0]
-        goal, inner_rise = math.sqrt(threshold - least), 0.0
-
-        def rise(u: float) -> float:
-            theta[1] = u
-            theta[:], found = self._least(theta, [*self.bounds[:1], (u, u), *self.bounds[2:]])
-            return math.sqrt(max(found - least, 0.0))
-
-        outer = inner + step
-        while (outer_rise := rise(outer)) < goal:
-            inner, inner_rise, outer = outer, outer_rise, outer + step
-            if not (low or -math.inf) < outer < (high or math.inf):
-                return math.copysign(math.inf, step)
-        # The root of the rise is nearly straight in between.
-        for _ in range(3):
-            u = inner + (outer - inner) * (goal - inner_rise) / (outer_rise - inner_rise)
-            if (found := rise(u)) < goal:
-                inner, inner_rise = u, found
-            else:
-                outer, outer_rise = u, found
-        return inner + (outer - inner) * (goal - inner_rise) / (outer_rise - inner_rise)
+    few = slice(0, _SETTLING)
+    rates = np.clip(best + _OFFSETS, *fitted.rates)
+    rate = float(rates[np.argmin([above(rate, few).mean() for rate in rates])])
+    off = others - each[:, :, 1] - each[:, :, 2] * place
+    bowls = (np.exp(each[:, :, 3]) * off**2).sum(axis=1) / 2
+    log_steps, rows = _along(fitted)
+    tuned = log_steps[index] + (theta - fitted.theta) @ rows[index] + STEPS_ERROR * errors[1]
+    sigma = np.exp(np.clip(theta[:, 9] + theta[:, 10] * place, -6.0, 1.0))
+    return rate, others, tuned + above(rate, slice(None)) + bowls + sigma**2 / 2
