@@ -110,6 +110,31 @@ def test_a_second_look_is_allowed_and_a_batch_of_before_is_not():
         train(sampler, [WHOLE[1], WHOLE[0]])
 
 
+@pytest.mark.parametrize("before", [0, 5])
+def test_single_examples_of_before_and_of_later_are_told_apart(before):
+    sampler = ExampleSampler(12, seed=2)
+    order = list(ExampleSampler(12, seed=2))
+    walk = iter(sampler)
+    for _ in range(before):
+        sampler.weights_for(torch.tensor([next(walk)]))
+    if before:
+        resumed = ExampleSampler(12, seed=2)
+        resumed.load_state_dict(sampler.state_dict())
+        sampler, walk = resumed, iter(resumed)
+    list(walk)
+    sampler.weights_for(torch.tensor(order[before : before + 4]))
+    with pytest.raises(
+        InputError, match=rf"example {before + 4} of .*those of examples number {before + 1}, which"
+    ):
+        sampler.weights_for(torch.tensor(order[before + 1 : before + 3]))
+    with pytest.raises(
+        InputError, match=f"those of number {before + 6}, and what comes before did not arrive"
+    ):
+        sampler.weights_for(torch.tensor(order[before + 6 :]))
+    with pytest.raises(InputError, match="they are in another order"):
+        sampler.weights_for(torch.tensor(order[before + 4 : before + 6][::-1]))
+
+
 def test_parts_of_a_batch_in_order_are_right_and_count_when_they_are_whole():
     sampler = ExampleSampler(24, batch_size=4, seed=2)
     walk = iter(plain(sampler, num_workers=2))

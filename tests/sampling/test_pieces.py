@@ -17,10 +17,15 @@ from headrace.sampling.split import check_dealing
 N = 9
 
 
-def plan_of(seed: int, *, weighted: bool, dealt: bool) -> Plan:
+def plan_of(seed: int, *, weighted: str, dealt: bool) -> Plan:
     rng = generator(seed, "plan")
-    weights = rng.uniform(0.5, 2, N) if weighted else None
+    weights = {"not": None, "alike": np.ones(N), "nothing": np.zeros(N), "unlike": rng.uniform(0.5, 2, N)}[
+        weighted
+    ]
     return Plan(indices=rng.permutation(N), weights=weights, dealt=dealt)
+
+
+KINDS = st.sampled_from(["not", "alike", "nothing", "unlike"])
 
 
 @st.composite
@@ -31,7 +36,7 @@ def stretches(draw) -> list[Piece]:
     for number in range(draw(st.integers(1, 3))):
         start = draw(st.integers(0, N - 1)) if number == 0 else 0
         stop = draw(st.integers(start + 1, N))
-        plan = plan_of(draw(st.integers(0, 5)), weighted=draw(st.booleans()), dealt=dealt)
+        plan = plan_of(draw(st.integers(0, 5)), weighted=draw(KINDS), dealt=dealt)
         found.append(Piece(plan, start, stop))
     return found
 

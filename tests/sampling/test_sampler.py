@@ -16,7 +16,7 @@ from headrace.sampling import ExampleSampler
 from headrace.sampling.split import cut, part
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     num_examples=st.integers(1, 60),
     world_size=st.integers(1, 5),
@@ -131,6 +131,49 @@ def test_resume_at_another_world_size_goes_on_with_the_global_order(policy, worl
     together = done * (12 if batched else worlds[0])
     assert sorted(seen) == sorted(flat[:together])
     assert sorted(rest) == sorted(flat[together:])
+
+
+@pytest.mark.parametrize("weights", [None, np.arange(1.0, 25.0)])
+@pytest.mark.parametrize("worlds", [(1, 3), (3, 2)])
+def test_without_a_policy_too_any_number_of_ranks_resumes(weights, worlds):
+    source = 24 if weights is None else weights
+    make = lambda rank, world: ExampleSampler(  # noqa: E731
+        source, batch_size=6, seed=4, rank=rank, world_size=world
+    )
+    whole = [index for batch in make(0, 1) for index in batch]
+    first = make(0, worlds[0])
+    next(iter(first))
+    rest = []
+    for rank in range(worlds[1]):
+        later = make(rank, worlds[1])
+        later.load_state_dict(first.state_dict())
+        rest += [index for batch in later for index in batch]
+    assert sorted(rest) == sorted(whole[6:])
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    policy=st.sampled_from([None, "shuffle", "infobatch", "rs2", "selective-backprop", "sample-difficulty"]),
+    world=st.integers(1, 3),
+    batch_size=st.sampled_from([None, 3, 6, 12]),
+    last=st.sampled_from(["short", "drop", "even"]),
+)
+def test_its_length_is_that_of_the_planned_epoch_and_before_at_least_that(policy, world, batch_size, last):
+    last = "short" if batch_size is None else "drop" if world > 1 else last
+    world = 1 if policy == "selective-backprop" else world
+    given = {"rank": world - 1, "world_size": world, "batch_size": batch_size, "last": last}
+    if policy is None:
+        sampler = ExampleSampler(31, **given)
+    else:
+        sampler = make_sampler(make_policy(policy), Example(), **given)
+    for epoch in range(3):
+        sampler.set_epoch(epoch)
+        most = len(sampler)
+        sampler.plan()
+        exact = len(sampler)
+        assert exact == len(list(sampler)) <= most
+        if policy not in ("infobatch", "selective-backprop"):
+            assert exact == most
 
 
 def test_resume_keeps_its_place_when_the_loop_sets_the_epoch():

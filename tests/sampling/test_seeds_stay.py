@@ -17,7 +17,15 @@ from headrace.policies import POLICIES
 from headrace.policies.testing import fingerprints
 from headrace.random import generator
 from headrace.sampling import ExampleSampler, partition, shuffled_batches
-from headrace.sampling.draws import draw_with_replacement, draw_without_replacement, permutation
+from headrace.sampling.draws import (
+    _SCATTERED_FROM as SCATTERED,
+)
+from headrace.sampling.draws import (
+    draw_with_replacement,
+    draw_without_replacement,
+    permutation,
+    shuffle,
+)
 
 WEIGHTS = np.array([0.5, 3.0, 0.0, 1.0, 20.0, 0.1, 1.5, 2.0])
 
@@ -127,6 +135,7 @@ KEPT: dict[str, Any] = {
     "single examples": 2362855444,
     "batches": 2362855444,
     "even batches of a rank": 4072602807,
+    "a large shuffle": 1077014805,
     "weights": [4, 4, 6, 3, 4, 4, 7, 4],
     "shuffled batches": 392986898,
 }
@@ -181,6 +190,7 @@ FOUND = {
         sampled(seed=5, batch_size=7, last="even", rank=1, world_size=3)
     ),
     "weights": lambda: list(ExampleSampler(WEIGHTS, seed=5))[:8],
+    "a large shuffle": lambda: zlib.crc32(shuffle(np.arange(SCATTERED), generator(1, "large")).data),
     "shuffled batches": lambda: number(
         [batch.indices.tolist() for batch in islice(shuffled_batches(9, 4, seed=3, path=("x",)), 7)]
     ),
