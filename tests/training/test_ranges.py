@@ -36,6 +36,8 @@ BOUNDS: dict[str, tuple[list[Any], list[Any]]] = {
     "warmup_steps": ([0, 1, 10**9], [-1, 0.5, 1.0]),
     "end_factor": ([0, 0.5, 1], [-TINY, math.nextafter(1, 2), 2]),
     "decay_fraction": ([TINY, 0.5, 1], [0, -1, math.nextafter(1, 2)]),
+    "warmup_fraction": BELOW_ONE,
+    "cooldown_fraction": ([TINY, 0.5, 1], [0, -1, math.nextafter(1, 2)]),
 }
 
 
@@ -65,14 +67,17 @@ def test_defaults_stay() -> None:
     assert defaults == {
         "momentum": 0.9, "beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8, "weight_decay": 0.0,
         "label_smoothing": 0.0, "schedule": "constant", "end_factor": 0.01, "decay_fraction": 1.0,
-        "warmup_steps": 0, "gradient_clip": None,
+        "warmup_steps": 0, "gradient_clip": None, "weight_decay_on": "all", "warmup_fraction": 0.0,
+        "cooldown_fraction": 0.2,
     }  # fmt: skip
-    always = {"learning_rate", "weight_decay", "label_smoothing", "gradient_clip", "warmup_steps"}
+    always = {"learning_rate", "weight_decay", "label_smoothing", "gradient_clip"}
+    always |= {"warmup_steps", "warmup_fraction"}
     uses = {
         "sgd": set(),
         "momentum": {"momentum"},
         "nesterov": {"momentum"},
         "adamw": {"beta1", "beta2", "epsilon"},
+        "muon": {"momentum", "beta1", "beta2", "epsilon"},
     }
     assert {name: set(used) for name, used in HYPERPARAMETERS.items()} == {
         n: always | u for n, u in uses.items()
@@ -93,7 +98,7 @@ def test_every_setting_reaches_the_optimiser(optimizer: str) -> None:
     built = build_optimizer([nn.Parameter(torch.ones(3))], recipe)
     (group,) = built.param_groups
     expected = {"lr": 0.3, "weight_decay": 0.2, "fused": True}
-    if optimizer == "adamw":
+    if optimizer in ("adamw", "muon"):  # Muon leaves vectors to AdamW
         expected |= {"betas": (0.6, 0.8), "eps": 1e-3}
     else:
         expected |= {"momentum": 0 if optimizer == "sgd" else 0.7, "nesterov": optimizer == "nesterov"}

@@ -20,7 +20,7 @@ def test_all_errors_at_once() -> None:
             warmup_steps=2.5,  # pyright: ignore[reportArgumentType]
         )
     assert [str(error) for error in caught.value.errors] == [
-        "optimizer: unknown name; got 'adam'. Known: adamw, momentum, nesterov, sgd.",
+        "optimizer: unknown name; got 'adam'. Known: adamw, momentum, muon, nesterov, sgd.",
         "learning_rate: must be a finite number > 0; got 0.0",
         "momentum: must be a finite number >= 0 and < 1; got 1.0",
         "weight_decay: must be a finite number >= 0; got nan",
@@ -39,7 +39,7 @@ def test_limits_that_are_allowed() -> None:
 
 
 def test_every_hyperparameter_has_a_range_and_some_effect() -> None:
-    numbers = {field.name for field in fields(Recipe)} - {"optimizer", "schedule"}
+    numbers = {field.name for field in fields(Recipe)} - {"optimizer", "schedule", "weight_decay_on"}
     used = {name for o in OPTIMIZERS for s in SCHEDULES for name in hyperparameters(o, s)}
     assert set(RANGES) == numbers == used
 

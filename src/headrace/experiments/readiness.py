@@ -147,10 +147,14 @@ def _partition_errors(experiment: Experiment, inspection: Inspection) -> Iterato
             yield error
 
 
+_OF_SCHEDULE = ("warmup_steps", "warmup_fraction", "decay_fraction", "cooldown_fraction")
+"""The hyperparameters on which it depends whether a warm-up fits."""
+
+
 def _budget_errors(experiment: Experiment, inspection: Inspection) -> Iterator[InputError]:
     """Budgets without a step, and warm-ups that do not fit: the first of each study."""
     space = experiment.search.space
-    tuned = any(isinstance(space.get(name), Range | Choices) for name in ("warmup_steps", "decay_fraction"))
+    tuned = any(isinstance(space.get(name), Range | Choices) for name in _OF_SCHEDULE)
     for study in experiment.studies():
         try:
             examples = inspection.facts.examples_in(study.configuration.subset)

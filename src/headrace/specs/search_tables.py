@@ -73,7 +73,7 @@ class TrainingTable(Table):
     batch_size: Count
     optimizer: Name = "momentum"
     hyperparameters: Annotated[dict[str, float | int], FEW]
-    schedule: Literal["constant", "linear", "cosine"] = "constant"
+    schedule: Literal["constant", "linear", "cosine", "wsd"] = "constant"
     budget: Budget
     microbatch: Count | None = None
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
@@ -131,7 +131,7 @@ class TransferTable(Table):
     batch_size: Count | None = None
     optimizer: Name | None = None
     hyperparameters: Annotated[dict[str, float | int], FEW] | None = None
-    schedule: Literal["constant", "linear", "cosine"] | None = None
+    schedule: Literal["constant", "linear", "cosine", "wsd"] | None = None
     budget: Budget | None = None
     microbatch: Count | None = None
 

@@ -13,7 +13,7 @@ from headrace.specs.limits import FEW, Attempts, Count, Epochs, Name, Seed, Step
 from headrace.specs.space import Entry, Setting
 from headrace.specs.studies import FULL, Configuration, StudyKey
 from headrace.specs.subset_names import canonical
-from headrace.training import budget
+from headrace.training import budget, recipe
 
 BatchSizes = Annotated[tuple[Count, ...], Field(strict=False, min_length=1), FEW]
 Numbers = Annotated[tuple[Workers, ...], Field(strict=False, min_length=1), FEW]
@@ -139,11 +139,20 @@ class Training(Table):
         microbatch: The most examples in one forward pass; larger batches are accumulated. None: no limit.
         stop: "bound" stops a trial that can no longer change the result, "budget" trains on.
         device: "auto", "cpu", "cuda" or "mps".
+        weight_decay_on: "all" parameters, or "matrices" alone: neither biases nor the scales of norms.
+        precision: "bfloat16" computes in half precision where torch's autocast does, evaluations too.
+        compile: Whether models are compiled by `torch.compile` for training.
+        ema_decay: Of an average of the weights, measured as well as they are; None: there is none.
         checkpoints: When a trial's weights are kept: this many times, spread over the second half of the
             budget, or after these shares of it; and where it ends at the goal. None: never.
     """
 
-    schedule: Literal["constant", "linear", "cosine"] = "constant"
+    later: ClassVar[frozenset[str]] = frozenset({"weight_decay_on", "precision", "compile", "ema_decay"})
+    schedule: Literal["constant", "linear", "cosine", "wsd"] = "constant"
+    weight_decay_on: recipe.DecayOn = "all"
+    precision: Literal["float32", "bfloat16"] = "float32"
+    compile: bool = False
+    ema_decay: float | None = Field(default=None, gt=0, lt=1)
     budget: Budget
     evaluation: Evaluation = Evaluation(ratio=1.05)
     microbatch: Count | None = None

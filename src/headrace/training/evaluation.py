@@ -15,6 +15,7 @@ from headrace.errors import InputError
 from headrace.training.budget import evaluation_steps
 from headrace.training.data import Device, ExampleData
 from headrace.training.losses import Loss, Metric, Weigh, counted_examples, is_built_in
+from headrace.training.precision import Precision, autocast
 
 __all__ = ["Evaluator", "OfMean", "evaluate", "evaluation_mode", "evaluation_steps", "evaluator"]
 
@@ -79,6 +80,7 @@ def evaluator(
     weigh: Weigh | None = None,
     batch_size: int = 512,
     of_mean: OfMean | None = None,
+    precision: Precision = "float32",
 ) -> Evaluator:
     """A function that evaluates a model on all splits, in one pass and with one wait for the device.
 
@@ -93,6 +95,7 @@ def evaluator(
         batch_size: Examples per forward pass; speed and memory only.
         of_mean: What the metric of a split is, of the mean over its examples: `exp` for a perplexity, whose
             mean over examples would be another number. None: the mean.
+        precision: In which the model computes.
 
     Returns:
         A model -> `{"<split>/loss": mean, "<split>/<metric_name>": mean}` of each split.
@@ -101,7 +104,7 @@ def evaluator(
     counts = weigh or (counted_examples if built_in else _one_each)
 
     def evaluate_splits(model: nn.Module) -> dict[str, float]:
-        with evaluation_mode(model), torch.inference_mode():
+        with evaluation_mode(model), torch.inference_mode(), autocast(precision, model):
             sums = [_sums(model, data, (loss, metric), counts, batch_size) for data in splits.values()]
             rows = iter(torch.cat(sums).tolist())
         means: dict[str, float] = {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int64, Shaped
@@ -14,6 +15,7 @@ from headrace.sampling.batches import Batch
 from headrace.training.data import ExampleData
 from headrace.training.losses import Loss
 from headrace.training.parallel._base import World
+from headrace.training.precision import Precision, autocast
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,6 +56,8 @@ class Gradients:
         microbatch: int | None,
         record: Record | None,
         world: World,
+        precision: Precision = "float32",
+        compiled: bool = False,
     ) -> None:
         if microbatch is not None and microbatch < 1:
             raise InputError("must be at least 1 example", where="microbatch", got=microbatch)
@@ -65,7 +69,9 @@ class Gradients:
         self.record = record
         self.world = world
         self.loss_sum: Tensor | None = None
-        self._trained = world.attach(model)
+        self.precision: Precision = precision
+        attached = world.attach(model)
+        self._trained: Callable[..., Any] = torch.compile(attached) if compiled else attached
         self._stale = True
 
     def compute(self, batch: Batch) -> None:
@@ -103,8 +109,9 @@ class Gradients:
         self, indices: Int64[Tensor, " batch"], weights: Float[Tensor, " batch"] | None, size: int
     ) -> tuple[Tensor, Tensor]:
         inputs, targets = self.data.fetch(indices)
-        outputs = self._trained(inputs)
-        losses = self._losses(outputs, targets)
+        with autocast(self.precision, self.model):
+            outputs = self._trained(inputs)
+            losses = self._losses(outputs, targets)
         shares = torch.full_like(losses, self.world.scale / size)
         if weights is not None:
             shares.mul_(weights.to(shares.device, non_blocking=True))
@@ -145,7 +152,8 @@ class Gradients:
             with self.world.playing(worker):
                 for indices in batch.indices[part].split(self.microbatch or len(batch)):
                     inputs, some_targets = self.data.fetch(indices)
-                    outputs.append(self.model(inputs))
+                    with autocast(self.precision, self.model):
+                        outputs.append(self.model(inputs))
                     targets.append(some_targets)
         all_outputs, all_targets = self.world.whole(outputs, batch), self.world.whole(targets, batch)
         chosen = choose(all_outputs, all_targets, self._losses(all_outputs, all_targets), batch)

@@ -21,10 +21,10 @@ from headrace.training.data import ExampleData
 from headrace.training.evaluation import Evaluator
 from headrace.training.gradients import Choose, Gradients, Record
 from headrace.training.losses import Loss
-from headrace.training.optimizers import build_optimizer, set_learning_rate
 from headrace.training.parallel._base import Alone, World
+from headrace.training.precision import Precision
 from headrace.training.recipe import Recipe
-from headrace.training.schedules import check_schedule, is_constant, learning_rate
+from headrace.training.updating import Updater
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,6 +60,9 @@ def train(
     choose: Choose | None = None,
     stream: AbstractContextManager[object] | None = None,
     world: World | None = None,
+    precision: Precision = "float32",
+    compiled: bool = False,
+    ema_decay: float | None = None,
 ) -> Iterator[Measurement]:
     """Train `model` and yield a measurement at each evaluation step, also before the first update.
 
@@ -83,16 +86,19 @@ def train(
         stream: Entered while the model trains, left while the caller has control, such as a `TorchStream`.
         world: The workers that share each batch, with random streams of their own; None is one worker. Every
             process trains on its part, and all give the same arguments and get the same measurements.
+        precision: In which the model computes while it trains; that of evaluations is the evaluator's.
+        compiled: Whether `torch.compile` compiles the model for training; evaluations call it as it is.
+        ema_decay: Of an exponential moving average of the weights, which is measured as well: with an
+            evaluator's `validation/loss` comes `validation/ema_loss`.
 
     Raises:
         InputError: The steps are out of order, the warm-up is too long, the batches end too early, the
             model has nothing to train, the loss does not return one number per example or cannot be smoothed.
     """
     _check_steps(evaluation_steps, budget_steps)
-    check_schedule(recipe, budget_steps)
     world = Alone() if world is None else world
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    optimizer = build_optimizer(parameters, recipe)
+    updater = Updater(model, parameters, recipe, budget_steps, ema_decay)
     gradients = Gradients(
         model=model,
         parameters=parameters,
@@ -101,15 +107,17 @@ def train(
         microbatch=microbatch,
         record=record,
         world=world,
+        precision=precision,
+        compiled=compiled,
     )
-    varies = not is_constant(recipe)
     stream = nullcontext() if stream is None else stream
     forwarded = backpropagated = 0
 
+    def measured() -> dict[str, float]:
+        return {**world.measure(evaluate, model), **_of_average(world, evaluate, updater)}
+
     model.train()
-    yield Measurement(
-        step=0, examples_forwarded=0, examples_backpropagated=0, metrics=world.measure(evaluate, model)
-    )
+    yield Measurement(step=0, examples_forwarded=0, examples_backpropagated=0, metrics=measured())
     for last, until in pairwise(evaluation_steps):
         with stream:
             for step in range(last, until):
@@ -120,18 +128,23 @@ def train(
                 gradients.compute(batch)
                 forwarded += len(batch)
                 backpropagated += len(batch)
-                if recipe.gradient_clip is not None:
-                    nn.utils.clip_grad_norm_(parameters, recipe.gradient_clip)
-                if varies:
-                    set_learning_rate(optimizer, learning_rate(recipe, step, budget_steps))
-                optimizer.step()
-        measured = world.measure(evaluate, model)
+                updater.update(step)
+        metrics = measured()
         yield Measurement(
             step=until,
             examples_forwarded=forwarded,
             examples_backpropagated=backpropagated,
-            metrics={"train/loss": gradients.take_loss() / (until - last), **measured},
+            metrics={"train/loss": gradients.take_loss() / (until - last), **metrics},
         )
+
+
+def _of_average(world: World, evaluate: Evaluator, updater: Updater) -> dict[str, float]:
+    """What the average of the weights measures, by the same names with `ema_` before the last part."""
+    if updater.average is None:
+        return {}
+    found = world.measure(evaluate, updater.average.module)
+    parts = ((name.rpartition("/"), value) for name, value in found.items())
+    return {f"{split}{slash}ema_{name}": value for (split, slash, name), value in parts}
 
 
 def _smoothed(loss: Loss, recipe: Recipe) -> Loss:

@@ -8,11 +8,21 @@ from __future__ import annotations
 import math
 import sys
 from dataclasses import dataclass, fields
+from typing import Literal, get_args
 
 from headrace.errors import InputError, InputErrors
 from headrace.training import registry
 
-_ALWAYS = frozenset({"learning_rate", "weight_decay", "label_smoothing", "gradient_clip", "warmup_steps"})
+_ALWAYS = frozenset(
+    {
+        "learning_rate",
+        "weight_decay",
+        "label_smoothing",
+        "gradient_clip",
+        "warmup_steps",
+        "warmup_fraction",
+    }
+)
 
 HYPERPARAMETERS: dict[str, frozenset[str]] = {
     name: _ALWAYS | entry.uses for name, entry in registry.OPTIMIZERS.items()
@@ -23,11 +33,14 @@ SCHEDULE_HYPERPARAMETERS: dict[str, frozenset[str]] = {
     "constant": frozenset(),
     "linear": frozenset({"end_factor", "decay_fraction"}),
     "cosine": frozenset({"end_factor", "decay_fraction"}),
+    "wsd": frozenset({"cooldown_fraction"}),
 }
 """Schedule -> the hyperparameters that have an effect with it."""
 
 OPTIMIZERS = frozenset(HYPERPARAMETERS)
 """The names of the registry."""
+
+DecayOn = Literal["all", "matrices"]
 
 SCHEDULES = frozenset(SCHEDULE_HYPERPARAMETERS)
 
@@ -83,8 +96,10 @@ RANGES: dict[str, Range] = {
     "label_smoothing": Range(0, 1),
     "gradient_clip": Range(0, low_allowed=False),
     "warmup_steps": Range(0, whole=True),
+    "warmup_fraction": Range(0, 1),
     "end_factor": Range(0, 1, high_allowed=True),
     "decay_fraction": Range(0, 1, low_allowed=False, high_allowed=True),
+    "cooldown_fraction": Range(0, 1, low_allowed=False, high_allowed=True),
 }
 """Hyperparameter -> the values it may have."""
 
@@ -107,12 +122,16 @@ class Recipe:
         beta2: AdamW's decay of the mean of their squares.
         epsilon: AdamW's term in the denominator.
         weight_decay: Added to the gradient as `weight_decay * w` (an L2 penalty); for AdamW decoupled: w
-            shrinks by the share `lr * weight_decay`. On all parameters, regardless of the examples' weights.
+            shrinks by the share `lr * weight_decay`. Regardless of the examples' weights.
+        weight_decay_on: "all" parameters, or "matrices" alone: those of at least two axes, embeddings among
+            them, and so neither biases nor the scales of norms.
         label_smoothing: Of the training loss; validation is without.
         schedule: One of `SCHEDULES`, see `headrace.training.schedules`.
         end_factor: The last learning rate as a share of `learning_rate` (alpha).
         decay_fraction: The share of the budget after which the decay has ended (T / budget).
-        warmup_steps: Steps over which the learning rate first rises linearly.
+        warmup_steps: Steps over which the learning rate first rises linearly, or
+        warmup_fraction: the share of the budget over which it does, rounded to whole steps.
+        cooldown_fraction: With "wsd", the share of the budget at its end over which the rate falls to zero.
         gradient_clip: The largest Euclidean norm that a gradient may have; larger ones are scaled to it.
 
     Raises:
@@ -126,23 +145,30 @@ class Recipe:
     beta2: float = 0.999
     epsilon: float = 1e-8
     weight_decay: float = 0.0
+    weight_decay_on: DecayOn = "all"
     label_smoothing: float = 0.0
     schedule: str = "constant"
     end_factor: float = 0.01
     decay_fraction: float = 1.0
     warmup_steps: int = 0
+    warmup_fraction: float = 0.0
+    cooldown_fraction: float = 0.2
     gradient_clip: float | None = None
 
     def __post_init__(self) -> None:
         errors = [
             *_unknown("optimizer", self.optimizer, OPTIMIZERS),
             *_unknown("schedule", self.schedule, SCHEDULES),
+            *_unknown("weight_decay_on", self.weight_decay_on, frozenset(get_args(DecayOn))),
             *(
                 error
                 for field in fields(self)
                 for error in _out_of_range(field.name, getattr(self, field.name))
             ),
         ]
+        if self.warmup_steps and self.warmup_fraction:
+            what = "give warmup_steps or warmup_fraction, not both"
+            errors.append(InputError(what, where="warmup_fraction", got=self.warmup_fraction))
         if errors:
             raise InputErrors(errors, where="Recipe")
 

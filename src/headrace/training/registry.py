@@ -20,10 +20,12 @@ class OptimizerEntry(Entry):
         words: How it is written in a sentence.
         uses: The hyperparameters that have an effect with it, besides those that every optimizer has. With
             `momentum` an update acts for about 1 / (1 - momentum) steps.
+        hidden: Whether it must know which parameters are matrices of hidden layers.
     """
 
     words: str
     uses: frozenset[str] = frozenset()
+    hidden: bool = False
 
 
 OPTIMIZERS: dict[str, OptimizerEntry] = {
@@ -36,6 +38,12 @@ OPTIMIZERS: dict[str, OptimizerEntry] = {
     ),
     "adamw": OptimizerEntry(
         home=_HERE + "adamw", words="AdamW", uses=frozenset({"beta1", "beta2", "epsilon"})
+    ),
+    "muon": OptimizerEntry(
+        home="headrace.training.muon:muon",
+        words="Muon",
+        uses=frozenset({"momentum", "beta1", "beta2", "epsilon"}),
+        hidden=True,
     ),
 }
 """Name in experiment files -> optimizer."""

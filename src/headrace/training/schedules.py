@@ -26,6 +26,16 @@ def warmup(t: int, warmup_steps: int) -> float:
     return min((t + 1) / (warmup_steps + 1), 1.0)
 
 
+def cooldown(t: float, budget_steps: int, fraction: float) -> float:
+    """1 until `(1 - fraction) T`, then `(T - t) / (fraction T)`: zero at the budget T."""
+    return min((budget_steps - t) / (fraction * budget_steps), 1.0)
+
+
+def warmup_end(recipe: Recipe, budget_steps: int) -> int:
+    """The first step at the full learning rate."""
+    return recipe.warmup_steps or round(recipe.warmup_fraction * budget_steps)
+
+
 def learning_rate(recipe: Recipe, step: int, budget_steps: int) -> float:
     """The rate of the update after `step` updates: the recipe's rate times warm-up and decay.
 
@@ -33,11 +43,13 @@ def learning_rate(recipe: Recipe, step: int, budget_steps: int) -> float:
     warm-up, t is the step less W and T is `decay_fraction * budget_steps - W`. Without warm-up this is the
     published formula.
     """
-    start = recipe.warmup_steps
+    start = warmup_end(recipe, budget_steps)
     if step < start:
         return recipe.learning_rate * warmup(step, start)
     if recipe.schedule == "constant":
         return recipe.learning_rate
+    if recipe.schedule == "wsd":
+        return recipe.learning_rate * cooldown(step, budget_steps, recipe.cooldown_fraction)
     decay = linear_decay if recipe.schedule == "linear" else cosine_decay
     decay_steps = recipe.decay_fraction * budget_steps - start
     return recipe.learning_rate * decay(step - start, decay_steps, recipe.end_factor)
@@ -45,7 +57,7 @@ def learning_rate(recipe: Recipe, step: int, budget_steps: int) -> float:
 
 def is_constant(recipe: Recipe) -> bool:
     """Whether the learning rate never changes."""
-    return recipe.schedule == "constant" and recipe.warmup_steps == 0
+    return recipe.schedule == "constant" and not recipe.warmup_steps and not recipe.warmup_fraction
 
 
 def check_schedule(recipe: Recipe, budget_steps: int) -> None:
@@ -54,11 +66,14 @@ def check_schedule(recipe: Recipe, budget_steps: int) -> None:
     Raises:
         InputError: It does not fit.
     """
-    end = budget_steps if recipe.schedule == "constant" else recipe.decay_fraction * budget_steps
-    if recipe.warmup_steps >= end:
+    ends: dict[str, tuple[float, str]] = {"constant": (budget_steps, "end of the budget")}
+    ends["wsd"] = ((1 - recipe.cooldown_fraction) * budget_steps, "start of the cooldown")
+    end, words = ends.get(recipe.schedule, (recipe.decay_fraction * budget_steps, "end of the decay"))
+    start = warmup_end(recipe, budget_steps)
+    if start > end or (start == end and recipe.schedule != "wsd"):
+        before = "by" if recipe.schedule == "wsd" else "before"
         raise InputError(
-            f"the warm-up must end before step {end:g}, the end of the "
-            + ("budget" if recipe.schedule == "constant" else "decay"),
-            where="warmup_steps",
-            got=recipe.warmup_steps,
+            f"the warm-up must end {before} step {end:g}, the {words}",
+            where="warmup_steps" if recipe.warmup_steps else "warmup_fraction",
+            got=recipe.warmup_steps or recipe.warmup_fraction,
         )

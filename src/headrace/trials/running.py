@@ -67,6 +67,7 @@ def begin(
         recipe=Recipe(
             optimizer=study.optimizer,
             schedule=experiment.training.schedule,
+            weight_decay_on=experiment.training.weight_decay_on,
             **split(experiment.hyperparameters(study, trial))[0],
         ),
         budget_steps=experiment.budget_steps(study, len(workload.train)),
@@ -75,6 +76,9 @@ def begin(
         microbatch=experiment.training.microbatch,
         stream=streams[0] if len(streams) == 1 else None,
         world=setting.world(streams),
+        precision=experiment.training.precision,
+        compiled=experiment.training.compile,
+        ema_decay=experiment.training.ema_decay,
     )
 
 

@@ -119,6 +119,7 @@ class Setting:
             metric_name=self.workload.metric_name,
             weigh=self.workload.weigh,
             of_mean=self.workload.of_mean,
+            precision=self.experiment.training.precision,
             batch_size=self._evaluated_at_once(),
         )
 

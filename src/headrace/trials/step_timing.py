@@ -98,6 +98,8 @@ def block_seconds(
         evaluate=lambda _: {},
         microbatch=setting.experiment.training.microbatch,
         world=world,
+        precision=setting.experiment.training.precision,
+        compiled=setting.experiment.training.compile,
     )
     return list(_laps(trained))
 
