@@ -2,8 +2,8 @@
 
 Starting Python, importing torch and collecting the tests takes longer than most tests, so it is done once: a
 process stands ready with the tests collected and none run, and forks for each fault. The fork gives the
-function with the fault its new code in place. A fault that is not within a function, and one that no test
-notices there, is tried again in a process that imports everything anew.
+function with the fault its new code in place. A fault that is not within a function is tried in a process
+that imports everything anew.
 """
 
 from __future__ import annotations

@@ -102,7 +102,7 @@ def lives(mutant: Mutant, stand: Stand, known: Known) -> bool:
         limit = START_SECONDS + PATIENCE * sum(tests.values())
         first = _first(around[0]) if around else 0
         status = stand.run(tests, limit, file, first)[0] if around else UNFIT
-        if status in (0, UNFIT):
+        if status == UNFIT:
             status = run_anew(copy, stand.room, tests, limit)
     finally:
         file.write_bytes(source)
