@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.distributed as dist
@@ -81,6 +82,44 @@ class SharedHistory:
             rows.copy_(sent.flatten(0, 1)[: len(rows)])
             self._base[place] = mine
         self.history.num_classes = classes if classes else None
+
+    def state_dict(self) -> dict[str, Any]:
+        """This rank's history and its share of the common base: what resumes exactly, also between merges."""
+        base = [share.cpu() for share in self._base]
+        return {"rank": self.rank, "ranks": self.ranks, "history": self.history.state_dict(), "base": base}
+
+    def load_state_dict(self, state: Mapping[str, Any], *others: Mapping[str, Any]) -> None:
+        """Resume from what `state_dict` gave: on the same number of ranks from this rank's own state.
+
+        Args:
+            state: This rank's; on another number of ranks that of the first of those that saved.
+            others: On another number of ranks all others that saved, in their order. The histories are
+                merged, so the state must be that of a moment at which a merge does not matter.
+
+        Raises:
+            InputError: Not such states, another rank's, or not those of all ranks.
+        """
+        states = (state, *others)
+        told = [(each.get("rank"), each.get("ranks")) for each in states]
+        if told == [(self.rank, self.ranks)]:
+            self.history.load_state_dict(state["history"])
+            self._base = [share.to(self._device) for share in state["base"]] if self.ranks > 1 else []
+            return
+        if told != [(rank, len(states)) for rank in range(len(states))]:
+            raise InputError(
+                "must be the state of this rank, or those of all ranks that saved one, in their order",
+                where="SharedHistory.load_state_dict",
+                got=told,
+            )
+        self.history.load_state_dict(states[0]["history"])
+        if len(states) > 1:
+            tables = [each["history"]["table"].split(CHUNK) for each in states]
+            for place, rows in enumerate(self._chunks()):
+                base = torch.cat([each["base"][place] for each in states])[: len(rows)].to(rows.device)
+                parts = torch.stack([table[place].to(rows.device) for table in tables])
+                rows.copy_(self.history.table.united(base, parts))
+        if self.ranks > 1:
+            self._base = [self._padded(rows)[self.rank].clone() for rows in self._chunks()]
 
     def _chunks(self) -> tuple[Tensor, ...]:
         return self.history.table.tensor.split(CHUNK)

@@ -47,7 +47,7 @@ def caller() -> Caller:
             # torchdata's.
             ended = ended or bool((names.get("next_iter_state") or {}).get("_iterator_finished"))
             loader, ahead = True, ahead or owner._num_workers > 0  # pyright: ignore
-        elif isinstance(owner, BatchSampler) and owner.drop_last:
+        elif isinstance(owner, BatchSampler) and getattr(owner, "drop_last", False):
             batch = owner.batch_size
         elif loader and "/accelerate/" in file:
             ahead = True
