@@ -13,7 +13,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from benchmarks.calibration import comparisons, critical, recommending, scaling_fits, surfaces
+from benchmarks.calibration import (
+    comparisons,
+    critical,
+    recommending,
+    scaling_fits,
+    searched_hints,
+    surfaces,
+)
 from benchmarks.calibration._claims import Claim, Row, table
 from headrace import random
 from headrace.errors import InputError
@@ -34,6 +41,8 @@ CLAIMS: dict[str, Claim] = {
     "surface": surfaces.tuned,
     "surface-critical": surfaces.critical,
     "recommend": recommending.recommended,
+    "hint": searched_hints.hinted,
+    "hint-ratio": searched_hints.ratios,
 }
 """What is held against simulated truth, by name; a name before a hyphen stands for all that begin with it."""
 

@@ -101,8 +101,15 @@ class Searches:
 class Searched(Protocol):
     """What a world must have for searches to be drawn from it."""
 
-    heavy: bool
-    rates: tuple[float, float]
+    @property
+    def heavy(self) -> bool:
+        """Whether seeds have heavy tails."""
+        ...
+
+    @property
+    def rates(self) -> tuple[float, float]:
+        """The logs of the range that is searched."""
+        ...
 
     @property
     def tuned(self) -> np.ndarray:
@@ -119,14 +126,29 @@ class Searched(Protocol):
         ...
 
 
-def search(rng: np.random.Generator, world: Searched, experiments: int, trials: int = TRIALS) -> Searches:
-    """Draw experiments."""
-    shape = (experiments, len(BATCH_SIZES), trials)
+def search(
+    rng: np.random.Generator,
+    world: Searched,
+    experiments: int,
+    *,
+    log_rates: np.ndarray | None = None,
+    factor: float = 1.0,
+) -> Searches:
+    """Draw experiments.
+
+    Args:
+        rng: Where they are drawn from.
+        world: Which world.
+        experiments: How many.
+        log_rates: Those of other searches, to be tried again; None to draw them.
+        factor: Of the steps that the world says.
+    """
+    shape = (experiments, len(BATCH_SIZES), TRIALS)
     low, high = world.rates
-    grid = (np.arange(trials) + rng.random((*shape[:2], 1))) / trials
-    rates = low + (high - low) * grid
+    grid = (np.arange(TRIALS) + rng.random((*shape[:2], 1))) / TRIALS
+    rates = low + (high - low) * grid if log_rates is None else log_rates
     z = rng.standard_t(3, shape) / math.sqrt(3) if world.heavy else rng.normal(size=shape)
-    steps = rounded_up(world.log_steps(rates) + world.scatter[:, None] * z)
+    steps = rounded_up(math.log(factor) + world.log_steps(rates) + world.scatter[:, None] * z)
     decided = np.sort(steps, axis=2)[:, :, RANK - 1, None]
     return Searches(log_rates=rates, steps=np.minimum(steps, decided), censored=steps > decided)
 

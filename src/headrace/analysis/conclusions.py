@@ -7,11 +7,10 @@ from collections.abc import Mapping, Sequence
 
 from headrace.analysis import scaling, words
 from headrace.analysis.curves import CurveFit
+from headrace.analysis.hints import against_shuffle, hints
 from headrace.analysis.hyperparameters import RULES, RuleCheck
-from headrace.analysis.policy_verdicts import against_shuffle, conclude_policies
 from headrace.analysis.regimes import TOLERANCE
 from headrace.analysis.studies import Study
-from headrace.analysis.subset_verdicts import conclude_subsets
 from headrace.analysis.tuned import tuned_of
 from headrace.store.records import Status
 
@@ -32,8 +31,7 @@ def conclude(curves: Sequence[CurveFit], examples: Mapping[str, int] | None = No
     found: list[str] = []
     for curve in curves:
         found += _how_far(curve)
-    found += conclude_policies(curves)
-    found += conclude_subsets(curves, examples or {})
+    found += hints(curves, examples or {})
     found += _against_the_first(curves)
     found += [_extends(curve, base) for curve, base in against_shuffle(curves)]
     for curve in curves:

@@ -198,6 +198,34 @@ def fit_surface(
     )
 
 
+def ratio_of(
+    first: Surface, second: Surface, batch_sizes: Sequence[float]
+) -> tuple[float, tuple[float, float]]:
+    """Tuned steps of the first over those of the second, and its interval; the mean over sizes, in logs.
+
+    Args:
+        first: One surface.
+        second: Another, of other trials.
+        batch_sizes: Among those of both.
+    """
+    from scipy.special import stdtrit
+
+    (mine, mine_error), (theirs, error) = (_level(one, batch_sizes) for one in (first, second))
+    freedom = min(first.fitted.freedom, second.fitted.freedom)
+    half = float(stdtrit(freedom, (1 + first.level) / 2)) * math.hypot(mine_error, error)
+    value = mine - theirs
+    return math.exp(value), (math.exp(value - half), math.exp(value + half))
+
+
+def _level(surface: Surface, batch_sizes: Sequence[float]) -> tuple[float, float]:
+    """The mean log tuned steps over batch sizes, and its standard error."""
+    log_steps, rows = _along(surface.fitted)
+    places = [surface.batch_sizes.index(size) for size in batch_sizes]
+    row = rows[places].mean(axis=0)
+    variance = float(row @ surface.fitted.covariance @ row) + STEPS_ERROR**2 / len(places)
+    return float(log_steps[places].mean()), math.sqrt(variance)
+
+
 def _fitted(
     data: model.Data, mean_others: np.ndarray, best: Theta, covariance: np.ndarray, freedom: float
 ) -> Fitted:

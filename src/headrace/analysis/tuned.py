@@ -4,7 +4,7 @@ Which trials say what: one that reached the goal did so between two evaluations,
 logs; one that was stopped, or trained to its budget in vain, needs more steps than it was trained for; one
 that diverged needs more than those at which its study was decided, because it never arrives; one that failed
 is left out. Hyperparameters other than the learning rate enter by their logarithms, the momentum by that of
-1 - momentum: only those with such a scale can be told from the rest.
+1 - momentum: only those with such a scale can be distinguished from the rest.
 """
 
 from __future__ import annotations
