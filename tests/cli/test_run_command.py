@@ -186,9 +186,10 @@ def test_a_folder_of_another_experiment(folder: Path, capsys: object) -> None:
     other = folder.parent / "other.toml"
     other.write_text(FILE.format(workload="broken").replace("trials = 2", "trials = 3"))
     assert execute(["run", "other.toml", "--out", "run"]) == 2
-    assert capsys.readouterr().err == (
+    assert re.sub(r"\d+ s of", "0 s of", capsys.readouterr().err) == (
         "headrace: run: holds another experiment; they differ in search.trials (there 2, here 3). "
-        "Choose another folder, or undo the change.\n"
+        "Extending it keeps 3 of 3 stored trials of 1 study (0 s of training), asks for 3 trials per study "
+        "instead of 2. Extend it with --extend. Otherwise: choose another folder, or undo the change.\n"
     )
 
 

@@ -92,6 +92,7 @@ def test_borders_name_the_side_and_say_what_to_do() -> None:
     ]
     assert found[0].suggestion == (
         "The best learning_rate (9) is at the high end of its range (10): "
-        "move search.space.learning_rate.high outwards and run again."
+        "move search.space.learning_rate.high outwards in the file and give "
+        "`headrace run FILE --out DIR --extend`."
     )
     assert borders(SPACE, {"learning_rate": 0.1, "momentum": 0.9}) == ()

@@ -12,6 +12,7 @@ from headrace.analysis.hyperparameters import RULES, RuleCheck
 from headrace.analysis.regimes import TOLERANCE
 from headrace.analysis.studies import Study
 from headrace.analysis.tuned import tuned_of
+from headrace.specs.space import widen
 from headrace.store.records import Status
 
 FEW_TRIALS = 8
@@ -241,7 +242,7 @@ def _borders(studies: Sequence[Study]) -> list[str]:
             found.setdefault((border.name, border.key, border.side, border.limit), []).append(study)
     return [
         f"The best {name} is at the {side} end of its range ({limit:g}) for "
-        f"{words.listed([_place(study) for study in members])}: the optimum may be beyond it. Move "
-        f"{key}.{side} outwards and run again."
+        f"{words.listed([_place(study) for study in members])}: the optimum may be beyond it. To see "
+        f"whether it is, {widen(key, side)}"
         for (name, key, side, limit), members in found.items()
     ]

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
 
 from headrace.cli._common import Json, print_json, print_table, say, working
 from headrace.cli._options import APath, OptionalPath, OptionalText, check_processes
@@ -17,6 +21,7 @@ if TYPE_CHECKING:
     from headrace.specs.experiment import Experiment
     from headrace.specs.shares import Share
     from headrace.store.experiments import StoredExperiment
+    from headrace.store.extending import Plan
     from headrace.store.records import TrialRecord
 
 
@@ -45,6 +50,7 @@ def run(
     engine: str = "local",
     accept_change: str | None = None,
     part: OptionalText = None,
+    extend: Annotated[bool, Parameter(negative="")] = False,
     json: Json = False,
 ) -> int:
     """Run an experiment, or resume it; at the end OUT holds results.json and report.html.
@@ -55,11 +61,14 @@ def run(
         experiment: The experiment file (TOML).
         out: The folder of the results. Default: runs/NAME for NAME.toml.
         processes: How many trials run at the same time. Default: one per core.
-        engine: Where trials are trained: "local" for processes of this machine, "inline" for this process.
+        engine: Where trials are trained: "local" for processes of this machine, "inline" for this process,
+            "ray" for a Ray cluster (with pip install "headrace[ray]").
         accept_change: Why a run may continue although the workload's code or data have changed since its
             first trials. The reason is recorded, and the report says which trials are from before.
         part: K/N, for example 3/8: train only the third of eight parts of the studies, in a folder of its
             own. `headrace merge` puts the parts together. Default folder: runs/NAME-part-K-of-N.
+        extend: Extend the experiment in OUT to EXPERIMENT, which has more studies, more trials or a wider
+            search space: its trials are kept, and what is missing is trained. Without it a terminal is asked.
     """
     from headrace.specs.experiment import Experiment
     from headrace.specs.shares import Share
@@ -75,6 +84,7 @@ def run(
         engine=engine,
         accept_change=accept_change,
         share=share,
+        extend=extend,
         json=json,
     )
 
@@ -134,6 +144,7 @@ def _run(
     engine: str = "local",
     accept_change: str | None = None,
     share: Share | None = None,
+    extend: bool = False,
     json: bool,
 ) -> int:
     from headrace.cli.bar import Bar
@@ -170,9 +181,21 @@ def _run(
             engine=engine,
             accept_change=accept_change,
             share=share,
+            extend=partial(_agrees, extend),
         )
     code = conclude(stored, json) if share is None else _tell_part(stored, share, json)
     return 1 if tell_failures(stored.records) else code
+
+
+def _agrees(asked: bool, plan: Plan) -> bool:
+    """Show how a folder would be extended; whether that is wanted."""
+    ask = not asked and sys.stdin.isatty() and sys.stderr.isatty()
+    if asked or ask:
+        lines = "\n".join(f"  - {line}" for line in plan.lines())
+        say(f"headrace: {plan.stored.directory} is extended, which\n{lines}", error=True)
+    if ask:
+        say("Extend it? [y/N]", error=True)
+    return asked or (ask and sys.stdin.readline().strip().lower() in ("y", "yes"))
 
 
 def _tell_part(stored: StoredExperiment, share: Share, json: bool) -> int:

@@ -25,6 +25,7 @@ def subset(
     *,
     out: OptionalPath = None,
     processes: int | None = None,
+    engine: str = "local",
     answers: OptionalPath = None,
     accept_labels: bool = False,
     accept_change: str | None = None,
@@ -38,6 +39,7 @@ def subset(
         search: The file of the search (TOML).
         out: The folder of the results. Default: runs/NAME for NAME.toml.
         processes: How many runs are trained at the same time. Default: one per core.
+        engine: Where models are trained and score examples, as for `headrace run`.
         answers: Labels that people gave (CSV, JSON or JSON lines), if the search waits for them.
         accept_change: Why the search may continue although the workload's code or data have changed since its
             first runs. The reason is recorded, and shown in the report.
@@ -61,6 +63,7 @@ def subset(
             accept_change=accept_change,
             announce=_announce,
             progress=line,
+            engine=engine,
         )
     if not first:
         return 0

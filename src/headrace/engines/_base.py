@@ -12,7 +12,7 @@ from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, runtime_checkable
 
 from headrace.errors import HeadraceError
 
@@ -147,6 +147,15 @@ class Engine(Protocol):
     def __exit__(self, *_: object) -> None: ...
 
 
+@runtime_checkable
+class Replacing(Protocol):
+    """An engine that puts a new worker in the place of one that died, and lets it do the job again."""
+
+    def prepare(self, job: Job) -> None:
+        """Note a job that each new worker does before any other."""
+        ...
+
+
 Report = Callable[[int, int], None]
 """Called after each job with (jobs done, jobs there are)."""
 
@@ -199,6 +208,22 @@ def do_all(engine: Engine, jobs: Sequence[Job], report: Report | None = None) ->
         if report:
             report(len(results), len(jobs))
     return [results[number] for number in range(len(jobs))]
+
+
+def prepare(engine: Engine, job: Job) -> None:
+    """Do a job in every worker, and in each that later takes the place of one that died, before any other.
+
+    Args:
+        engine: Open, with no job.
+        job: The job.
+
+    Raises:
+        HeadraceError: As a worker raised it.
+        WorkerDied: A worker ended.
+    """
+    if isinstance(engine, Replacing):
+        engine.prepare(job)
+    everywhere(engine, job)
 
 
 def everywhere(engine: Engine, job: Job) -> list[Any]:

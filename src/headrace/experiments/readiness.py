@@ -161,7 +161,7 @@ def _budget_errors(experiment: Experiment, inspection: Inspection) -> Iterator[I
             budget = experiment.budget_steps(study, examples)
             experiment.evaluation_steps(budget)
             # Where nothing of the schedule is tuned, every trial has that of the first.
-            for trial in range(experiment.search.limit if tuned else 1):
+            for trial in experiment.order(study)[: None if tuned else 1]:
                 check_schedule(
                     Recipe(
                         optimizer=study.optimizer,

@@ -6,11 +6,11 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from headrace.engines import torchrun
-from headrace.engines._base import Engine, do_all, each_done, everywhere
-from headrace.engines.processes import cores
+from headrace.engines._base import Engine, do_all, each_done, prepare
 from headrace.engines.registry import make_engine
 from headrace.engines.torchrun import TorchrunEngine
 from headrace.experiments.ledger import Ledger
@@ -25,6 +25,7 @@ from headrace.store import experiments as store
 from headrace.store import lock
 from headrace.store.changes import check_reason
 from headrace.store.experiments import StoredExperiment
+from headrace.store.extending import Agree, extended
 from headrace.store.portraits import missing, write_portrait
 from headrace.store.progress import State
 from headrace.trials.advance import Advance, Expect, Inspect, MakeBench, Portray
@@ -44,6 +45,7 @@ def run(
     engine: str = "local",
     accept_change: str | None = None,
     share: Share | None = None,
+    extend: Agree | None = None,
 ) -> StoredExperiment:
     """Run an experiment, or resume it, until every study is decided and the portraits are made.
 
@@ -63,6 +65,8 @@ def run(
         accept_change: Why trials of a workload that has changed since may count next to new ones; recorded,
             and shown in the report. None refuses a changed workload.
         share: Which share of the studies is trained, in a folder of its own; None for all.
+        extend: Called with the plan if the folder holds an experiment that this one extends; whether to do
+            it. None refuses it.
 
     Raises:
         InputError: The folder holds another experiment or share, or trials of one, the workload does not fit
@@ -76,7 +80,7 @@ def run(
     directory = Path(directory)
     check_reason(accept_change)
     with lock.exclusive(directory):
-        store.create(directory, experiment, share)
+        store.create(directory, experiment, share, extend=partial(extended, agree=extend))
         stored = store.load(directory)
         store.finish(stored)
         if stored.facts is not None:
@@ -130,7 +134,7 @@ def _train(
         stored = stored.with_facts(facts)
         if finished:
             return stored
-        everywhere(engine, Expect(facts))
+        prepare(engine, Expect(facts))
         ledger = Ledger(stored.directory, facts)
         listeners.begin(experiment, facts)
         _Run(
@@ -181,7 +185,7 @@ def make_portraits(
         with opened:
             carried = {record.fingerprint for record in stored.records}
             facts = store.write_facts(stored.directory, inspection.facts, carried=carried)
-            everywhere(opened, Expect(facts))
+            prepare(opened, Expect(facts))
             _portray(stored, opened)
         return stored.with_facts(facts)
 
@@ -191,9 +195,9 @@ def _start(experiment: Experiment, processes: int | None, where: str) -> tuple[E
     if torchrun.active():
         check_workers(experiment)
         return _opened(TorchrunEngine(experiment.training.device), experiment)
-    engine, inspection = _opened(make_engine(where, processes or cores()), experiment)
+    engine, inspection = _opened(make_engine(where, processes), experiment)
     most = PROCESSES_PER_GPU * inspection.gpus or engine.workers
-    if processes is None and engine.workers > most:
+    if processes is None and engine.workers > most and not getattr(engine, "rations", False):
         engine.close()
         return _opened(make_engine(where, most), experiment)
     return engine, inspection

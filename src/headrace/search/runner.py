@@ -56,6 +56,7 @@ def search_subset(
     accept_change: str | None = None,
     announce: Callable[[tuple[Cost, ...], int], None] | None = None,
     progress: Progress | None = None,
+    engine: str = "local",
 ) -> Outcome:
     """Search for a subset, or resume the search.
 
@@ -66,6 +67,7 @@ def search_subset(
         spec: What to search for.
         directory: The folder; made where it is not there.
         processes: How many runs are trained at once; None for one per core, or on GPUs a few each.
+        engine: Where, by its name in `engines.registry`; under torchrun it has no effect.
         answers: A file with labels that people gave, taken before anything else is done.
         accept_labels: Whether labels that were changed by hand in `labels.json` are meant.
         accept_change: Why runs on a workload that has changed since may be used next to new ones; recorded,
@@ -91,7 +93,7 @@ def search_subset(
     check_reason(accept_change)
     if follows():
         return follow(spec, processes)
-    with Workers(spec, processes) as workers, lock.exclusive(directory):
+    with Workers(spec, processes, engine) as workers, lock.exclusive(directory):
         check_ready(spec, workers.facts)
         for number, other in enumerate(workers.others):
             check_transfer(spec, number, workers.facts, other)

@@ -9,9 +9,9 @@ from typing import Any, Self
 
 from headrace.engines import torchrun
 from headrace.engines._base import Engine, Handle, Report, do_all, each_done
-from headrace.engines.inline import InlineEngine
 from headrace.engines.local import LocalEngine
 from headrace.engines.processes import cores
+from headrace.engines.registry import make_engine
 from headrace.errors import InputError
 from headrace.specs.search import SubsetSearch
 from headrace.store.members import Voters
@@ -43,6 +43,7 @@ class Workers:
     Args:
         spec: The search.
         processes: How many; None for one per core, or a few for each GPU.
+        engine: Where they are, by its name in `engines.registry`; under torchrun it has no effect.
 
     Attributes:
         facts: Facts about the search's workload, once they are opened.
@@ -52,11 +53,11 @@ class Workers:
         InputError: Under torchrun a number of processes was asked for.
     """
 
-    def __init__(self, spec: SubsetSearch, processes: int | None) -> None:
+    def __init__(self, spec: SubsetSearch, processes: int | None, engine: str = "local") -> None:
         self._spec = spec
         self._processes = processes
         self._expected: Expected = {}
-        self._engine = _engine(spec, processes)
+        self._engine = _engine(spec, processes, engine)
 
     def __enter__(self) -> Self:
         self._engine.open(MakeSearchBench(self._spec))
@@ -130,15 +131,14 @@ class Workers:
         most = PROCESSES_PER_GPU * self.facts.gpus
         if isinstance(self._engine, LocalEngine) and self._processes is None and 0 < most < self.processes:
             self._engine.close()
-            self._engine = _engine(self._spec, most).open(MakeSearchBench(self._spec))
+            self._engine = LocalEngine(most).open(MakeSearchBench(self._spec))
 
 
-def _engine(spec: SubsetSearch, processes: int | None) -> Engine:
+def _engine(spec: SubsetSearch, processes: int | None, name: str) -> Engine:
     if torchrun.active():
         _check_processes(processes)
         return torchrun.TorchrunEngine(_device(spec), together=False)
-    count = processes or cores()
-    return InlineEngine() if count == 1 else LocalEngine(count)
+    return make_engine("inline" if name == "local" and (processes or cores()) == 1 else name, processes)
 
 
 def _check_processes(processes: int | None) -> None:

@@ -15,6 +15,7 @@ from headrace.specs.settings import settings_errors
 from headrace.specs.space import INTEGERS, Choices, Entry, Range
 from headrace.specs.studies import LONGEST_NAME, folder_name
 from headrace.specs.subset_names import check_subset, is_built_in, is_file
+from headrace.specs.widening import why_not_wider
 from headrace.training import recipe
 
 if TYPE_CHECKING:
@@ -30,8 +31,20 @@ def cross_checks(experiment: Tables) -> list[InputError]:
         *_subset_errors(experiment),
         *policy_errors(experiment),
         *_space_errors(experiment),
+        *_before_errors(experiment),
         *_training_errors(experiment),
     ]
+
+
+def _before_errors(experiment: Tables) -> Iterator[InputError]:
+    """Earlier spaces that are not within the later ones."""
+    spaces = [earlier.space for earlier in experiment.search.before] + [experiment.search.space]
+    for place, (narrow, wide) in enumerate(pairwise(spaces)):
+        for name in sorted(narrow.keys() & wide.keys()):
+            why = None if narrow[name] == wide[name] else why_not_wider(narrow[name], wide[name])
+            if why is not None:
+                where = f"search.before.{place}.space.{name}"
+                yield InputError(f"must be within the space that follows: {why}", where=where)
 
 
 def _grid_errors(experiment: Tables) -> Iterator[InputError]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Self
 
@@ -12,10 +13,11 @@ from headrace.errors import InputError
 from headrace.policies import kinds_of
 from headrace.specs.checks import cross_checks
 from headrace.specs.interval import interval_rank
-from headrace.specs.space import INTEGERS, POLICY, AnyEntry, Choices, Range, draw
+from headrace.specs.space import INTEGERS, POLICY, AnyEntry, Choices, Entry, Range
 from headrace.specs.studies import FULL, Hyperparameters, StudyKey
 from headrace.specs.subset_names import is_file
 from headrace.specs.tables import Tables
+from headrace.specs.widening import Design, Layer
 from headrace.training import budget, recipe
 
 
@@ -72,9 +74,12 @@ class Experiment(Tables):
 
     def space_of(self, study: StudyKey) -> dict[str, AnyEntry]:
         """The part of the space that has an effect in `study`, with the settings of its policy."""
+        return self._space_in(self.search.space, study)
+
+    def _space_in(self, space: Mapping[str, Entry], study: StudyKey) -> dict[str, AnyEntry]:
         names = recipe.hyperparameters(study.optimizer, self.training.schedule)
         settings = self.search.policy.get(study.configuration.policy, {})
-        return {name: entry for name, entry in self.search.space.items() if name in names} | {
+        return {name: entry for name, entry in space.items() if name in names} | {
             POLICY + setting: entry for setting, entry in settings.items()
         }
 
@@ -89,17 +94,32 @@ class Experiment(Tables):
         Studies that differ in their policy, subset or workers alone have the same values trial by trial,
         except the policy's own settings: all are tuned alike, and none by a luckier draw of learning rates.
         """
+        return self._design(study).hyperparameters(trial)
+
+    def order(self, study: StudyKey) -> Sequence[int]:
+        """The trials that a study can have, in the order in which they count; see `specs.widening`."""
+        return self._design(study).order() if self.search.before else range(self.search.limit)
+
+    def _design(self, study: StudyKey) -> Design:
         policy = study.configuration.policy
         alike = study.configuration.model_copy(update={"policy": "shuffle", "subset": FULL, "workers": 1})
         kinds = kinds_of(policy) if policy in self.search.policy else {}
-        return draw(
-            self.space_of(study),
+        return Design(
+            layers=self.layers(study),
             seed=self.seed,
-            study=StudyKey(optimizer=study.optimizer, configuration=alike).name,
-            trial=trial,
-            trials=self.search.limit,
+            stream=StudyKey(optimizer=study.optimizer, configuration=alike).name,
             whole=INTEGERS | {POLICY + setting for setting, kind in kinds.items() if kind is int},
         )
+
+    def layers(self, study: StudyKey) -> list[Layer]:
+        """The study's space as it was at first, and as it was after each time that it was widened."""
+        layers = [
+            Layer(space=self._space_in(earlier.space, study), trials=earlier.trials)
+            for earlier in self.search.before
+        ]
+        layers.append(Layer(space=self.space_of(study), trials=self.search.limit))
+        # What was widened for other optimizers alone is the same space here.
+        return [*(one for one, after in pairwise(layers) if one.space != after.space), layers[-1]]
 
     def budget_steps(self, study: StudyKey, train_examples: int) -> int:
         """The step budget of a trial in `study`, on a subset of `train_examples`.

@@ -213,6 +213,13 @@ def _value(entry: AnyEntry, unit: float, *, whole: bool) -> Value:
     return round(value) if whole and not isinstance(value, str) else value
 
 
+def widen(key: str, side: str) -> str:
+    """What to do about a border, as the rest of a sentence."""
+    if key.startswith("search.policy."):
+        return f"move {key}.{side} outwards and run again in a new folder."
+    return f"move {key}.{side} outwards in the file and give `headrace run FILE --out DIR --extend`."
+
+
 @dataclass(frozen=True, kw_only=True)
 class Border:
     """A best trial's hyperparameter that is at the edge of the space: the optimum may be beyond.
@@ -236,7 +243,7 @@ class Border:
         """What to change in the experiment file, as a sentence."""
         return (
             f"The best {self.name} ({self.value:.4g}) is at the {self.side} end of its range "
-            f"({self.limit:g}): move {self.key}.{self.side} outwards and run again."
+            f"({self.limit:g}): {widen(self.key, self.side)}"
         )
 
 

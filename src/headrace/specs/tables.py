@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer, model_validator
 
 from headrace.policies import ACTIVE_BIAS
 from headrace.specs.checkpoints import Schedule
@@ -74,6 +74,18 @@ class Grid(Table):
         return values
 
 
+class Before(Table):
+    """An entry of `search.before`: a space from before it was widened, whose trials are kept.
+
+    Attributes:
+        trials: How many trials could be drawn from it: the upper limit of that time.
+        space: As `[search.space]` was.
+    """
+
+    trials: Attempts
+    space: Annotated[dict[str, Entry], Field(min_length=1), FEW]
+
+
 class Search(Table):
     """`[search]`: how many trials a study has, and where they are drawn from.
 
@@ -82,12 +94,20 @@ class Search(Table):
         max_trials: The upper limit, those that do not count included; None for four times `trials`.
         space: Hyperparameter -> range, choices, or a constant.
         policy: Policy of the grid -> its settings, each a range, choices, or a constant.
+        before: Earlier spaces, the narrowest first, see `specs.widening`; written by `headrace run --extend`.
     """
 
     trials: Trials = 16
     max_trials: Attempts | None = None
     space: Annotated[dict[str, Entry], Field(min_length=1), FEW]
     policy: Annotated[dict[str, Annotated[dict[str, Setting], FEW]], FEW] = Field(default_factory=dict)
+    before: Annotated[tuple[Before, ...], Field(strict=False), FEW] = ()
+
+    @model_serializer(mode="wrap")
+    def _plain(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without what most experiments lack, so that their identity is that of older versions."""
+        made = handler(self)
+        return made if self.before else {key: value for key, value in made.items() if key != "before"}
 
     @field_validator("policy")
     @classmethod

@@ -43,12 +43,19 @@ class Rules:
         limit: The upper limit of trials, those that do not count included.
         rank: How many of the smallest steps-to-result must be exact.
         budget: The step budget.
+        order: The trials in the order in which they count; None for that of their indices.
     """
 
     asked: int
     limit: int
     rank: int
     budget: int
+    order: tuple[int, ...] | None = None
+
+    @property
+    def trials(self) -> Sequence[int]:
+        """The trials that may be tried, in the order in which they count."""
+        return range(self.limit) if self.order is None else self.order
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,8 +106,8 @@ def judge(outcomes: Mapping[int, Outcome], rules: Rules) -> Judgement | None:
     field = _field(outcomes, rules, step)
     if any(_known_until(outcomes.get(i)) < step for i in field):
         return None
-    last = max(field, default=-1) if len(field) == rules.asked else rules.limit - 1
-    judged = tuple(_judged(outcomes[i], step, rules) for i in range(last + 1))
+    last = rules.trials.index(field[-1]) if len(field) == rules.asked else rules.limit - 1
+    judged = tuple(_judged(outcomes[i], step, rules) for i in rules.trials[: last + 1])
     return Judgement(decided=step, trials=judged, best=tuple(_reached_by(outcomes, field, step)))
 
 
@@ -141,7 +148,7 @@ def _field(outcomes: Mapping[int, Outcome], rules: Rules, step: int) -> list[int
     """The first `asked` trials that are not known to have diverged by `step`, or to have failed."""
 
     def still_in() -> Iterator[int]:
-        for i in range(rules.limit):
+        for i in rules.trials:
             if i not in outcomes or not _is_out(outcomes[i], step):
                 yield i
 

@@ -11,8 +11,8 @@ from headrace.workloads.fingerprint import Fingerprint
 _COSMETIC = ("name", "description", "classes")
 """What no result depends on: of a folder with a fingerprint the newest is kept."""
 _ORIGIN = ("experiment", "fingerprint", "changes", "random_items", "parameters")
-_BINDING = ("goal", "metric_name", "train_examples", "subsets")
-"""Trials before and after a change of these could not be judged together."""
+_BINDING = ("goal", "metric_name", "train_examples")
+"""Trials before and after a change of these, or of a subset, could not be judged together."""
 _NEW = "Undo the change, or give another folder with --out"
 _FIX = (
     f'{_NEW}. To continue here, with trials from before and after the change: --accept-change "WHY"; the '
@@ -52,7 +52,9 @@ def settle(
     what = [] if there is None else differences(there, now, versions=not finished)
     changes = () if there is None else there.changes
     if what:
-        binding = any(there is not None and getattr(there, key) != getattr(now, key) for key in _BINDING)
+        binding = there is not None and (
+            any(getattr(there, key) != getattr(now, key) for key in _BINDING) or _other_subsets(there, now)
+        )
         old = None if there is None else there.digest
         new = now.digest or ""
         changes = (*changes, accepted(what, before=old, after=new, where=where, why=why, binding=binding))
@@ -61,7 +63,8 @@ def settle(
     check_needed(why, changes)
     if there is None or before is None or what:
         return now.model_copy(update={"changes": changes})
-    return there.model_copy(update={key: getattr(now, key) for key in _COSMETIC})
+    kept = {key: getattr(now, key) for key in _COSMETIC}
+    return there.model_copy(update=kept | {"subsets": there.subsets | now.subsets})
 
 
 def differences(there: WorkloadFacts, now: WorkloadFacts, *, versions: bool = True) -> list[str]:
@@ -73,9 +76,16 @@ def differences(there: WorkloadFacts, now: WorkloadFacts, *, versions: bool = Tr
         versions: Whether versions of headrace and torch count.
     """
     if there.fingerprint is None or now.fingerprint is None:
-        return [key for key, value in now if key not in _ORIGIN and getattr(there, key) != value]
+        compared = (key for key, _ in now if key not in (*_ORIGIN, "subsets"))
+        found = [key for key in compared if getattr(there, key) != getattr(now, key)]
+        return [*found, *(["subsets"] if _other_subsets(there, now) else [])]
     found = there.fingerprint.differences(now.fingerprint, versions=versions)
-    return [*found, *(["the subsets' files"] if there.subsets != now.subsets else [])]
+    return [*found, *(["the subsets' files"] if _other_subsets(there, now) else [])]
+
+
+def _other_subsets(there: WorkloadFacts, now: WorkloadFacts) -> bool:
+    """Whether a subset is another one; an extended experiment may have more of them."""
+    return any(now.subsets.get(name) != part for name, part in there.subsets.items())
 
 
 def accepted(

@@ -10,7 +10,7 @@ portraits/<name>/   what one trial shows about every example: portrait.json and 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from headrace.errors import DamagedError, InputError
 from headrace.sealed import read_record, write_record, write_toml
 from headrace.specs.experiment import Experiment
+from headrace.specs.extending import differences, inherit
 from headrace.specs.shares import Share, studies_of
 from headrace.specs.studies import StudyKey, folder_name
 from headrace.store.bound import Judgement, Rules, judge
@@ -116,6 +117,7 @@ class StoredExperiment:
             limit=search.limit,
             rank=self.experiment.rank,
             budget=self.budget_steps(study),
+            order=tuple(self.experiment.order(study)) if search.before else None,
         )
 
     def judgement(self, study: StudyKey) -> Judgement | None:
@@ -156,7 +158,13 @@ def study_directory(directory: Path, study: str) -> Path:
     return directory / STUDIES / folder_name(study)
 
 
-def create(directory: str | Path, experiment: Experiment, share: Share | None = None) -> None:
+def create(
+    directory: str | Path,
+    experiment: Experiment,
+    share: Share | None = None,
+    *,
+    extend: Callable[[StoredExperiment, Experiment], Experiment] | None = None,
+) -> None:
     """Make the folder, or find it made for the same experiment.
 
     An experiment that never got as far as a workload, because of an error, is replaced.
@@ -165,6 +173,8 @@ def create(directory: str | Path, experiment: Experiment, share: Share | None = 
         directory: The folder.
         experiment: What is run there.
         share: Which share of its studies; None for all.
+        extend: Called if the folder holds another experiment: the one by which it is extended, or raises why
+            it is not.
 
     Raises:
         InputError: The folder holds another experiment, with the keys that differ, another share, or other
@@ -191,16 +201,19 @@ def create(directory: str | Path, experiment: Experiment, share: Share | None = 
         write_toml(path, experiment.to_toml())
         return
     there = read_experiment(Path(directory))
+    experiment = inherit(there, experiment)
     if there.identity() != experiment.identity():
-        raise InputError(
-            f"holds another experiment; they differ in {', '.join(key_differences(there, experiment))}",
-            where=str(directory),
-            fix="Choose another folder, or undo the change.",
-        )
+        if extend is None:
+            raise InputError(
+                f"holds another experiment; they differ in {differences(there, experiment)}",
+                where=str(directory),
+                fix="Choose another folder, or undo the change.",
+            )
+        experiment = extend(load(directory), experiment)
     check_share(Path(directory), share)
     # Keys that only affect the report may be changed afterwards, and subset files may have been moved.
     asked = experiment.model_copy(update={"subsets": there.subsets | experiment.subsets})
-    if (asked.report, asked.subsets) != (there.report, there.subsets):
+    if asked != there:
         write_toml(path, asked.to_toml())
 
 
@@ -226,22 +239,6 @@ def work_in(directory: Path) -> str | None:
     # Files that file managers and sync clients leave behind are not work of an experiment.
     made = (path for path in found if path.suffix in _MADE and path.name[0] != "." and path.is_file())
     return next((str(path.relative_to(directory)) for path in made), None)
-
-
-def key_differences(there: Experiment, here: Experiment) -> Iterator[str]:
-    """The keys in which two experiments differ, with their values."""
-    before, after = _flat(there.identity()), _flat(here.identity())
-    for key in sorted(before.keys() | after.keys()):
-        if before.get(key) != after.get(key):
-            yield f"{key} (there {before.get(key)!r}, here {after.get(key)!r})"
-
-
-def _flat(table: Mapping[str, object], path: str = "") -> dict[str, object]:
-    flat: dict[str, object] = {}
-    for key, value in table.items():
-        name = f"{path}.{key}".removeprefix(".")
-        flat |= _flat(value, name) if isinstance(value, dict) else {name: value}
-    return flat
 
 
 def write_facts(

@@ -16,6 +16,7 @@ from headrace.files import remove, write_whole
 from headrace.records import Record
 from headrace.sealed import read_record, write_record, write_toml
 from headrace.specs.experiment import Experiment
+from headrace.specs.extending import differences as key_differences
 from headrace.specs.shares import Share, studies_of
 from headrace.store import lock
 from headrace.store.changes import differences
@@ -25,7 +26,6 @@ from headrace.store.experiments import (
     FACTS,
     MERGING,
     StoredExperiment,
-    key_differences,
     load,
     work_in,
     write_trials,
@@ -159,12 +159,9 @@ def _of_others(shared: Shared) -> Iterator[InputError]:
     first, share = shared[0]
     for found, its in shared[1:]:
         there, here = first.experiment, found.experiment
-        differ = list(key_differences(there, here))
-        differ += ["report"] if not differ and there.report != here.report else []
+        differ = key_differences(there, here) or ("report" if there.report != here.report else "")
         if differ:
-            what = (
-                f"is a part of another experiment than {first.directory}; they differ in {', '.join(differ)}"
-            )
+            what = f"is a part of another experiment than {first.directory}; they differ in {differ}"
         elif its.of != share.of:
             what = f"is one of {its.of} parts, and {first.directory} is one of {share.of}: they overlap"
         else:
