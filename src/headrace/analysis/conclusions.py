@@ -7,10 +7,13 @@ from collections.abc import Mapping, Sequence
 
 from headrace.analysis import scaling, words
 from headrace.analysis.curves import CurveFit
-from headrace.analysis.hints import against_shuffle, hints
+from headrace.analysis.hints import hints
 from headrace.analysis.hyperparameters import RULES, RuleCheck
 from headrace.analysis.regimes import TOLERANCE
-from headrace.analysis.studies import Study
+from headrace.analysis.replicate_verdicts import BASELINE, Cell
+from headrace.analysis.replicate_words import conclude_replicates
+from headrace.analysis.replicates import Replicated, fits
+from headrace.analysis.studies import Curve, Study
 from headrace.analysis.tuned import tuned_of
 from headrace.specs.space import widen
 from headrace.store.records import Status
@@ -19,25 +22,33 @@ FEW_TRIALS = 8
 """Studies with fewer counted trials than this are said to have been searched thinly."""
 
 
-def conclude(curves: Sequence[CurveFit], examples: Mapping[str, int] | None = None) -> list[str]:
+def conclude(
+    curves: Sequence[CurveFit],
+    examples: Mapping[str, int] | None = None,
+    found: Mapping[str, Replicated] | None = None,
+    cells: Sequence[Cell] = (),
+) -> list[str]:
     """The findings: how far batch size pays; what differs between policies, subsets, optimizers; the rules.
 
     Args:
         curves: The experiment's curves.
         examples: Subset of the grid -> its size.
+        found: The fresh runs of each study; without them there is no verdict on a policy or a subset, and only
+            a hint.
+        cells: Their comparisons.
 
     Returns:
         Sentences, the most important first.
     """
-    found: list[str] = []
+    said: list[str] = []
     for curve in curves:
-        found += _how_far(curve)
-    found += hints(curves, examples or {})
-    found += _against_the_first(curves)
-    found += [_extends(curve, base) for curve, base in against_shuffle(curves)]
+        said += _how_far(curve)
+    said += conclude_replicates(found, cells) if found else hints(curves, examples or {})
+    said += _against_the_first(curves)
+    said += _against_shuffle(found or {})
     for curve in curves:
-        found += _rules(curve)
-    return found
+        said += _rules(curve)
+    return said
 
 
 def _how_far(curve: CurveFit) -> list[str]:
@@ -129,13 +140,31 @@ def _against_the_first(curves: Sequence[CurveFit]) -> list[str]:
         families.setdefault(curve.curve[1:], []).append(curve)
     for members in families.values():
         base = next((curve for curve in members if curve.curve[0] == "sgd"), members[0])
-        found += [_extends(curve, base) for curve in members if curve is not base]
+        found += [
+            _extends((curve.curve, curve.fit), (base.curve, base.fit))
+            for curve in members
+            if curve is not base
+        ]
     return found
 
 
-def _extends(curve: CurveFit, base: CurveFit) -> str:
-    name, other = words.curve(curve.curve), words.curve(base.curve)
-    ratio = scaling.critical_ratio(curve.fit, base.fit) if curve.fit and base.fit else None
+Fitted = tuple[Curve, scaling.ScalingFit | None]
+
+
+def _against_shuffle(found: Mapping[str, Replicated]) -> list[str]:
+    """Each policy's curve through fresh runs against that of plain shuffling, equal in all else."""
+    fitted = fits(list(found.values()))
+    pairs = [
+        ((curve, fit), (base, fitted[base]))
+        for curve, fit in fitted.items()
+        if (base := (curve[0], curve[1], BASELINE, curve[3])) in fitted and base != curve
+    ]
+    return [_extends(one, base) for one, base in pairs]
+
+
+def _extends(one: Fitted, base: Fitted) -> str:
+    name, other = words.curve(one[0]), words.curve(base[0])
+    ratio = scaling.critical_ratio(one[1], base[1]) if one[1] and base[1] else None
     if ratio is None:
         return (
             f"Whether {name} pays up to larger batches than {other} cannot be said: "

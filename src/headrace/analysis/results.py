@@ -23,6 +23,9 @@ from headrace.analysis.frames import best_frame, budgets_frame, fits_frame, step
 from headrace.analysis.hyperparameters import effective_learning_rate
 from headrace.analysis.origins import warn_of_changes
 from headrace.analysis.portraits import Reading, portrait_results, read
+from headrace.analysis.replicate_verdicts import Cell, verdicts
+from headrace.analysis.replicate_words import warn_of_replicates
+from headrace.analysis.replicates import Replicated, finished, read_replicates, study_results
 from headrace.analysis.rounding import rounded
 from headrace.analysis.studies import Study, read_studies
 from headrace.analysis.tuned import tuned_of
@@ -90,6 +93,8 @@ class Analysis:
         advice: Which batch size on how many workers, or why nothing can be recommended; None where no
             step times were measured.
         noise: Every trial whose noise scale was measured, with the measured critical batch size.
+        replicated: Study -> its fresh runs; empty if none were asked for.
+        verdicts: Every comparison of fresh runs.
     """
 
     results: dict[str, Any]
@@ -102,6 +107,8 @@ class Analysis:
     asked: Asked = field(default_factory=Asked)
     advice: Advice | str | None = None
     noise: tuple[noise_course.Comparison, ...] = ()
+    replicated: Mapping[str, Replicated] = field(default_factory=dict)
+    verdicts: tuple[Cell, ...] = ()
 
     @property
     def metric(self) -> str:
@@ -120,11 +127,13 @@ def analyse(stored: StoredExperiment) -> Analysis:
     """
     studies = read_studies(stored)
     curves = fit_curves(studies)
+    replicated = read_replicates(stored, studies)
+    cells = verdicts(replicated, _sizes(stored))
     stored_portraits = portraits(stored)
     readings = tuple(read(portrait) for portrait in stored_portraits if portrait.portrait.error is None)
     failed = [portrait.portrait for portrait in stored_portraits if portrait.portrait.error is not None]
     looked_into = {"portraits": rounded(portrait_results(readings, failed))}
-    results = _results(stored, studies, curves) | looked_into
+    results = _results(stored, studies, curves, replicated, cells) | looked_into
     return Analysis(
         results=results,
         steps=steps_frame(studies),
@@ -136,6 +145,8 @@ def analyse(stored: StoredExperiment) -> Analysis:
         asked=_asked(stored),
         advice=_advice(stored, studies, curves),
         noise=_noise(stored, results),
+        replicated=replicated,
+        verdicts=tuple(cells),
     )
 
 
@@ -192,27 +203,64 @@ def write_results(analysis: Analysis, directory: str | Path) -> Path:
     return path
 
 
-def _results(
-    stored: StoredExperiment, studies: Sequence[Study], curves: Sequence[CurveFit]
-) -> dict[str, Any]:
+def _sizes(stored: StoredExperiment) -> dict[str, int]:
+    """Subset of the grid -> its size."""
     facts = stored.facts
+    return {name: facts.examples_in(name) for name in stored.experiment.grid.subset} if facts else {}
+
+
+def _results(
+    stored: StoredExperiment,
+    studies: Sequence[Study],
+    curves: Sequence[CurveFit],
+    replicated: Mapping[str, Replicated],
+    cells: Sequence[Cell],
+) -> dict[str, Any]:
+    decided = all(study.decided is not None for study in studies)
     warnings = [
-        *warn_of_changes(facts, [record.fingerprint for record in stored.records]),
+        *warn_of_changes(stored.facts, [record.fingerprint for record in stored.records]),
         *warn(studies, asked=stored.experiment.search.trials),
+        *warn_of_replicates(stored.experiment.replicates, replicated, decided),
     ]
-    examples = {name: facts.examples_in(name) for name in stored.experiment.grid.subset} if facts else {}
     return {
         "format": FORMAT,
         "workload": stored.experiment.workload.name,
         "goal": stored.goal,
         "goal_metric": f"validation/{stored.metric_name}",
         "seed": stored.experiment.seed,
-        "subsets": {name: {"examples": size} for name, size in examples.items()},
-        "finished": all(study.decided is not None for study in studies),
-        "studies": [_study(study, stored.metric_name) | _tuned(study, curves) for study in studies],
+        "subsets": {name: {"examples": size} for name, size in _sizes(stored).items()},
+        "finished": decided,
+        "studies": [
+            _study(study, stored.metric_name) | _tuned(study, curves) | _fresh(study, replicated)
+            for study in studies
+        ],
         "scaling": [_curve(curve) for curve in curves],
-        "conclusions": [*conclude(curves, examples), *warnings],
+        "conclusions": [*conclude(curves, replicated, cells), *warnings],
         "warnings": warnings,
+        **_replicates(stored, replicated, cells),
+    }
+
+
+def _fresh(study: Study, replicated: Mapping[str, Replicated]) -> dict[str, Any]:
+    """The fresh runs of a study; no key in experiments that ask for none."""
+    found = replicated.get(study.key.name)
+    return {} if found is None else {"replicates": study_results(found)}
+
+
+def _replicates(
+    stored: StoredExperiment, replicated: Mapping[str, Replicated], cells: Sequence[Cell]
+) -> dict[str, Any]:
+    asked = stored.experiment.replicates
+    if asked is None:
+        return {}
+    return {
+        "replicates": {
+            "seeds": asked.seeds,
+            "until": asked.until,
+            "finished": finished(asked, replicated),
+            "runs": sum(len(one.runs) for one in replicated.values()),
+            "verdicts": [cell.to_dict() for cell in cells],
+        }
     }
 
 

@@ -60,6 +60,8 @@ class Bar:
         news = [s for s in state.studies if s.best_steps != self._best.get(s.study)]
         self._best = {s.study: s.best_steps for s in state.studies}
         studies = f"{state.finished_studies}/{len(state.studies)} studies"
+        if state.replicates[1]:
+            studies += f", {state.replicates[0]}/{state.replicates[1]} replicates"
         self._line.update(self._task, completed=state.share, studies=studies, left=time_left(state))
         if news:
             study = printable(news[-1].study, one_line=True)
@@ -72,5 +74,7 @@ class Bar:
         self._next_line = now + LOG_SECONDS
         left = time_left(state)
         decided = f"{state.finished_studies} of {len(state.studies)} studies decided"
+        if state.replicates[1]:
+            decided += f", {state.replicates[0]} of {state.replicates[1]} replicates"
         sys.stderr.write(f"{decided}, {state.share:.0%}{', ' + left if left else ''}\n")
         sys.stderr.flush()

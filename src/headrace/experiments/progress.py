@@ -16,23 +16,28 @@ class Watch:
 
     Args:
         listeners: The listeners.
+        replicates: How many fresh runs there will be, at most.
+
+    Attributes:
+        replicates: The fresh runs that are done, of how many.
     """
 
     INTERVAL_SECONDS = 0.25
 
-    def __init__(self, listeners: Listeners) -> None:
+    def __init__(self, listeners: Listeners, replicates: int = 0) -> None:
         self._listeners = listeners
+        self.replicates = (0, replicates)
         self._start = time.monotonic()
         self._next = 0.0
         self._share_at_start: float | None = None
 
     def show(self, races: Sequence[Race], *, last: bool = False) -> None:
-        """Report the state of the studies, unless it was reported a moment ago."""
+        """Report the state of the studies and of the fresh runs, unless it was reported a moment ago."""
         now = time.monotonic()
         if not self._listeners or (now < self._next and not last):
             return
         self._next = now + self.INTERVAL_SECONDS
-        share = share_done(races)
+        share = share_done(races, self.replicates)
         self._share_at_start = share if self._share_at_start is None else self._share_at_start
         seconds, gained = now - self._start, share - self._share_at_start
         self._listeners.state(
@@ -44,17 +49,21 @@ class Watch:
                 share=share,
                 seconds=seconds,
                 seconds_left=seconds * (1 - share) / gained if gained > 0 else None,
+                replicates=self.replicates,
             )
         )
 
 
-def share_done(races: Sequence[Race]) -> float:
+def share_done(races: Sequence[Race], replicates: tuple[int, int] = (0, 0)) -> float:
     """The share of the work that is done, with the studies weighted by a guess of their cost.
 
-    Within a study: the rungs that its trials have climbed, of those below the bound known so far.
+    Within a study: the rungs that its trials have climbed, of those below the bound known so far. A fresh run
+    counts as much as a trial.
     """
-    total = sum(race.cost for race in races)
-    return sum(race.cost * _climbed(race) for race in races) / total
+    total, (done, of) = sum(race.cost for race in races), replicates
+    climbed = sum(race.cost * _climbed(race) for race in races) / total
+    trials = sum(race.rules.asked for race in races)
+    return (climbed * trials + done) / (trials + of)
 
 
 def _climbed(race: Race) -> float:

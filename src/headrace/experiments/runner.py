@@ -13,6 +13,7 @@ from headrace.engines import torchrun
 from headrace.engines._base import Engine, do_all, each_done, prepare
 from headrace.engines.registry import make_engine
 from headrace.engines.torchrun import TorchrunEngine
+from headrace.experiments import fresh
 from headrace.experiments.ledger import Ledger
 from headrace.experiments.listeners import Listener, Listeners, Showing
 from headrace.experiments.progress import Watch
@@ -115,7 +116,12 @@ def _train(
         What the folder holds then.
     """
     experiment = stored.experiment
-    finished = stored.facts is not None and Schedule(_races(stored)).finished and not missing(stored)
+    finished = (
+        stored.facts is not None
+        and Schedule(_races(stored)).finished
+        and not missing(stored)
+        and not fresh.incomplete(stored)
+    )
     engine, inspection = _start(experiment, 1 if finished else processes, where)
     with engine:
         facts = inspection.facts
@@ -137,15 +143,23 @@ def _train(
         prepare(engine, Expect(facts))
         ledger = Ledger(stored.directory, facts)
         listeners.begin(experiment, facts)
+        schedule = Schedule(_races(stored))
+        watch = Watch(listeners, fresh.at_most(experiment))
         _Run(
-            schedule=Schedule(_races(stored)),
+            schedule=schedule,
             engine=engine,
             ledger=ledger,
-            watch=Watch(listeners),
+            watch=watch,
             listeners=listeners,
             metric=f"validation/{facts.metric_name}",
         ).to_the_end()
         stored = stored.with_parts(ledger.written.values())
+
+        def tell(done: int, of: int) -> None:
+            watch.replicates = done, of
+            watch.show(schedule.races)
+
+        fresh.replicate(stored, engine, tell)
         # The studies are safe in the store: what follows is for the report.
         _portray(stored, engine)
         listeners.end(stored)

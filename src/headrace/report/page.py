@@ -13,6 +13,7 @@ from headrace.report.figures.recommendation import frontier_rows
 from headrace.report.frame import Provenance, Shown, lead, render
 from headrace.report.numbers import plain, whole
 from headrace.report.portrait_part import portrait_part
+from headrace.report.replicate_part import replicate_part
 from headrace.report.values import Curve, Fit, Point
 from headrace.report.values import curves as curves_of
 from headrace.report.words import GLOSSARY
@@ -42,6 +43,7 @@ def page(
         summary=[summary_row(curve) for curve in curves],
         figures=[figure for figure in figures if isinstance(figure, Shown)],
         absent=[figure for figure in figures if isinstance(figure, Absent)],
+        replicates=replicate_part(analysis),
         studies=study_rows(analysis, curves),
         counts=counts(analysis),
         headline=headline(curves),

@@ -33,6 +33,8 @@ class Experiment(Tables):
         subsets: Name of a subset in the grid -> its file. A path in the grid is its own name. The places
             of the files are not part of the experiment: the workload's facts hold their checksums.
         report: What the report shows; not part of the experiment either.
+        replicates: How often the best settings are trained again; asked for later, it only adds training.
+            None: not at all.
 
     Raises:
         InputErrors: The tables do not go together (from any constructor).
@@ -63,9 +65,9 @@ class Experiment(Tables):
     def identity(self) -> dict[str, Any]:
         """The content as nested dictionaries, without what no result depends on.
 
-        That is, without the places of the subset files, and what is made for the report alone.
+        That is, without the places of the subset files, and what is made once the studies are decided.
         """
-        return self.model_dump(exclude={"subsets", "report"})
+        return self.model_dump(exclude={"subsets", "report", "replicates"})
 
     def digest(self) -> str:
         """A SHA-256 of the content, in hexadecimal: equal for two files that mean the same."""

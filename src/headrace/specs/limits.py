@@ -83,3 +83,5 @@ Attempts = Annotated[
 Checkpoints = Annotated[int, Field(ge=1), at_most(10_000, "the weights of the model are stored each time")]
 Runs = Annotated[int, Field(ge=1), at_most(10_000, "each run is a training in every round")]
 Repeats = Annotated[int, Field(ge=1), at_most(10_000, "the whole search is repeated for each seed")]
+Fresh = Annotated[int, Field(ge=2), at_most(10_000, "each study's best setting is trained for each seed")]
+"""Of one seed no scatter is known."""

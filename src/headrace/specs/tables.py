@@ -9,7 +9,7 @@ from pydantic import Field, SerializerFunctionWrapHandler, field_validator, mode
 from headrace.policies import ACTIVE_BIAS
 from headrace.specs.checkpoints import Schedule
 from headrace.specs.document import Document, Table
-from headrace.specs.limits import FEW, Attempts, Count, Epochs, Name, Seed, Steps, Trials, Workers
+from headrace.specs.limits import FEW, Attempts, Count, Epochs, Fresh, Name, Seed, Steps, Trials, Workers
 from headrace.specs.space import Entry, Setting
 from headrace.specs.studies import FULL, Configuration, StudyKey
 from headrace.specs.subset_names import canonical
@@ -192,6 +192,23 @@ class ReportTable(Table):
     portrait_epochs: float = Field(default=5.0, ge=0, le=10**9, allow_inf_nan=False)
 
 
+class Replicates(Table):
+    """`[replicates]`: the best setting of each study, trained again from fresh seeds.
+
+    It changes no other result, and may be added to a folder that was run without it.
+
+    Attributes:
+        seeds: How many. More may be asked for later: only the new ones are then trained.
+        of: Which setting: "best", the one that the search chose (`headrace.analysis.choice`).
+        until: "budget" trains each run to its budget, so that its test error is known; "goal" ends it at the
+            goal, which costs less and leaves only the steps.
+    """
+
+    seeds: Fresh
+    of: Literal["best"] = "best"
+    until: Literal["budget", "goal"] = "budget"
+
+
 class Tables(Document):
     """All tables of an experiment file."""
 
@@ -203,6 +220,7 @@ class Tables(Document):
     training: Training
     subsets: Annotated[dict[Name, str], FEW] = Field(default_factory=dict)
     report: ReportTable = ReportTable()
+    replicates: Replicates | None = None
 
     def studies(self) -> list[StudyKey]:
         """Every study of the grid: optimizers outermost, batch sizes innermost and ascending."""

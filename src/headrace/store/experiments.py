@@ -6,6 +6,7 @@ share.json          in the folder of a part: which share of the studies it is fo
 lock                held by the process that runs
 studies/<name>/     a part for each trial: NNNNN.json and NNNNN.parquet
 portraits/<name>/   what one trial shows about every example: portrait.json and examples.parquet
+replicates/         settings.json, and a record of each fresh training: <name>/NNNNN-SSSSS.json
 """
 
 from __future__ import annotations
@@ -211,7 +212,7 @@ def create(
             )
         experiment = extend(load(directory), experiment)
     check_share(Path(directory), share)
-    # Keys that only affect the report may be changed afterwards, and subset files may have been moved.
+    # What follows the studies may be changed afterwards, and subset files may have been moved.
     asked = experiment.model_copy(update={"subsets": there.subsets | experiment.subsets})
     if asked != there:
         write_toml(path, asked.to_toml())
@@ -234,7 +235,9 @@ _MADE = frozenset({".json", ".parquet", ".safetensors"})
 def work_in(directory: Path) -> str | None:
     """The first file of trials, portraits or checkpoints in a folder, or None."""
     found = (
-        path for name in (STUDIES, "portraits", "checkpoints") for path in (directory / name).rglob("*.*")
+        path
+        for name in (STUDIES, "replicates", "portraits", "checkpoints")
+        for path in (directory / name).rglob("*.*")
     )
     # Files that file managers and sync clients leave behind are not work of an experiment.
     made = (path for path in found if path.suffix in _MADE and path.name[0] != "." and path.is_file())

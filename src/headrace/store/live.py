@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Self
 
 from headrace.files import StorageError, remove, write_whole
-from headrace.store import lock
+from headrace.store import lock, replicates
 from headrace.store.experiments import StoredExperiment, load
 from headrace.store.progress import State, StudyState, study_state
 
@@ -74,6 +74,7 @@ def read(directory: Path, process: str) -> State | None:
             seconds=content["seconds"],
             seconds_left=content["seconds_left"],
             process=process,
+            replicates=(content["replicates"]["done"], content["replicates"]["of"]),
         )
     except (OSError, ValueError, KeyError, TypeError):
         return None
@@ -103,5 +104,20 @@ def stored_state(stored: StoredExperiment) -> State:
         )
         for study in stored.studies()
     ]
-    share = sum(state.finished for state in states) / len(states)
-    return State(studies=tuple(states), share=share)
+    fresh = _replicates(stored, sum(state.best_steps is not None for state in states))
+    done = sum(state.finished for state in states) + fresh[0]
+    share = done / (len(states) + fresh[1])
+    return State(studies=tuple(states), share=share, replicates=fresh)
+
+
+def _replicates(stored: StoredExperiment, able: int) -> tuple[int, int]:
+    """The fresh runs that are stored, of how many; pilots are not counted."""
+    asked = stored.experiment.replicates
+    if asked is None:
+        return 0, 0
+    there = replicates.read(stored)
+    if there.settings is None:
+        return 0, asked.seeds * able
+    chosen = [setting.study for setting in there.settings.studies if setting.trial is not None]
+    runs = (run for study in chosen for run in there.of(study) if run.seed < asked.seeds)
+    return sum(run.ended(asked.until) for run in runs), asked.seeds * len(chosen)

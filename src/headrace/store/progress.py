@@ -44,6 +44,7 @@ class State:
         seconds: How long the run has taken, 0 for a folder.
         seconds_left: A guess of how long it will take, or None if it cannot be estimated.
         process: The process that runs the experiment, or None.
+        replicates: The fresh runs that are done, of how many; none if none were asked for.
     """
 
     studies: tuple[StudyState, ...]
@@ -51,6 +52,12 @@ class State:
     seconds: float = 0.0
     seconds_left: float | None = None
     process: str | None = None
+    replicates: tuple[int, int] = (0, 0)
+
+    @property
+    def finished(self) -> bool:
+        """Whether every study is decided, and every fresh run made."""
+        return self.finished_studies == len(self.studies) and self.replicates[0] == self.replicates[1]
 
     @property
     def finished_studies(self) -> int:
@@ -61,6 +68,8 @@ class State:
         """One line."""
         trials = sum(study.trials for study in self.studies)
         known = f"{self.finished_studies} of {len(self.studies)} studies finished, {trials} trials"
+        if self.replicates[1]:
+            known += f", {self.replicates[0]} of {self.replicates[1]} replicates"
         running = "" if self.process is None else f"; running (process {self.process})"
         left = time_left(self)
         return f"{known}{running}{', ' + left if left else ''}"
@@ -75,12 +84,13 @@ class State:
     def to_dict(self) -> dict[str, Any]:
         """Plain data, for JSON."""
         return {
-            "finished": self.finished_studies == len(self.studies),
+            "finished": self.finished,
             "running": self.process is not None,
             "process": self.process,
             "share": self.share,
             "seconds": self.seconds,
             "seconds_left": self.seconds_left,
+            "replicates": {"done": self.replicates[0], "of": self.replicates[1]},
             "studies": [asdict(study) for study in self.studies],
         }
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import inspect as signatures
+import math
 from collections.abc import Generator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from headrace import random
@@ -51,6 +53,7 @@ class Bench:
         self._versions = True
         self._suspended: dict[tuple[str, int], RunningTrial] = {}
         self._sent: dict[tuple[str, int], int] = {}
+        self._fresh: tuple[tuple[str, int, bool], Setting] | None = None
         self.room = 1
 
     @property
@@ -113,6 +116,35 @@ class Bench:
                 fix="Put the file back and run again: what was stored before is kept.",
             )
         return setting
+
+    def fresh(self, subset: str, kind: str, seed: int, *, endless: bool) -> Setting:
+        """The workload on a subset for runs from a fresh seed; a random subset is drawn anew with it.
+
+        Args:
+            subset: The subset.
+            kind: What the seed is for; seeds of two kinds are different.
+            seed: The seed's number: with it, runs of all studies begin alike.
+            endless: Whether they are trained to their budget, whether or not they reach the goal before.
+
+        Raises:
+            InputError: The workload or the subset's file is not that of the folder.
+        """
+        self.on(subset)
+        asked = (kind, seed, endless)
+        if self._fresh is None or self._fresh[0] != asked:
+            experiment, setting = self._experiment, self.setting
+            training = experiment.training.model_copy(update={"stop": "bound", "checkpoints": None})
+            update = {"seed": random.integer_seed(experiment.seed, kind, seed), "training": training}
+            # A goal that no training reaches keeps each at it until its budget, with one test at its end.
+            made = replace(
+                setting,
+                experiment=experiment.model_copy(update=update),
+                goal=-math.inf if endless else setting.goal,
+                alike=True,
+                _parts={},
+            )
+            self._fresh = (asked, made)
+        return self._fresh[1].on(subset)
 
     def inspect(self) -> Inspection:
         """Look at the workload; workers that train together must have the same.

@@ -81,7 +81,8 @@ def feed(
         InputError: The policy cannot be used with this workload.
     """
     name, size = study.configuration.policy, study.configuration.batch_size
-    seed, path, examples = setting.experiment.seed, (study.stream, trial), len(setting.workload.train)
+    seed, path = setting.experiment.seed, setting.path(study, trial)
+    examples = len(setting.workload.train)
     _, settings = split(values)
     if name == "shuffle" and not settings:
         batches = shuffled_batches(examples, size, seed=seed, path=path, device=setting.device)

@@ -113,6 +113,7 @@ def _trained(setting: Setting, task: PortraitTask, steps: int) -> _Training:
         trial,
         replace(fed, batches=counted()),
         setting.new_model(study, trial),
+        values=values,
         evaluation_steps=(0, steps),
         evaluate=lambda _: {},
         record=record,

@@ -15,7 +15,7 @@ from torch import nn
 from headrace import tensors
 from headrace.specs.checkpoints import steps as checkpoint_steps
 from headrace.specs.space import split
-from headrace.specs.studies import StudyKey
+from headrace.specs.studies import Hyperparameters, StudyKey
 from headrace.store.records import TrialRecord
 from headrace.training.divergence import diverged
 from headrace.training.evaluation import Evaluator
@@ -40,6 +40,7 @@ def begin(
     fed: Feed,
     model: nn.Module,
     *,
+    values: Hyperparameters,
     evaluation_steps: Sequence[int],
     evaluate: Evaluator,
     record: Record | None,
@@ -52,6 +53,7 @@ def begin(
         trial: Its index.
         fed: What it is fed, from `feeding.feed`.
         model: Its model, freshly initialised.
+        values: Its hyperparameters.
         evaluation_steps: From 0 to at most its budget.
         evaluate: Measures the model.
         record: Called with what is trained on, see `training.loop.train`.
@@ -68,7 +70,7 @@ def begin(
             optimizer=study.optimizer,
             schedule=experiment.training.schedule,
             weight_decay_on=experiment.training.weight_decay_on,
-            **split(experiment.hyperparameters(study, trial))[0],
+            **split(values)[0],
         ),
         budget_steps=experiment.budget_steps(study, len(workload.train)),
         evaluation_steps=evaluation_steps,
@@ -90,6 +92,7 @@ class RunningTrial:
         setting: What it shares with other trials.
         study: Its study.
         trial: Its index.
+        values: Its hyperparameters; None for those of the search.
 
     Attributes:
         rows: Its measurements.
@@ -100,6 +103,7 @@ class RunningTrial:
     setting: Setting
     study: StudyKey
     trial: int
+    values: Hyperparameters | None = None
     rows: list[Row] = field(default_factory=list)
     checkpoints: list[tuple[int, bytes]] = field(default_factory=list)
     settled: bool = False
@@ -114,7 +118,9 @@ class RunningTrial:
         experiment = self.setting.experiment
         self._budget = experiment.budget_steps(self.study, len(self.setting.workload.train))
         self._steps = experiment.evaluation_steps(self._budget)
-        self._hyperparameters = experiment.hyperparameters(self.study, self.trial)
+        self._hyperparameters = (
+            experiment.hyperparameters(self.study, self.trial) if self.values is None else self.values
+        )
         schedule = experiment.training.checkpoints
         self._kept = None if schedule is None else checkpoint_steps(schedule, self._steps)
         self._feed: Feed | None = None
@@ -181,6 +187,7 @@ class RunningTrial:
             self.trial,
             self._feed,
             self._model,
+            values=self._hyperparameters,
             evaluation_steps=self._steps,
             evaluate=setting.evaluator(*splits),
             record=self._feed.record,

@@ -39,6 +39,8 @@ class Setting:
         weights: What a subset's examples' losses are multiplied by, mean 1, on `device` [part]; None: all 1.
         file: The checksum of the subset's file as it was read, or None if there is none.
         together: Whether the workers are the processes of `torch.distributed`, and not played by this one.
+        alike: Whether a trial's streams are named after nothing but its seed, so that the runs of all studies
+            begin with one initialisation and, as far as their policies allow, one order.
     """
 
     experiment: Experiment
@@ -49,6 +51,7 @@ class Setting:
     weights: Tensor | None = None
     file: str | None = None
     together: bool = False
+    alike: bool = False
     _parts: dict[str, Setting] = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -79,14 +82,18 @@ class Setting:
         """Whether a trial has done its part when it has reached the goal."""
         return self.experiment.training.stop == "bound"
 
+    def path(self, study: StudyKey, trial: int) -> tuple[str | int, ...]:
+        """The name that all random streams of a trial begin with."""
+        return ("alike",) if self.alike else (study.stream, trial)
+
     def new_model(self, study: StudyKey, trial: int) -> nn.Module:
         """A trial's model, freshly initialised on the trial's stream."""
-        with random.torch_stream(self.experiment.seed, study.stream, trial, "initialisation"):
+        with random.torch_stream(self.experiment.seed, *self.path(study, trial), "initialisation"):
             return self.workload.build_model().to(self.device)
 
     def streams(self, study: StudyKey, trial: int) -> list[TorchStream]:
         """The random stream of each worker of a trial while it trains."""
-        seed, workers, path = self.experiment.seed, study.configuration.workers, (study.stream, trial)
+        seed, workers, path = self.experiment.seed, study.configuration.workers, self.path(study, trial)
         return [
             worker_stream(
                 seed, *path, "training", worker=worker, workers=workers, device=self.device, host=self.draws
