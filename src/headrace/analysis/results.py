@@ -32,6 +32,7 @@ from headrace.analysis.tuned import tuned_of
 from headrace.errors import DamagedError, InputError
 from headrace.files import guarded, write_whole
 from headrace.sealed import read_toml
+from headrace.specs.tables import Replicates
 from headrace.store import noise_course as stored_noise
 from headrace.store import throughput
 from headrace.store.experiments import EXPERIMENT
@@ -220,7 +221,7 @@ def _results(
     warnings = [
         *warn_of_changes(stored.facts, [record.fingerprint for record in stored.records]),
         *warn(studies, asked=stored.experiment.search.trials),
-        *warn_of_replicates(stored.experiment.replicates, replicated, decided),
+        *warn_of_replicates(_asked_for(stored), replicated, decided),
     ]
     return {
         "format": FORMAT,
@@ -241,6 +242,11 @@ def _results(
     }
 
 
+def _asked_for(stored: StoredExperiment) -> Replicates | None:
+    """The fresh runs that a folder should hold: a share of the studies has none before it is merged."""
+    return None if stored.share is not None else stored.experiment.replicates
+
+
 def _fresh(study: Study, replicated: Mapping[str, Replicated]) -> dict[str, Any]:
     """The fresh runs of a study; no key in experiments that ask for none."""
     found = replicated.get(study.key.name)
@@ -250,7 +256,7 @@ def _fresh(study: Study, replicated: Mapping[str, Replicated]) -> dict[str, Any]
 def _replicates(
     stored: StoredExperiment, replicated: Mapping[str, Replicated], cells: Sequence[Cell]
 ) -> dict[str, Any]:
-    asked = stored.experiment.replicates
+    asked = _asked_for(stored)
     if asked is None:
         return {}
     return {

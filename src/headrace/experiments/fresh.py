@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Sequence
 from headrace.analysis.choice import PILOTS, Pilots, choose, settle
 from headrace.analysis.studies import read_studies
 from headrace.engines._base import Engine, each_done
-from headrace.specs.experiment import Experiment
 from headrace.specs.tables import Replicates
 from headrace.store.experiments import StoredExperiment
 from headrace.store.replicates import (
@@ -71,14 +70,15 @@ def replicate(stored: StoredExperiment, engine: Engine, report: Report) -> Store
     return StoredReplicates(settings=there.settings, runs={**there.runs, **made})
 
 
-def at_most(experiment: Experiment) -> int:
-    """How many fresh runs an experiment asks for if every study has a best setting, without pilots."""
-    asked = experiment.replicates
-    return 0 if asked is None else asked.seeds * len(experiment.studies())
+def at_most(stored: StoredExperiment) -> int:
+    """How many fresh runs are made if every study has a best setting, without pilots; a share makes none."""
+    asked = stored.experiment.replicates
+    return 0 if asked is None or stored.share is not None else asked.seeds * len(stored.studies())
 
 
 def _decided(stored: StoredExperiment) -> bool:
-    return stored.facts is not None and all(map(stored.judgement, stored.experiment.studies()))
+    whole = stored.share is None and stored.facts is not None
+    return whole and all(map(stored.judgement, stored.experiment.studies()))
 
 
 def _settled(

@@ -26,7 +26,7 @@ class Watch:
 
     def __init__(self, listeners: Listeners, replicates: int = 0) -> None:
         self._listeners = listeners
-        self.replicates = (0, replicates)
+        self.replicates: tuple[int, int] = (0, replicates)
         self._start = time.monotonic()
         self._next = 0.0
         self._share_at_start: float | None = None

@@ -144,7 +144,7 @@ def _train(
         ledger = Ledger(stored.directory, facts)
         listeners.begin(experiment, facts)
         schedule = Schedule(_races(stored))
-        watch = Watch(listeners, fresh.at_most(experiment))
+        watch = Watch(listeners, fresh.at_most(stored))
         _Run(
             schedule=schedule,
             engine=engine,

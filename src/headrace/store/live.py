@@ -113,7 +113,7 @@ def stored_state(stored: StoredExperiment) -> State:
 def _replicates(stored: StoredExperiment, able: int) -> tuple[int, int]:
     """The fresh runs that are stored, of how many; pilots are not counted."""
     asked = stored.experiment.replicates
-    if asked is None:
+    if asked is None or stored.share is not None:
         return 0, 0
     there = replicates.read(stored)
     if there.settings is None:
