@@ -120,7 +120,7 @@ def test_a_hint_says_its_pairs_and_its_p_and_that_it_is_no_verdict() -> None:
         "It forwards 3 examples for each that it trains on. It minimises something else than the mean loss."
     )
     assert "without repeated seeds" in worth
-    assert "headrace compare" in worth
+    assert "[replicates]" in worth
     slow = hints([base, curve(study("rs2", [70] * 12))], {})[0]
     assert "12 pairs of trials" in slow
     assert "0 needed fewer steps: a hint at more steps" in slow

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from headrace.analysis.replicate_verdicts import verdicts
-from headrace.analysis.replicate_words import conclude_replicates, no_verdict, warn_of_replicates
+from headrace.analysis.replicate_words import conclude_replicates, warn_of_replicates
 from headrace.analysis.replicates import Replicated, study_results
 from headrace.analysis.steps_to_result import StepsToResult
 from headrace.analysis.studies import Study
@@ -167,4 +167,3 @@ def test_what_is_missing_is_said() -> None:
     assert "8 of 10 replicates are stored" in said
     assert warn_of_replicates(None, {}, decided=True) == warn_of_replicates(asked, {}, decided=False) == []
     assert "no replicates are stored yet" in warn_of_replicates(asked, {}, decided=True)[0]
-    assert no_verdict([]) == []

@@ -25,9 +25,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from headrace.analysis.studies import Curve, Study
+from headrace.analysis.studies import Study
 from headrace.analysis.surface import Surface
-from headrace.analysis.tuned import surface_of
+from headrace.analysis.tuned import surfaces_of
 from headrace.store.records import Status
 from headrace.store.replicates import Replicate, StudySetting
 
@@ -51,11 +51,8 @@ def choose(studies: Sequence[Study]) -> list[StudySetting]:
     Args:
         studies: Those of an experiment that are trained apart, all of them decided.
     """
-    curves: dict[Curve, list[Study]] = {}
     families: dict[tuple[str, int], list[tuple[str, Smoothed]]] = {}
-    for study in studies:
-        curves.setdefault(study.curve, []).append(study)
-    surfaces = {curve: surface_of(members) for curve, members in curves.items()}
+    surfaces = surfaces_of(studies)
     for study in studies:
         steps = smoothed_steps(study, surfaces[study.curve]) if study.result.steps is not None else {}
         families.setdefault((study.key.optimizer, study.batch_size), []).append((study.key.name, steps))

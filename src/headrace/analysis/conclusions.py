@@ -33,8 +33,7 @@ def conclude(
     Args:
         curves: The experiment's curves.
         examples: Subset of the grid -> its size.
-        found: The fresh runs of each study; without them there is no verdict on a policy or a subset, and only
-            a hint.
+        found: The fresh runs of each study; without them policies and subsets get hints and no verdict.
         cells: Their comparisons.
 
     Returns:

@@ -68,8 +68,9 @@ def hints(curves: Sequence[CurveFit], examples: Mapping[str, int]) -> list[str]:
     ]
     return [
         *said,
-        "These are hints of one search each, without repeated seeds. For a verdict, train the best setting "
-        "of each with several seeds and use headrace compare.",
+        "These are hints of one search each, without repeated seeds, and no verdicts. For verdicts, add "
+        '[replicates] with "seeds = 5" to the experiment file and run it again: only the chosen setting of '
+        "each is then trained, from fresh seeds.",
     ]
 
 

@@ -1,4 +1,4 @@
-"""What fresh seeds show, in sentences; and that without them there is no verdict."""
+"""What fresh seeds show, in sentences; without them there are hints alone, see `hints`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 
 from headrace.analysis import words
-from headrace.analysis.curves import CurveFit
 from headrace.analysis.replicate_verdicts import Cell, Metric
 from headrace.analysis.replicates import Estimate, Replicated, finished
 from headrace.analysis.studies import Curve
@@ -22,22 +21,6 @@ _WHAT: dict[Metric, str] = {
     "examples_forwarded": "forwarded examples",
     "test": "test metric",
 }
-
-
-def no_verdict(curves: Sequence[CurveFit]) -> list[str]:
-    """That policies and subsets were searched alone, and how to get a verdict; empty if there is but one."""
-    compared = [
-        name
-        for name, place in (("policies", 2), ("subsets", 1))
-        if len({curve.curve[place] for curve in curves}) > 1
-    ]
-    if not compared:
-        return []
-    return [
-        f"No verdict on {' or '.join(compared)} is given: each has one search and no repeated seeds. For "
-        'one, add [replicates] with "seeds = 5" to the experiment file and run it again: the best settings '
-        "alone are then trained from fresh seeds."
-    ]
 
 
 def conclude_replicates(found: Mapping[str, Replicated], cells: Sequence[Cell]) -> list[str]:

@@ -236,7 +236,7 @@ def _results(
             for study in studies
         ],
         "scaling": [_curve(curve) for curve in curves],
-        "conclusions": [*conclude(curves, replicated, cells), *warnings],
+        "conclusions": [*conclude(curves, _sizes(stored), replicated, cells), *warnings],
         "warnings": warnings,
         **_replicates(stored, replicated, cells),
     }
