@@ -19,3 +19,10 @@ def test_hugging_face_trainer(tmp_path, capsys):
     assert main(folder=str(tmp_path)) > 0.8
     assert "hardest examples" in capsys.readouterr().out
     assert added("hugging_face_trainer.py") <= 6
+
+
+def test_lightning_module(capsys):
+    main = runpy.run_path(str(EXAMPLES / "lightning_module.py"))["main"]
+    assert main() < 0.2
+    # Three of them stand in place of a line of one's own.
+    assert added("lightning_module.py") <= 12

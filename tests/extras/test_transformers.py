@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from itertools import chain
 from pathlib import Path
 
@@ -12,6 +9,7 @@ import pytest
 import torch
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
+from extras.launching import launched
 from extras.small import classifier, documents, language_model, texts
 from headrace.errors import InputError
 from headrace.histories import History, LossHistory
@@ -254,20 +252,13 @@ def test_a_loss_that_is_not_the_models_own_is_refused(tmp_path):
     assert isinstance(given.history, LossHistory)
 
 
-def launched(folder: Path, ranks: int, *how: str) -> list[dict]:
-    """What each of several processes was fed and came to."""
-    folder.mkdir(exist_ok=True)
-    script = [str(Path(__file__).with_name("ranks_transformers.py")), str(folder), str(ranks), *how]
-    alone = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(ranks)]
-    around = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[1]), *sys.path])}
-    subprocess.run([*alone, *script], check=True, env=around, capture_output=True)
-    return [torch.load(folder / f"found-{rank}.pt", weights_only=True) for rank in range(ranks)]
+SCRIPT = "ranks_transformers.py"
 
 
 @pytest.fixture(scope="module")
 def two(tmp_path_factory):
     folder = tmp_path_factory.mktemp("two")
-    return launched(folder, 2, "begin", "0")
+    return launched(SCRIPT, folder, 2, "begin", "0")
 
 
 def joined(found: list[dict]) -> list[list[int]]:
@@ -276,7 +267,7 @@ def joined(found: list[dict]) -> list[list[int]]:
 
 
 def test_two_processes_train_on_the_same_batches_as_one(tmp_path, two):
-    (one,) = launched(tmp_path, 1, "begin", "0")
+    (one,) = launched(SCRIPT, tmp_path, 1, "begin", "0")
     assert joined(two) == one["fed"]
     assert torch.equal(two[0]["weights"], two[1]["weights"])
     assert torch.equal(two[0]["table"], two[1]["table"])
@@ -285,8 +276,8 @@ def test_two_processes_train_on_the_same_batches_as_one(tmp_path, two):
 
 @pytest.mark.parametrize("stop", [1, 2])
 def test_two_processes_resume_to_the_bit(tmp_path, two, stop):
-    first = launched(tmp_path, 2, "begin", str(stop))
-    again = launched(tmp_path, 2, "resume", "0")
+    first = launched(SCRIPT, tmp_path, 2, "begin", str(stop))
+    again = launched(SCRIPT, tmp_path, 2, "resume", "0")
     assert joined(first) + joined(again) == joined(two)
     for mine, whole in zip(again, two, strict=True):
         assert torch.equal(mine["weights"], whole["weights"])
@@ -294,7 +285,7 @@ def test_two_processes_resume_to_the_bit(tmp_path, two, stop):
 
 
 def test_one_process_resumes_what_two_have_saved(tmp_path, two):
-    first = launched(tmp_path, 2, "begin", "1")
-    (again,) = launched(tmp_path, 1, "resume", "0")
+    first = launched(SCRIPT, tmp_path, 2, "begin", "1")
+    (again,) = launched(SCRIPT, tmp_path, 1, "resume", "0")
     assert joined(first) + again["fed"] == joined(two)
     assert torch.allclose(again["weights"], two[0]["weights"], atol=1e-5)

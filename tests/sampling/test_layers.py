@@ -302,3 +302,23 @@ def test_ranks_that_differ_are_told_in_what(name):
     assert error is not None and f"differ in {DIFFERENT[name][0]}: rank 0 and 1" in str(error)
     assert "rank 1 could not plan" in str(difference([0, 1], [0, 1], alike))
     assert "same rank" in str(difference([0, 0], [0, 0], alike))
+
+
+class BatchSamplerShard(Sharded):
+    """As accelerate's, by its name; walked by a loop that shows nothing."""
+
+    def __init__(self, batches, processes):
+        super().__init__(batches)
+        self.num_processes = processes
+
+    def __iter__(self):
+        yield from super().__iter__()
+
+
+def test_a_layer_that_divides_a_ranks_part_is_refused_even_if_nothing_is_shown():
+    sampler = ExampleSampler(24, batch_size=4, seed=2, rank=1, world_size=2)
+    with pytest.raises(InputError, match=r"accelerator.prepare would divide .* 2 ranks once more"):
+        list(plain(BatchSamplerShard(sampler, 2)))
+    assert len(list(plain(BatchSamplerShard(sampler, 1)))) == 3
+    whole = ExampleSampler(24, batch_size=4, seed=2, rank=0, world_size=1)
+    assert len(list(plain(BatchSamplerShard(whole, 2)))) == 3

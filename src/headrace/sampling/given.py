@@ -80,8 +80,22 @@ def listen(history: Any, listener: Callable[[Any], None]) -> None:
         history.listen(listener)
 
 
-def check_nothing_dropped(by: Caller, examples: int) -> None:
-    """`InputError` if a loader makes batches of single examples and would drop the last ones."""
+def check_nothing_dropped(by: Caller, examples: int, ranks: int) -> None:
+    """`InputError` if a loader would drop examples.
+
+    Args:
+        by: Whether it drops the last of single examples, or divides a rank's part once more.
+        examples: Single examples of this rank; 0 if the sampler makes batches.
+        ranks: How many there are.
+    """
+    if by.divides is not None and ranks > 1:
+        raise InputError(
+            f"{by.divides} would divide this rank's part of the batches among all {ranks} ranks once more, "
+            "and most examples would never be trained on",
+            where="ExampleSampler",
+            fix="Keep the loader out of accelerator.prepare (headrace.integrations.accelerate.prepared takes "
+            "its place), and in Lightning set use_distributed_sampler=False.",
+        )
     if by.batch is not None and examples % by.batch:
         raise InputError(
             f"the loader would drop the last {examples % by.batch} of this rank's {examples} examples",

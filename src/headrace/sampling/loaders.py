@@ -17,6 +17,16 @@ from torch.utils.data.dataloader import _BaseDataLoaderIter  # pyright: ignore[r
 
 from headrace.errors import InputError
 
+_AHEAD = ("/accelerate/", "/pytorch_lightning/", "/lightning/")
+"""Packages whose loaders take a batch before the loop has asked for it."""
+
+_DIVIDING = {
+    "BatchSamplerShard": "accelerator.prepare",
+    "DataLoaderDispatcher": "accelerator.prepare (dispatch_batches=True)",
+    "DistributedSamplerWrapper": "Lightning's use_distributed_sampler",
+}
+"""The class of a layer between loader and sampler -> who puts it there."""
+
 _DEPTH = 24
 """Frames looked through: a loader calls from within a few of its own."""
 
@@ -30,28 +40,39 @@ class Caller:
         ahead: Whether it asks for more than the loop has got.
         batch: The batches that a loader makes of single examples, if it drops an incomplete last one.
         ended: Whether a loader resumes that was saved after its end.
+        divides: The layer between loader and sampler that divides what it is given among processes.
     """
 
     loader: bool = False
     ahead: bool = False
     batch: int | None = None
     ended: bool = False
+    divides: str | None = None
 
 
 def caller() -> Caller:
     """Who asks for indices, or for the state."""
-    loader, ahead, batch, ended = False, False, None, False
+    loader, ahead, batch, ended, divides = False, False, None, False, None
     for names, file in _frames():
         owner = names.get("self")
         if isinstance(owner, _BaseDataLoaderIter):
             # torchdata's.
             ended = ended or bool((names.get("next_iter_state") or {}).get("_iterator_finished"))
             loader, ahead = True, ahead or owner._num_workers > 0  # pyright: ignore
+        elif type(owner).__name__ in _DIVIDING:
+            divides = divides or _divided_by(owner)
         elif isinstance(owner, BatchSampler) and getattr(owner, "drop_last", False):
             batch = owner.batch_size
-        elif loader and "/accelerate/" in file:
+        elif loader and any(package in file for package in _AHEAD):
             ahead = True
-    return Caller(loader, ahead, batch, ended)
+    return Caller(loader, ahead, batch, ended, divides)
+
+
+def _divided_by(layer: Any) -> str | None:
+    """Who divides the batches among processes by this layer; None if there is one process."""
+    if getattr(layer, "num_processes", getattr(layer, "num_replicas", 2)) < 2:
+        return None
+    return _DIVIDING[type(layer).__name__]
 
 
 def check_not_in_worker() -> None:

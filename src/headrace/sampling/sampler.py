@@ -381,8 +381,7 @@ class ExampleSampler(Sampler[Any]):
             check_sees_whole_batches(self.policy, mine.size)
         walk = new_walk(plan, mine, self.batch_size, self.last, start=place.position, cut_from=place.cut)
         walk.before = place.items
-        if self.batch_size is None:
-            check_nothing_dropped(by, walk.size)
+        check_nothing_dropped(by, 0 if self.batch_size else walk.size, mine.size)
         return walk
 
     def _next_batch(self, device: torch.device) -> Batch:
