@@ -119,7 +119,7 @@ def safe_text(text: str) -> str:
 
 def given_text(cell: str) -> str:
     """The text that `safe_text` made this cell of."""
-    return cell[1:] if cell.startswith("'") and _begins_a_formula(cell) else cell
+    return cell[1:] if cell[:1] == "'" and _begins_a_formula(cell) else cell
 
 
 def _begins_a_formula(text: str) -> bool:

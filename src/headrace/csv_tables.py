@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
-from typing import TextIO
+from typing import NamedTuple, TextIO
 
 from headrace.csv_cells import given_text, is_number
 from headrace.csv_files import CsvFile, read_csv_file
@@ -30,6 +30,8 @@ MOST_ERRORS = 1_000
 """After this many errors a file is read no further."""
 _NAMED, _COMPARED = 500, 1_000
 _LIMIT = Lock()
+_BEFORE = "# \ufeff"
+"""A comment, or what may be before its mark."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,13 +124,16 @@ def raise_all(errors: Sequence[InputError], path: str | Path) -> None:
         raise InputErrors(errors, where=str(path))
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Record:
-    """A record of the file: the line where it begins, its cells, and its first line as it is."""
+class _Record(NamedTuple):
+    """A record of the file: the line where it begins, its cells, its first line as it is, and its lines.
+
+    There are up to a million of them.
+    """
 
     line: int
     cells: list[str]
     begin: str
+    lines: int
 
 
 def _records(file: CsvFile, separator: str) -> Iterator[_Record]:
@@ -147,9 +152,10 @@ def _records(file: CsvFile, separator: str) -> Iterator[_Record]:
         try:
             for cells in reader:
                 stripped = [cell.strip() for cell in cells]
+                following = first + reader.line_num
                 if any(stripped):
-                    yield _Record(line=line, cells=stripped, begin=begin)
-                line, begin = first + reader.line_num, ""
+                    yield _Record(line, stripped, begin, following - line)
+                line, begin = following, ""
         except csv.Error as error:
             raise _not_csv(file.path, line, str(error)) from None
 
@@ -195,13 +201,15 @@ def _parsed(file: CsvFile, separator: str, likely: Sequence[str]) -> CsvTable:
     errors = [error] if (error := _comment(file.path, header)) else []
     count = Counter(columns)
     once = [name if name and count[name] == 1 else None for name in columns]
+    headless = bool(likely) and not set(likely) & set(columns)
     rows: list[Row] = []
     for record in records:
-        if not errors and likely and not set(likely) & set(columns) and set(likely) <= set(_names(record)):
+        if headless and not errors and set(likely) <= set(_names(record)):
             raise _late_header(file.path, record)
         if len(rows) >= MOST_ROWS or len(rows) * len(columns) > MOST_CELLS:
             raise _too_large(file.path, len(rows), len(columns))
-        error = _doubt(file.path, record, columns, separator, likely)
+        plain = record.lines == 1 and len(record.cells) == len(columns) and record.begin[0] not in _BEFORE
+        error = None if plain else _doubt(file.path, record, columns, separator, likely)
         if error is not None:
             errors.append(error)
             if len(errors) == MOST_ERRORS:
@@ -266,7 +274,7 @@ def _doubt(
 
 
 def _comment(path: Path, record: _Record) -> InputError | None:
-    if not record.begin.lstrip("\ufeff ").startswith("#"):
+    if not record.begin.lstrip(_BEFORE[1:]).startswith("#"):
         return None
     return InputError(
         "a line that begins with # is a comment for some programs and a row for others",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -16,6 +17,7 @@ from headrace.analysis.comparison import compare
 from headrace.analysis.correction import holm
 from headrace.analysis.granularity import detect_granularity
 from headrace.analysis.moderation import Prior, estimate_prior, squeezed
+from headrace.analysis.pairing import probability_of_improvement
 from headrace.analysis.power import detectable_difference, detectable_interval, seeds_needed
 from headrace.errors import InputError
 
@@ -248,6 +250,28 @@ def test_a_group_of_which_nothing_is_left():
     rows = table(base=normal("a", 6), other=[math.nan] * 6)
     found = compare(*rows, baseline="base").to_dict()["groups"][0]
     assert (found["verdict"], found["mean"], found["probability_of_improvement"]) == ("worse", None, 0.0)
+
+
+metrics = st.lists(
+    st.sampled_from([0.1, 0.2, 0.3, math.nan, math.inf, -math.inf]) | st.floats(0, 1), min_size=1
+)
+
+
+@given(metrics, metrics, st.booleans())
+def test_the_probability_of_improvement_counts_every_pair(ours, theirs, higher):
+    worst = -math.inf if higher else math.inf
+    pairs = [
+        [value if math.isfinite(value) else worst for value in pair]
+        for pair in itertools.product(ours, theirs)
+    ]
+    won = sum(0.5 if one == other else float((one > other) == higher) for one, other in pairs)
+    found = probability_of_improvement(dict(enumerate(ours)), dict(enumerate(theirs)), higher)
+    assert found == won / len(pairs)
+
+
+def test_the_probability_of_improvement_takes_no_memory_for_the_pairs():
+    many = {seed: float(seed) for seed in range(300_000)}
+    assert probability_of_improvement(many, many, False) == 0.5
 
 
 def test_the_probability_of_improvement_is_that_of_a_pair():

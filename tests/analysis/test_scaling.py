@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from scipy.optimize import least_squares
 
 from headrace import random, scaling
+from headrace.analysis import _profile
 from headrace.errors import InputError
 
 BATCH = [2**k for k in range(3, 14)]
@@ -368,3 +369,18 @@ def test_no_number_that_is_taken_overflows(steps, overhead):
 def test_numbers_that_arithmetic_does_not_bear_are_refused(value):
     with pytest.raises(InputError, match="batch_sizes"):
         scaling.fit([value, 2, 3] if value is not True else [True, True, True], [3, 2, 1])
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 10**6), st.sampled_from([0.0, 1.0, 60.0, 1e4, np.inf]), st.floats(0.01, 0.3))
+def test_replicates_taken_together_give_the_same_fit(seed, critical, scatter):
+    rng = random.generator(seed, "many")
+    batch = np.repeat(2.0 ** np.arange(3, 11), rng.integers(1, 9, 8))
+    law = 1e4 / batch if np.isinf(critical) else 100 * (1 + critical / batch)
+    steps = law * np.exp(scatter * rng.standard_normal(len(batch)))
+    plain = scaling.fit(batch, steps)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_profile, "_MANY", 0)
+        together = scaling.fit(batch, steps)
+    for name in ("steps_min", "steps_min_interval", "critical_batch_size", "interval", "residual_scatter"):
+        assert getattr(together, name) == pytest.approx(getattr(plain, name), rel=1e-4), name

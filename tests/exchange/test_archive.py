@@ -117,9 +117,33 @@ def test_steps_to_goal_by_hand() -> None:
     assert steps_to_goal(frame, 0.2).rows() == [(0, 3)]
 
 
+@pytest.mark.parametrize(
+    ("below", "level"),
+    [
+        ("../..", "a whole archive"),
+        ("..", "the folder of a data set"),
+        ("nesterov_momentum", "the folder of an optimizer"),
+        ("nesterov_momentum/256", "the folder of a batch size"),
+        ("nesterov_momentum/16/3", "the folder of a trial"),
+    ],
+)
+def test_a_folder_of_another_level_is_named_with_the_one_needed(
+    archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, below: str, level: str
+) -> None:
+    given = (archive / below).resolve()
+    said = rf"this is {level}, and the folder DATASET/MODEL of an archive is needed\. Give {archive}[,.]"
+    with pytest.raises(InputError, match=said):
+        import_archive(given, tmp_path / "in", goal=0.1)
+    monkeypatch.chdir(given)
+    with pytest.raises(InputError, match=said):
+        import_archive(".", tmp_path / "in", goal=0.1)
+    assert not (tmp_path / "in").exists()
+
+
 def test_what_cannot_be_imported(archive: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"there are no studies here\. Give the folder dataset/model"):
-        import_archive(archive.parent, tmp_path / "in", goal=0.1)
+    (tmp_path / "empty" / "sgd").mkdir(parents=True)
+    with pytest.raises(InputError, match=r"there are no studies here\. Give the folder DATASET/MODEL"):
+        import_archive(tmp_path / "empty", tmp_path / "in", goal=0.1)
     file = archive / "nesterov_momentum/16/3/metadata.json"
     file.write_text("{")
     with pytest.raises(DamagedError, match=r"metadata\.json: cannot be read as JSON"):

@@ -17,6 +17,7 @@ import sys
 import tempfile
 import tomllib
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 
 from mutant_runs import PATIENCE, START_SECONDS, STARTS, UNFIT, Known, Stand, run_anew
@@ -56,10 +57,14 @@ def covering(mutant: Mutant, copy: Path, known: Known) -> dict[str, float]:
 
 def _functions(file: Path, line: int) -> list[ast.FunctionDef]:
     """The functions around a line, the outermost first."""
-    tree = ast.walk(ast.parse(file.read_bytes()))
-    functions = [node for node in tree if isinstance(node, ast.FunctionDef)]
+    functions = _all_functions(file.read_bytes())
     around = [node for node in functions if node.lineno <= line <= (node.end_lineno or 0)]
     return sorted(around, key=lambda node: node.lineno)
+
+
+@lru_cache(maxsize=4)
+def _all_functions(source: bytes) -> tuple[ast.FunctionDef, ...]:
+    return tuple(node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.FunctionDef))
 
 
 def _first(function: ast.FunctionDef) -> int:

@@ -24,6 +24,8 @@ Grid = Float[np.ndarray, " grid"]
 # Beyond these the model differs from its limits by less than 1e-6, in logs.
 _MARGIN = 14.0
 _NEGLIGIBLE = 1e-16
+_MANY = 4096
+"""Points, above which replicates are taken together: there would be no memory for each at each u."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,13 +49,33 @@ def grid(log_batch: Points, points: int = 512) -> Grid:
 
 def residual(log_critical: Grid | float, log_batch: Points, log_steps: Points) -> np.ndarray:
     """The residual sum of squares at u, minimised over m."""
+    if len(log_batch) > _MANY:
+        return _residual_of_many(log_critical, log_batch, log_steps)
     off = log_steps - curve(log_critical, log_batch)
     return ((off - off.mean(axis=-1, keepdims=True)) ** 2).sum(axis=-1)
 
 
 def log_steps_min(log_critical: Grid | float, log_batch: Points, log_steps: Points) -> np.ndarray:
     """m(u): the best log Smin at u."""
+    if len(log_batch) > _MANY:
+        sizes, _, count, means = _replicates(log_batch, log_steps)
+        return (means - curve(log_critical, sizes)) @ count / len(log_batch)
     return (log_steps - curve(log_critical, log_batch)).mean(axis=-1)
+
+
+def _replicates(log_batch: Points, log_steps: Points) -> tuple[Points, Points, Points, Points]:
+    """The different batch sizes, which one each point has, how many points have it, and their mean."""
+    sizes, where, count = np.unique(log_batch, return_inverse=True, return_counts=True)
+    return sizes, where, count, np.bincount(where, log_steps) / count
+
+
+def _residual_of_many(log_critical: Grid | float, log_batch: Points, log_steps: Points) -> np.ndarray:
+    """The same from the means of replicates: the scatter within them does not depend on u."""
+    sizes, where, count, means = _replicates(log_batch, log_steps)
+    off = means - curve(log_critical, sizes)
+    centre = off @ count / len(log_batch)
+    within = ((log_steps - means[where]) ** 2).sum()
+    return within + (off - centre[..., None]) ** 2 @ count
 
 
 def flat_residual(log_steps: Points) -> float:

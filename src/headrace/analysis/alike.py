@@ -24,8 +24,12 @@ def check_not_alike(table: CsvTable, rows: Sequence[Row], column: str) -> None:
         InputError: The second spelling and where the first is.
     """
     first: dict[str | float, tuple[str, int]] = {}
+    known: set[str] = set()
     for line, cells in rows:
         cell = cells[column]
+        if cell in known:
+            continue
+        known.add(cell)
         before, where = first.setdefault(_looks(cell), (cell, line))
         if before != cell:
             raise InputError(

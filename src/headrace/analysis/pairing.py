@@ -75,8 +75,10 @@ def probability_of_improvement(
         np.array([value if math.isfinite(value) else worst for value in side.values()])
         for side in (rows, base)
     )
-    better = ours[:, None] > theirs if higher_is_better else ours[:, None] < theirs
-    return float(np.mean(better + 0.5 * (ours[:, None] == theirs)))
+    theirs.sort()
+    lower, not_higher = (np.searchsorted(theirs, ours, side).sum() for side in ("left", "right"))
+    better = lower if higher_is_better else ours.size * theirs.size - not_higher
+    return float((better + 0.5 * (not_higher - lower)) / (ours.size * theirs.size))
 
 
 def _common(table: Table, baseline: str, name: str) -> list[Hashable]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from headrace.cli._common import Json, print_json, print_table
+from headrace.cli._common import Json, print_json, print_table, working
 from headrace.cli._options import APath, AText, OptionalPath, OptionalText, Texts
 from headrace.cli.tables import column_values, shown
 from headrace.errors import InputError
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from headrace.analysis.comparison import Comparison
     from headrace.analysis.planning import SeedPlan
 
+_READING = "reading and comparing the table"
 _COLUMNS = ("group", "verdict", "difference", "interval", "p (adjusted)", "could have shown")
 
 
@@ -72,7 +73,8 @@ def compare(
     columns: dict[str, str] = {"metric": metric, "group": group, "seed": seed}
     chosen = column_values(only or ())
     if plan:
-        groups, _, values = read_comparison_table(table, only=chosen, **columns)
+        with working(_READING):
+            groups, _, values = read_comparison_table(table, only=chosen, **columns)
         check_baseline(groups, baseline)
         return _plan(plan_seeds(groups, values, difference=difference or 0.0, level=level), baseline, json)
     settings: dict[str, Any] = {
@@ -86,14 +88,16 @@ def compare(
     }
     if by is not None:
         found: dict[str, Comparison] = {}
-        for value in read_strata(table, by, chosen):
-            data = read_comparison_table(table, only={**chosen, by: value}, **columns)
-            try:
-                found[value] = compare_groups(*data, **settings)
-            except InputError as error:
-                raise error.within(f"{by}={value}") from None
+        with working(_READING):
+            for value in read_strata(table, by, chosen):
+                data = read_comparison_table(table, only={**chosen, by: value}, **columns)
+                try:
+                    found[value] = compare_groups(*data, **settings)
+                except InputError as error:
+                    raise error.within(f"{by}={value}") from None
         return _all_together(found, by, metric, json)
-    result = compare_groups(*read_comparison_table(table, only=chosen, **columns), **settings)
+    with working(_READING):
+        result = compare_groups(*read_comparison_table(table, only=chosen, **columns), **settings)
     if figure is not None:
         from headrace.report.forest import write_forest
 

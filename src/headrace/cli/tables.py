@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from headrace.cli._common import Json, print_json, print_table
+from headrace.cli._common import Json, print_json, print_table, working
 from headrace.cli._options import APath, AText, Texts
 from headrace.errors import InputError
 
@@ -39,12 +39,13 @@ def fit(
     from headrace.analysis import scaling
     from headrace.analysis.tables import read_scaling_table
 
-    batch_sizes, counts = read_scaling_table(
-        table, batch_size=batch_size, steps=steps, only=column_values(only or ())
-    )
-    fitted = scaling.fit(
-        batch_sizes, counts, overhead=overhead, reference_batch=reference_batch, tolerance=tolerance
-    ).to_dict()
+    with working("reading and fitting the table"):
+        batch_sizes, counts = read_scaling_table(
+            table, batch_size=batch_size, steps=steps, only=column_values(only or ())
+        )
+        fitted = scaling.fit(
+            batch_sizes, counts, overhead=overhead, reference_batch=reference_batch, tolerance=tolerance
+        ).to_dict()
     if json:
         print_json(fitted)
         return 0

@@ -49,7 +49,7 @@ def check_sums(
 
 
 def _named(coverage: Iterable[Sequence[Sequence[int]]], size: int) -> Int[Tensor, " examples"]:
-    """How many named members each example has: at least so many were counted."""
+    """How many named members each example has: no fewer can have been counted."""
     change = np.zeros(size + 1, dtype=np.int64)
     for pairs in coverage:
         for start, stop in pairs:

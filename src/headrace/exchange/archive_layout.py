@@ -49,6 +49,16 @@ _MOST_BYTES = {STUDY_FILE: 2**20, TRIAL_FILE: 2**16, TABLE_FILE: 2**26}
 _MOST_OF_A_STUDY = 2**29
 _UNPACK = "Unpack the archive again."
 
+_NEEDED = "the folder DATASET/MODEL of an archive"
+_OTHER_LEVELS = (
+    ("the folder of a trial", TRIAL_FILE, 3),
+    ("the folder of a batch size", STUDY_FILE, 2),
+    ("the folder of an optimizer", f"*/{STUDY_FILE}", 2),
+    ("the folder of a data set", f"*/*/*/{STUDY_FILE}", 2),
+    ("a whole archive", f"*/*/*/*/{STUDY_FILE}", 2),
+)
+"""Each level, a file that shows it, and how many folders above that file's own the model's folder is."""
+
 Number = Annotated[float, Field(ge=-1e60, le=1e60, allow_inf_nan=False)]
 Model = TypeVar("Model", bound="_File")
 
@@ -168,15 +178,7 @@ def read_archive(source: str | Path) -> list[ArchivedStudy]:
         if _is_number(folder) or (folder / STUDY_FILE).exists()
     ]
     if not studies:
-        deeper = next(
-            (p for n in ("", "*/", "*/*/*/", "*/*/*/*/") for p in source.glob(n + STUDY_FILE)), None
-        )
-        found = f" A study is at {deeper}: DATASET/MODEL/OPTIMIZER/BATCH_SIZE/study.json." if deeper else ""
-        raise InputError(
-            "there are no studies here",
-            where=str(source),
-            fix=f"Give the folder dataset/model of an archive.{found}",
-        )
+        raise InputError("there are no studies here", where=str(source), fix=f"Give {_NEEDED}.")
     first: dict[str, Path] = {}
     for study in studies:
         if (before := first.setdefault(study.key.name, study.directory)) != study.directory:
@@ -196,6 +198,21 @@ def _check_source(source: Path) -> None:
         raise InputError("is a file, but a folder is needed", where=str(source), fix=fix)
     if not source.is_dir():
         raise InputError("the folder does not exist", where=str(source), fix="Check the path.")
+    if next(source.glob("*/*/" + STUDY_FILE), None) is None:
+        _check_level(source.resolve(), str(source))
+
+
+def _check_level(source: Path, where: str) -> None:
+    """Refuse the folder of another level of an archive, and name it and the one that is needed."""
+    for level, pattern, up in _OTHER_LEVELS:
+        found = next(iter(sorted(source.glob(pattern))), None)
+        if found is not None:
+            another = ", or the folder of another model" if pattern.startswith("*/*/") else ""
+            raise InputError(
+                f"this is {level}, and {_NEEDED} is needed",
+                where=where,
+                fix=f"Give {found.parents[up]}{another}.",
+            )
 
 
 def _study(folder: Path) -> ArchivedStudy:
