@@ -112,3 +112,19 @@ def test_the_other_direction(monkeypatch):
     monkeypatch.setattr("headrace.analysis.conclusions._how_far", lambda curve: [])
     (sentence,) = conclude([curve("sgd", 100, (90, 110)), curve("adamw", 50, (45, 55))])
     assert sentence.startswith("AdamW pays only up to smaller batches than SGD")
+
+
+def test_dimensions_of_a_search_are_named_where_its_trials_are_few(tmp_path):
+    from headrace.analysis.results import analyse
+
+    from .made_store import experiment, make_store, two_regimes
+
+    space = {
+        "learning_rate": {"low": 1e-3, "high": 10.0, "scale": "log"},
+        "momentum": {"low": 0.5, "high": 0.99, "scale": "one-minus-log"},
+    }
+    asked = experiment([8, 64], optimizer=["sgd", "nesterov"], space=space, trials=16)
+    warnings = analyse(make_store(tmp_path, asked, two_regimes(lambda _: 0.1))).results["warnings"]
+    (thin,) = [text for text in warnings if "thin" in text]
+    # 16 suffice for the rate alone; of a grid of two they are four by four.
+    assert thin.startswith("With 16 trials per study over 2 hyperparameters (learning rate and momentum)")

@@ -64,3 +64,15 @@ def test_momentum_makes_a_gradient_act_for_longer():
     assert effective_learning_rate("sgd", values) == 0.1
     assert effective_learning_rate("momentum", {"learning_rate": 0.1}) == pytest.approx(1.0)
     assert effective_learning_rate("sgd", {}) is None
+
+
+@pytest.mark.parametrize(
+    ("momentum", "steps", "expected"),
+    [(0.9, None, 1.0), (0.9, 1000, 1.0), (0.99, 40, 2.0), (0.999, 40, 2.0), (0.999, 1, 0.1), (0.0, 40, 0.1)],
+)
+def test_a_memory_longer_than_the_run_counts_up_to_half_of_it(momentum, steps, expected):
+    from headrace.analysis.hyperparameters import effective_learning_rate
+
+    values = {"learning_rate": 0.1, "momentum": momentum}
+    assert effective_learning_rate("nesterov", values, steps) == pytest.approx(expected)
+    assert effective_learning_rate("sgd", values, steps) == 0.1

@@ -133,7 +133,7 @@ def test_border_unreached_and_infeasible_are_said(tmp_path):
     text = "\n".join(results["warnings"])
     assert "SGD at batch size 8: the goal was never reached" in text
     assert "The best learning_rate is at the high end of its range (10) for SGD at batch size 4,096" in text
-    assert "With 6 trials per study the search is thin" in text
+    assert "With 6 trials per study over the learning rate the search is thin" in text
     never, reached = results["studies"]
     assert (never["steps_to_result"], never["interval"], never["best_trial"]) == (None, [None, None], None)
     assert reached["trials"]["infeasible"] > 0

@@ -41,8 +41,14 @@ def _told(pick: Pick) -> str:
     return (
         f"{name} with batch size {words.number(option.batch_size)} on {_workers(option)} {reaches} "
         f"{words.duration(option.seconds)} (95% interval {words.span(*pick.seconds)}) at a cost of "
-        f"{words.duration(option.device_seconds)} of device time{extrapolated}; {_sure(pick)}"
+        f"{words.duration(option.device_seconds)} of device time{_of_all(pick)}{extrapolated}; {_sure(pick)}"
     )
+
+
+def _of_all(pick: Pick) -> str:
+    """The interval of the cost, if it is not that of the time."""
+    workers = pick.option.workers
+    return "" if workers == 1 else f" ({words.span(*(workers * end for end in pick.seconds))})"
 
 
 def _sure(pick: Pick) -> str:

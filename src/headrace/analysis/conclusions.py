@@ -15,7 +15,7 @@ from headrace.analysis.replicate_words import conclude_replicates
 from headrace.analysis.replicates import Replicated, fits
 from headrace.analysis.studies import Curve, Study
 from headrace.analysis.tuned import tuned_of
-from headrace.specs.space import widen
+from headrace.specs.space import POLICY, widen
 from headrace.store.records import Status
 
 FEW_TRIALS = 8
@@ -54,27 +54,41 @@ def _how_far(curve: CurveFit) -> list[str]:
     name = words.curve(curve.curve)
     if curve.fit is None:
         return [f"{name}: too few batch sizes reached the goal to say how far batch size pays."]
-    fit, points = curve.fit, curve.points
-    first, last = points[0], points[-1]
+    fit = curve.fit
     tolerance = f"{TOLERANCE:.0%}"
     return [
-        f"{name}: steps to the goal went from {words.number(first.result.steps or 0)} at batch size "
-        f"{words.number(first.batch_size)} to {words.number(last.result.steps or 0)} at "
-        f"{words.number(last.batch_size)}{_tuned(curve)}. "
+        f"{name}: {_steps(curve)} "
         f"{_perfect(curve, fit, tolerance)} {_useful(fit, tolerance)} {_critical(fit)}{_free(fit)}"
     ]
 
 
-def _tuned(curve: CurveFit) -> str:
-    """What the fewest of N runs are not: steps at the best learning rate."""
-    ends = [curve.points[0], curve.points[-1]]
+def _steps(curve: CurveFit) -> str:
+    """Steps at both ends: at the best hyperparameters if the trials show them; those of the luckiest runs."""
+    ends = curve.points[0], curve.points[-1]
+    sizes = [words.number(study.batch_size) for study in ends]
+    runs = [words.number(study.result.steps or 0) for study in ends]
     found = [near for study in ends if (near := tuned_of(study, curve.surface)) is not None]
-    if len(found) < 2:
-        return ""
-    first, last = (
-        f"{words.number(float(f'{steps:.3g}'))} {words.interval(_three(near))}" for steps, near in found
+    luckiest = f"the luckiest run of each search took {runs[0]} and {runs[1]}"
+    if len(found) == len(ends):
+        first, last = (
+            f"{words.number(float(f'{steps:.3g}'))} {words.interval(_three(near))}" for steps, near in found
+        )
+        return (
+            f"at the best {_searched(curve)} the goal takes {first} steps at batch size {sizes[0]} and "
+            f"{last} at {sizes[1]} (95% intervals); {luckiest}."
+        )
+    halves = [
+        f"{words.number(study.result.high)} steps" if study.result.high is not None else "the budget or more"
+        for study in ends
+    ]
+    return (
+        f"{luckiest} steps to the goal at batch sizes {sizes[0]} and {sizes[1]}; the luckiest of half as "
+        f"many might have taken up to {halves[0]} and {halves[1]} (95%)."
     )
-    return f" (the fewest of all runs; at the best learning rate {first} and {last}, 95% intervals)"
+
+
+def _searched(curve: CurveFit) -> str:
+    return "learning rate" if curve.points[0].tuned == ("learning_rate",) else "hyperparameters"
 
 
 def _three(ends: tuple[float, float]) -> tuple[float, float]:
@@ -84,9 +98,12 @@ def _three(ends: tuple[float, float]) -> tuple[float, float]:
 
 def _perfect(curve: CurveFit, fit: scaling.ScalingFit, tolerance: str) -> str:
     limit = words.number(fit.perfect_scaling_limit)
-    spread = _spread(fit.perfect_scaling_limit_interval, fit.perfect_scaling_limit)
+    spread = _spread(fit.perfect_scaling_limit_interval)
     if fit.perfect_scaling_limit_is_largest_tested:
-        return f"They fell in proportion to the batch size (within {tolerance}) up to the largest tested."
+        return (
+            f"They fell in proportion to the batch size (within {tolerance}) up to the largest tested, "
+            f"{limit}{spread}."
+        )
     if fit.perfect_scaling_limit == curve.points[0].batch_size:
         return f"Nowhere did they fall in proportion to the batch size (within {tolerance}){spread}."
     return f"They fell in proportion to the batch size (within {tolerance}) up to {limit}{spread}."
@@ -94,15 +111,15 @@ def _perfect(curve: CurveFit, fit: scaling.ScalingFit, tolerance: str) -> str:
 
 def _useful(fit: scaling.ScalingFit, tolerance: str) -> str:
     limit = words.number(fit.max_useful_batch_size)
-    spread = _spread(fit.max_useful_batch_size_interval, fit.max_useful_batch_size)
+    spread = _spread(fit.max_useful_batch_size_interval)
     if fit.max_useful_batch_size_is_largest_tested:
-        return f"A larger batch saved steps up to the largest tested, {limit}: more may still pay."
+        return f"A larger batch saved steps up to the largest tested, {limit}{spread}: more may still pay."
     return f"Beyond {limit}{spread} a larger batch saved less than {tolerance} of the steps in all."
 
 
-def _spread(ends: tuple[float, float] | None, value: float) -> str:
-    """The interval in brackets, if it is not the value alone."""
-    return "" if ends is None or ends == (value, value) else f" (95% interval {words.interval(ends)})"
+def _spread(ends: tuple[float, float] | None) -> str:
+    """The interval in brackets."""
+    return "" if ends is None else f" (95% interval {words.interval(ends)})"
 
 
 def _critical(fit: scaling.ScalingFit) -> str:
@@ -188,15 +205,21 @@ def _rules(curve: CurveFit) -> list[str]:
     name = words.curve(curve.curve)
     if rules.interval is None:
         return [f"{name}: two batch sizes are too few to judge a learning-rate rule."]
-    misses = words.listed(
-        [f"by up to {words.number(rules.misses[rule])} times with the {rule} rule" for rule in RULES]
-    )
     return [
         f"{name}: the best effective learning rate grew as the batch size to the power "
         f"{words.number(rules.slope)} (95% interval {_signed(rules.interval)}); {_verdict(rules)} "
-        f"Carried over from batch size {words.number(rules.smallest)} to the others up to "
-        f"{words.number(rules.largest)}, the learning rate would have missed the best one found {misses}."
+        f"Carried over from batch size {words.number(rules.smallest)} to {words.number(rules.largest)}, "
+        f"{words.listed([_carried(rules, rules.interval, rule) for rule in RULES])} (95% intervals)."
     ]
+
+
+def _carried(rules: RuleCheck, slopes: tuple[float, float], rule: str) -> str:
+    """What a rule gives at the largest batch size, relative to the best, by the slope and its interval."""
+    span = math.log(rules.largest / rules.smallest)
+    times, high, low = (
+        math.exp((RULES[rule] - slope) * span) for slope in (rules.slope, slopes[0], slopes[1])
+    )
+    return f"the {rule} rule gives {times:.3g} [{low:.3g}, {high:.3g}] times the best learning rate"
 
 
 def _signed(ends: tuple[float, float]) -> str:
@@ -254,12 +277,20 @@ def _place(study: Study) -> str:
 
 
 def _thin(studies: Sequence[Study], asked: int) -> list[str]:
-    if not studies or asked >= FEW_TRIALS:
-        return []
+    """Searches of fewer trials than `FEW_TRIALS` for each dimension, multiplied, as a grid as fine has."""
+    thin = dict.fromkeys(study.tuned for study in studies if asked < FEW_TRIALS ** max(1, len(study.tuned)))
     return [
-        f"With {asked} trials per study the search is thin: "
+        f"With {asked} trials per study over {_dimensions(names)} the search is thin: "
         "the steps found may be well above the best possible."
+        for names in thin
     ]
+
+
+def _dimensions(names: Sequence[str]) -> str:
+    spelled = [name.removeprefix(POLICY).replace("_", " ") for name in names]
+    if len(names) < 2:
+        return words.listed([f"the {name}" for name in spelled] or ["no hyperparameter"])
+    return f"{len(names)} hyperparameters ({words.listed(spelled)})"
 
 
 def _borders(studies: Sequence[Study]) -> list[str]:

@@ -2,7 +2,8 @@
 
 Two rules are common: the learning rate in proportion to the batch size, and to its square root. Both
 are judged here by the effective learning rate lr/(1-momentum), as Shallue et al. (2019) do: with
-momentum a gradient acts for about 1/(1-momentum) steps.
+momentum a gradient acts for about 1/(1-momentum) steps. Unlike theirs, that memory counts up to half the run:
+at large batch sizes 1/(1-momentum) is often longer than the run itself.
 """
 
 from __future__ import annotations
@@ -51,12 +52,18 @@ class RuleCheck:
         return None if self.interval is None else self.interval[0] <= RULES[rule] <= self.interval[1]
 
 
-def effective_learning_rate(optimizer: str, values: Hyperparameters) -> float | None:
-    """lr/(1-momentum) for an optimizer with momentum (0.9 where it was not set), else lr.
+def effective_learning_rate(
+    optimizer: str, values: Hyperparameters, steps: int | None = None
+) -> float | None:
+    """Learning rate times min(1/(1-momentum), steps/2) if there is momentum (0.9 where it was not set).
+
+    A gradient acts for about 1/(1-momentum) steps, but not beyond the end of the run: averaged over a run
+    that is shorter than that memory, for half of its steps. Without momentum the learning rate.
 
     Args:
         optimizer: One of "sgd", "momentum", "nesterov", "adamw".
         values: A trial's hyperparameters.
+        steps: The steps of the run; None if they are not known, or no bound is wanted.
 
     Returns:
         The effective learning rate, or None where the trial has no learning rate.
@@ -64,7 +71,10 @@ def effective_learning_rate(optimizer: str, values: Hyperparameters) -> float | 
     rate, momentum = values.get("learning_rate"), values.get("momentum", 0.9)
     if not isinstance(rate, int | float) or isinstance(momentum, str):
         return None
-    return rate / (1 - momentum) if optimizer in _WITH_MOMENTUM else float(rate)
+    if optimizer not in _WITH_MOMENTUM:
+        return float(rate)
+    memory = 1 / (1 - momentum)
+    return rate * (memory if steps is None else min(memory, max(1.0, steps / 2)))
 
 
 def check_rules(batch_sizes: Sequence[int], rates: Sequence[float], *, level: float = 0.95) -> RuleCheck:
@@ -118,6 +128,6 @@ def rules_of(studies: Sequence[Study]) -> RuleCheck | None:
         (study.batch_size, rate)
         for study in studies
         if study.best is not None
-        and (rate := effective_learning_rate(study.key.optimizer, study.best)) is not None
+        and (rate := effective_learning_rate(study.key.optimizer, study.best, study.result.steps)) is not None
     ]
     return check_rules(*zip(*found, strict=True)) if len({batch for batch, _ in found}) >= 2 else None

@@ -43,10 +43,13 @@ GLOSSARY: tuple[tuple[str, str], ...] = (
     ("fewest steps", "the steps that the best batch size tested needed."),
     (
         "95% interval",
-        "the range that the value would have in 95 of 100 repetitions of the search; a difference within it "
-        "is not a difference.",
+        "made to hold the true value in 95 of 100 experiments; that of S(B) says what searches with half "
+        "as many trials would have found. If it holds no difference, that does not show that there is none.",
     ),
-    ("effective learning rate", "learning rate / (1 − momentum)."),
+    (
+        "effective learning rate",
+        "learning rate / (1 − momentum); to judge a rule, 1 / (1 − momentum) counts up to half the steps.",
+    ),
     ("complete", "a trial that reached the goal, or trained to the end of its budget."),
     ("infeasible", "a trial that diverged: its loss exploded."),
     ("stopped", "a trial ended early because it could no longer change the result."),
