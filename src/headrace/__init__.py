@@ -11,6 +11,7 @@ __version__ = "0.1.0"
 
 _HOMES: dict[str, str] = {
     "ExampleSampler": "headrace.sampling",
+    "FeedLog": "headrace.feeds",
     "History": "headrace.histories",
     "LabelWindow": "headrace.histories",
     "LossHistory": "headrace.histories",

@@ -16,6 +16,7 @@ from headrace.cli import (
     comparison,
     data,
     experiments,
+    feeds,
     figures,
     noise,
     recommend,
@@ -50,6 +51,7 @@ app.command(comparison.compare)
 app.command(recommend.throughput)
 app.command(recommend.recommend)
 app.command(noise.noise)
+app.command(feeds.feed)
 app.command(data.app)
 app.command(archive.app)
 
