@@ -12,6 +12,7 @@ _ROOM = "headrace.engines."
 ENGINES: dict[str, Entry] = {
     "local": Entry(home=_ROOM + "local:LocalEngine"),
     "inline": Entry(home=_ROOM + "inline:InlineEngine"),
+    "ray": Entry(home=_ROOM + "ray:RayEngine"),
 }
 """Name -> its class, which is called with the number of workers.
 
