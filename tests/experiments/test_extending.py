@@ -125,6 +125,17 @@ def test_a_wider_range_keeps_what_it_may_and_is_that_of_the_file_it_leaves(
 
 
 @pytest.mark.slow
+def test_replicates_are_those_of_the_extended_experiment(folder: Path) -> None:
+    """With more trials other settings may be the best."""
+    fresh = {"replicates": {"seeds": 2}}
+    run(asked(fresh), folder.parent / "fresh", processes=1)
+    more = fresh | {"search.trials": 6, "grid.batch_size": [4, 8, 16]}
+    run(asked(more), folder.parent / "fresh", processes=1, extend=lambda _: True)
+    run(asked(more), folder.parent / "once", processes=1)
+    assert results(folder.parent / "fresh") == results(folder.parent / "once")
+
+
+@pytest.mark.slow
 def test_an_extension_that_is_killed_anywhere_continues(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -18,7 +18,7 @@ from headrace.analysis.results import analyse, write_results
 from headrace.cli.app import execute
 from headrace.engines.registry import ENGINES
 from headrace.errors import InputError
-from headrace.experiments.runner import make_portraits, run
+from headrace.experiments.runner import complete, run
 from headrace.specs.experiment import Experiment
 from headrace.specs.shares import Share
 from headrace.store import experiments as store
@@ -86,9 +86,23 @@ def test_merged_parts_are_one_run_to_the_byte(made: Path, parts: list[Path], tmp
 
 
 @pytest.mark.slow
+def test_merged_parts_are_replicated(made: Path, tmp_path: Path) -> None:
+    asked = Experiment.model_validate(
+        store.read_experiment(made / "whole").model_dump() | {"replicates": {"seeds": 2}}
+    )
+    run(asked, tmp_path / "whole", processes=1, engine="inline")
+    for number in (1, 2):
+        share = Share(number=number, of=2)
+        run(asked, tmp_path / str(number), processes=1, engine="inline", share=share)
+    merging.merge(tmp_path / "all", [tmp_path / "1", tmp_path / "2"])
+    complete(tmp_path / "all", processes=1, engine="inline")
+    assert concluded(tmp_path / "all") == concluded(tmp_path / "whole")
+
+
+@pytest.mark.slow
 def test_the_report_of_merged_parts_is_that_of_one_run(made: Path, tmp_path: Path) -> None:
     merging.merge(tmp_path / "all", [made / "2", made / "3", made / "1"])
-    make_portraits(tmp_path / "all", processes=1, engine="inline")
+    complete(tmp_path / "all", processes=1, engine="inline")
     shutil.copytree(made / "whole", tmp_path / "whole")
     for name in ("all", "whole"):
         assert execute(["report", str(tmp_path / name)]) == 0
@@ -132,7 +146,7 @@ def test_a_merge_that_is_killed_anywhere_continues(
                     store.load(tmp_path / "all")
                 assert execute(["run", str(made / "whole" / "experiment.toml"), "--out", "all"]) == 2
     assert writes > 20
-    make_portraits(tmp_path / "all", processes=1)
+    complete(tmp_path / "all", processes=1)
     assert concluded(tmp_path / "all") == concluded(made / "whole")
     assert not (tmp_path / "all" / "merging.json").exists()
 

@@ -14,22 +14,22 @@ def merge(directory: APath, parts: Paths, *, processes: int | None = None, json:
 
     Example: headrace merge runs/all runs/part-1-of-2 runs/part-2-of-2
 
-    Everything is checked before anything is written. The portraits of the report need all parts, so they are
-    made here, on the workload. If it is interrupted, the same command continues.
+    Everything is checked before anything is written. The replicates, and the portraits of the report, need
+    all parts, so they are made here, on the workload. If it is interrupted, the same command continues.
 
     Args:
         directory: The folder to make.
         parts: The folders of all parts, in any order; they are left as they are.
-        processes: How many portraits are made at the same time. Default: one per core.
+        processes: How many replicates and portraits are made at the same time. Default: one per core.
     """
-    from headrace.experiments.runner import make_portraits
+    from headrace.experiments.runner import complete
     from headrace.store.merging import merge as put_together
 
     one_process("merge")
     check_processes(processes)
     with working("checking and copying the trials"):
         put_together(directory, parts)
-    stored = make_portraits(directory, processes=processes)
+    stored = complete(directory, processes=processes)
     code = conclude(stored, json)
     return 1 if tell_failures(stored.records) else code
 

@@ -172,10 +172,12 @@ def _portray(stored: StoredExperiment, engine: Engine) -> None:
         write_portrait(stored.directory, portrait, table)
 
 
-def make_portraits(
+def complete(
     directory: str | Path, *, processes: int | None = None, engine: str = "local"
 ) -> StoredExperiment:
-    """Make the portraits that are missing in a folder whose studies are decided; no trial is trained again.
+    """Make the replicates and portraits that are missing in a folder whose studies are decided.
+
+    No trial is trained again, not even one that failed.
 
     Args:
         directory: The folder.
@@ -193,15 +195,17 @@ def make_portraits(
     """
     with lock.exclusive(Path(directory)):
         stored = store.load(directory)
-        if not missing(stored):
+        if not (missing(stored) or fresh.incomplete(stored)):
             return stored
         opened, inspection = _start(stored.experiment, processes, engine)
         with opened:
             carried = {record.fingerprint for record in stored.records}
             facts = store.write_facts(stored.directory, inspection.facts, carried=carried)
             prepare(opened, Expect(facts))
+            stored = stored.with_facts(facts)
+            fresh.replicate(stored, opened, lambda done, of: None)
             _portray(stored, opened)
-        return stored.with_facts(facts)
+        return stored
 
 
 def _start(experiment: Experiment, processes: int | None, where: str) -> tuple[Engine, Inspection]:

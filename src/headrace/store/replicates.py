@@ -153,7 +153,8 @@ def read(stored: StoredExperiment) -> StoredReplicates:
         DamagedError: A file is truncated or was altered, or is of another workload than the folder's.
     """
     settings = _read(stored.directory / REPLICATES / SETTINGS, Settings)
-    if settings is not None and settings.experiment != _digest(stored):
+    # The folder may have been extended since: then other trials may be the best.
+    if settings is not None and settings.experiment != stored.experiment.digest()[:16]:
         settings = None
     paths = (
         path
@@ -172,7 +173,7 @@ def write_settings(stored: StoredExperiment, studies: Iterable[StudySetting]) ->
     Raises:
         StorageError: The file cannot be written.
     """
-    settings = Settings(experiment=_digest(stored), studies=tuple(studies))
+    settings = Settings(experiment=stored.experiment.digest()[:16], studies=tuple(studies))
     write_record(stored.directory / REPLICATES / SETTINGS, settings, indent=2)
     return settings
 
