@@ -16,6 +16,7 @@ from headrace.engines import testing
 from headrace.engines._base import Engine
 from headrace.engines.inline import InlineEngine
 from headrace.engines.local import LocalEngine
+from headrace.engines.registry import make_engine
 from headrace.engines.testing import check_engine
 from headrace.errors import InputError
 
@@ -51,6 +52,16 @@ def test_the_engine_under_torchrun(mode: str, tmp_path: Path) -> None:
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
     assert sorted(done.stdout.split("\n")) == ["", "rank 0 holds", "rank 1 heard: the outcome"]
+
+
+def test_ray_is_imported_when_it_is_asked_for_and_its_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    code = (
+        "import sys; from headrace.engines.ray import RayEngine; RayEngine(2); sys.exit('ray' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False, timeout=200).returncode == 0
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(InputError, match=r'ray, which is not installed.*pip install "headrace\[ray\]"'):
+        make_engine("ray", None)
 
 
 # Wrong engines

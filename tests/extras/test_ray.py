@@ -17,6 +17,7 @@ from tests.tools.ray_kills import TINY, experiment, importable, killed_run, resu
 
 from headrace.cli.app import execute
 from headrace.engines import ray as ray_engine
+from headrace.engines import ray_actor, ray_cluster
 from headrace.engines.ray import RayEngine
 from headrace.engines.testing import MakeBench, Published, Square, check_engine
 from headrace.errors import InputError
@@ -121,8 +122,8 @@ def test_a_cluster_that_cannot_be_used(tmp_path: Path, monkeypatch: pytest.Monke
         "--processes: the Ray cluster has 1 CPUs, and each process takes one; got 3"
         in capsys.readouterr().err
     )
-    own = ray_engine._versions
-    monkeypatch.setattr(ray_engine, "_versions", lambda: own() | {"torch": "1.0.0"})
+    own = ray_actor.versions
+    monkeypatch.setattr(ray_actor, "versions", lambda: own() | {"torch": "1.0.0"})
     assert execute([*command, "1"]) == 2
     assert "of the Ray cluster has torch " in capsys.readouterr().err
     assert not list(Path("out").rglob("*.parquet"))
@@ -131,9 +132,9 @@ def test_a_cluster_that_cannot_be_used(tmp_path: Path, monkeypatch: pytest.Monke
 def test_sigterm_still_stores_what_was_measured() -> None:
     """Importing Ray replaces the handler of the signal."""
     code = (
-        "import signal, os\nfrom headrace.engines import ray\n"
+        "import signal, os\nfrom headrace.engines import ray_cluster\n"
         "signal.signal(signal.SIGTERM, signal.default_int_handler)\n"
-        "ray._ray()\ntry:\n    os.kill(os.getpid(), signal.SIGTERM)\n    signal.pause()\n"
+        "ray_cluster.ray()\ntry:\n    os.kill(os.getpid(), signal.SIGTERM)\n    signal.pause()\n"
         "except KeyboardInterrupt:\n    print('kept')\n"
     )
     done = subprocess.run(
@@ -144,9 +145,9 @@ def test_sigterm_still_stores_what_was_measured() -> None:
 
 def test_wrong_shares_of_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     for given in ("-1", "many", "9"):
-        monkeypatch.setenv(ray_engine.GPUS, given)
+        monkeypatch.setenv(ray_cluster.GPUS, given)
         with pytest.raises(InputError, match="must be a number from 0 to 8"):
-            ray_engine._gpus()
+            ray_cluster.gpus()
 
 
 def test_shared_files_come_from_the_store_of_ray(tmp_path: Path) -> None:
