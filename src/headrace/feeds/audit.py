@@ -153,7 +153,8 @@ def _same_orders(feed: Feed, epochs: list[EpochFacts]) -> list[str]:
     for epoch, order in orders(feed).items():
         if order in seen and feed.num_examples > 1:
             found.append(
-                f"Epochs {seen[order]} and {epoch} have the same order: the sampler was not told the epoch."
+                f"Epochs {seen[order]} and {epoch} have the same order: "
+                "set_epoch was not called before the second."
             )
         seen.setdefault(order, epoch)
     return found
@@ -194,7 +195,7 @@ def jumps(feed: Feed, *, most: int = 3, window: int = 20, times: float = 6.0) ->
 
     Args:
         feed: The log.
-        most: At most so many jumps, the highest first.
+        most: At most this many jumps, the highest first.
         window: Steps before it that a step is compared with.
         times: Median absolute deviations.
     """

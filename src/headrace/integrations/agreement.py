@@ -34,9 +34,9 @@ def shift_of(model: Any, inputs: Mapping[str, Any], labels: Tensor) -> bool:
     logits, loss = own
     ours = {way: each_loss(logits, labels, shift=way) for way in ways}
     means = {way: float(losses.sums.sum() / losses.items.sum().clamp(min=1)) for way, losses in ours.items()}
-    for way, mean in means.items():
-        if abs(mean - loss) <= _CLOSE * max(abs(loss), 0.05):
-            return way
+    nearest = min(ways, key=lambda way: abs(means[way] - loss))
+    if abs(means[nearest] - loss) <= _CLOSE * max(abs(loss), 0.05):
+        return nearest
     raise InputError(
         "the model's own loss is not the one that is read from the shapes of logits and labels: "
         + " or ".join(f"{mean:.6g}" for mean in means.values()),
