@@ -2,8 +2,8 @@
 
     python docs/results/curves.py
 
-Rewrites what is between the two markers in README.md, from `results.json` and `figures/search-*.csv` of each
-folder: no run is made.
+Rewrites what is between the markers in README.md, from `results.json` and `figures/search-*.csv` of each
+folder, and in parallelism/README.md, from the noise scales that are stored there: no run is made.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import numpy as np
 
 from headrace import scaling
 from headrace.analysis.hyperparameters import RuleCheck, check_rules, effective_learning_rate
+from headrace.analysis.noise_course import ratio_interval
 from headrace.analysis.surface import Surface, fit_surface, ratio_of
 
 HERE = Path(__file__).parent
@@ -42,11 +43,18 @@ class Curve:
 def main() -> None:
     """Analyse what is here and write the tables into the page."""
     curves = {(data, name): curve(data, name) for data in DATA for name in OPTIMIZERS}
-    page = HERE / "README.md"
-    before, _, rest = page.read_text().partition(MARKERS[0])
-    _, _, after = rest.partition(MARKERS[1])
-    tables = "\n".join([*findings(curves), "", *(line for data in DATA for line in tuned(data, curves))])
-    page.write_text(before + MARKERS[0] + "\n" + tables + "\n" + MARKERS[1] + after)
+    tables = [*findings(curves), "", *(line for data in DATA for line in tuned(data, curves))]
+    rewrite(HERE / "README.md", MARKERS, tables)
+    for data in DATA:
+        markers = f"<!-- {data}: begin, made by curves.py -->\n", f"<!-- {data}: end -->"
+        rewrite(HERE / "parallelism" / "README.md", markers, list(noise_scales(data, curves)))
+
+
+def rewrite(page: Path, markers: tuple[str, str], lines: list[str]) -> None:
+    """Put lines in the place of what is between two markers."""
+    before, _, rest = page.read_text().partition(markers[0])
+    _, _, after = rest.partition(markers[1])
+    page.write_text(before + markers[0] + "\n" + "\n".join(lines) + "\n" + markers[1] + after)
 
 
 def curve(data: str, optimizer: str) -> Curve:
@@ -143,6 +151,37 @@ def tuned(data: str, curves: dict[tuple[str, str], Curve]) -> Iterator[str]:
 def limit(fit: scaling.ScalingFit, name: str) -> str:
     """One of the two limits and its interval."""
     return number(getattr(fit, name), getattr(fit, f"{name}_interval"))
+
+
+def noise_scales(data: str, curves: dict[tuple[str, str], Curve]) -> Iterator[str]:
+    """The noise scale of each trial against the critical batch size of its curve."""
+    yield (
+        "| optimizer, batch size of the trial | noise scale at the first step, lowest, at the goal "
+        "| mean over progress | measured critical batch size | ratio |"
+    )
+    yield "|---|---|---|---|---|"
+    with (HERE / "parallelism" / "noise-scale" / f"{data}.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    trials = dict.fromkeys((found["curve"], found["batch_size"]) for found in rows)
+    for name, size in trials:
+        course = [found for found in rows if (found["curve"], found["batch_size"]) == (name, size)]
+        scales = [float(found["noise_scale"]) for found in course]
+        predicted = float(course[0]["predicted_critical_batch_size"])
+        ends = float(course[0]["predicted_low"]), float(course[0]["predicted_high"])
+        fit = curves[data, "sgd" if name == "SGD" else "nesterov"].fit
+        assert fit.interval is not None
+        ratio = predicted / fit.critical_batch_size
+        interval = ratio_interval(predicted, ends, fit.critical_batch_size, fit.interval)
+        shown = number(ratio, interval)
+        yield row(
+            f"{name.removesuffix(' momentum')}, {int(size):,}",
+            [
+                ", ".join(digits(scale) for scale in (scales[0], min(scales), scales[-1])),
+                number(predicted, ends),
+                number(fit.critical_batch_size, fit.interval),
+                shown if interval[0] <= 1 <= interval[1] else f"**{shown}**",
+            ],
+        )
 
 
 def row(name: str, cells: list[str]) -> str:
