@@ -20,6 +20,7 @@ from benchmarks.calibration import (
     scaling_fits,
     searched_hints,
     surfaces,
+    with_momentum,
 )
 from benchmarks.calibration._claims import Claim, Row, table
 from headrace import random
@@ -40,6 +41,7 @@ CLAIMS: dict[str, Claim] = {
     "critical-ratio": critical.ratio,
     "surface": surfaces.tuned,
     "surface-critical": surfaces.critical,
+    "surface-momentum": with_momentum.tuned,
     "recommend": recommending.recommended,
     "hint": searched_hints.hinted,
     "hint-ratio": searched_hints.ratios,
