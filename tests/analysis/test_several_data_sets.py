@@ -13,6 +13,7 @@ from headrace import random
 from headrace.analysis.aggregate import aggregate
 from headrace.analysis.comparison import compare
 from headrace.analysis.planning import plan_seeds
+from headrace.analysis.power import MOST_SEEDS
 from headrace.cli.app import execute
 from headrace.errors import InputError
 
@@ -82,6 +83,13 @@ def test_the_planned_seeds_show_the_difference_four_times_in_five():
 def test_a_difference_that_cannot_be_planned_for(difference):
     with pytest.raises(InputError, match="difference: must be a positive finite number"):
         plan_seeds(["a", "a"], [0.0, 1.0], difference=difference)
+
+
+def test_a_plan_says_whether_the_most_seeds_are_enough():
+    groups, metric = ["a", "a", "b", "b"] * 5, [0.0, 1.0, 0.5, 1.5] * 5
+    few, many = (plan_seeds(groups, metric, difference=difference) for difference in (2.0, 1e-6))
+    assert (few.seeds < MOST_SEEDS, few.seeds_is_at_least) == (True, False)
+    assert (many.seeds, many.seeds_is_at_least) == (MOST_SEEDS, True)
 
 
 def test_no_scatter_to_plan_by():

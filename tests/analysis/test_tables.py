@@ -112,6 +112,26 @@ def test_columns_of_trackers_by_their_own_names(written):
         read_comparison_table(written(twice))
 
 
+@pytest.mark.parametrize(
+    "column", ["reached", "Goal_Reached", "summary.converged", "reached_goal", "hit the goal"]
+)
+@pytest.mark.parametrize("word", ["False", "no", "0"])
+def test_the_budget_of_a_run_that_did_not_reach_the_goal_is_no_number_of_steps(written, column, word):
+    path = written(f"batch_size,steps,{column}\n8,1000,True\n16,500,True\n32,9999,{word}\n")
+    with pytest.raises(
+        InputError, match=rf"line 4, column {column}: this run did not reach the goal.*--only {column}=True"
+    ):
+        read_scaling_table(path)
+    assert read_scaling_table(path, only={column: "True"}) == ([8.0, 16.0], [1000.0, 500.0])
+    rest = written(f"batch_size,steps,{column}\n8,1000,yes\n16,500,\n")
+    assert read_scaling_table(rest)[1] == [1000.0, 500.0]
+
+
+def test_a_column_of_steps_may_be_called_reached(written):
+    path = written("batch_size,reached\n8,1000\n16,0.5e3\n")
+    assert read_scaling_table(path, steps="reached")[1] == [1000.0, 500.0]
+
+
 @pytest.mark.parametrize("state", ["crashed", "RUNNING", "Failed", "killed", "PRUNED"])
 def test_a_run_that_did_not_finish_has_no_result(written, state):
     path = written(WANDB + f"r0,finished,a,0,0.1\nr1,{state},a,1,\nr2,finished,b,0,0.2\n")

@@ -65,6 +65,37 @@ def test_predictions_drafts_and_cancelled_annotations_say_nothing(tmp_path: Path
     assert taken(tmp_path, [silent, cancelled]) == {8: 1}
 
 
+@pytest.mark.parametrize(
+    ("reviews", "counts"),
+    [
+        ([], True),
+        ([{"accepted": True}], True),
+        ([{"accepted": False}], False),
+        ([{"accepted": False}, {"accepted": True}], True),
+        ([{"accepted": True}, {"accepted": False, "comment": "blurred"}], False),
+        ([{"comment": "hm"}], True),
+    ],
+)
+def test_an_annotation_that_a_review_rejected_says_nothing(
+    tmp_path: Path, reviews: Any, counts: bool
+) -> None:
+    reviewed = task(3, [result("label", "10")])
+    reviewed["annotations"][0]["reviews"] = reviews
+    assert taken(tmp_path, [reviewed]) == ({3: 2, 8: 1} if counts else {8: 1})
+    reviewed["annotations"].append({"result": [result("label", "7")]})
+    if counts:
+        refused(tmp_path, [reviewed], "several labels")
+    else:
+        assert taken(tmp_path, [reviewed]) == {3: 0, 8: 1}
+
+
+def test_reviews_of_another_form_are_refused(tmp_path: Path) -> None:
+    for reviews in ("accepted", {"accepted": True}, [False]):
+        reviewed = task(3, [result("label", "10")])
+        reviewed["annotations"][0]["reviews"] = reviews
+        refused(tmp_path, [reviewed], "not as Label Studio exports them")
+
+
 def test_annotators_who_agree_are_one_and_others_are_refused(tmp_path: Path) -> None:
     assert taken(tmp_path, [task(3, [result("label", "10")], [result("label", "10")])]) == {3: 2, 8: 1}
     several = r"several labels for example 3; got \['1', '7'\]"

@@ -109,6 +109,21 @@ def test_an_intact_seal_around_wrong_content(folder: Path) -> None:
         store.load(folder)
 
 
+@pytest.mark.parametrize("number", [0, 2, 31])
+def test_a_copy_of_a_part_under_another_number_is_not_measured_twice(folder: Path, number: int) -> None:
+    whole = store.load(folder)
+    part = folder / (PART + ".json")
+    copy = part.with_name(f"{number:05d}.json")
+    before = {path: path.read_bytes() for path in (copy, copy.with_suffix(".parquet")) if path.exists()}
+    for suffix in (".json", ".parquet"):
+        copy.with_suffix(suffix).write_bytes(part.with_suffix(suffix).read_bytes())
+    with pytest.raises(DamagedError, match=r"holds trial 1, which is in 0000\d\.json too\. Move the copy"):
+        store.load(folder)
+    for path in (copy, copy.with_suffix(".parquet")):
+        path.write_bytes(before[path]) if path in before else path.unlink()
+    assert store.load(folder).records == whole.records
+
+
 def test_records_are_plain_json(folder: Path) -> None:
     content = json.loads((folder / (PART + ".json")).read_text())
     assert content["records"][0]["hyperparameters"] == {"learning_rate": 0.1}

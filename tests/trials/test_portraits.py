@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from headrace.sampling.sampler import ExampleSampler
 from headrace.specs.studies import Configuration, StudyKey
 from headrace.store.portrait_choice import PortraitTask, portrait_tasks, representatives
 from headrace.store.portrait_records import Portrait
-from headrace.store.portraits import missing, portrait_directory, portraits
+from headrace.store.portraits import missing, portrait_directory, portraits, write_portrait
 from headrace.store.rankings import Ranking, extremes, rank
 from headrace.trials import portrait as portrait_room
 from headrace.trials.bench import Bench
@@ -287,6 +288,16 @@ def test_what_is_damaged_or_out_of_date_is_told_or_made_again(experiment, tmp_pa
     (task,) = portrait_tasks(stored)
     folder = portrait_directory(tmp_path, task.study.name)
     (there,) = portraits(stored)
+    # Whole, and of another study: all but its study is what is asked for.
+    other = there.portrait.model_copy(update={"study": key(16)})
+    write_portrait(tmp_path, other, (folder / "examples.parquet").read_bytes())
+    elsewhere = portrait_directory(tmp_path, other.study.name)
+    whole = (folder / "portrait.json").read_bytes()
+    shutil.copy(elsewhere / "portrait.json", folder)
+    with pytest.raises(DamagedError, match=rf"portrait\.json: is of study '{other.study.name}'"):
+        portraits(stored)
+    shutil.rmtree(elsewhere)
+    (folder / "portrait.json").write_bytes(whole)
     (folder / "examples.parquet").write_bytes(b"PAR1")
     with pytest.raises(DamagedError, match=r"Delete portrait\.json there and run again"):
         portraits(stored)

@@ -84,6 +84,31 @@ def test_a_picture_in_its_alpha_channel_is_refused() -> None:
         open_picture(encoded(icon), mode="RGB")
 
 
+def test_a_palette_of_one_colour_shows_nothing_but_its_alpha() -> None:
+    """What pngquant makes of a black icon: the entries of the palette differ in their alpha alone."""
+    icon = Image.fromarray((RAMP > 100).astype(np.uint8), mode="P")
+    icon.putpalette([0, 0, 0] * 256)
+    with pytest.raises(InputError, match="in its alpha channel, which is not read"):
+        open_picture(encoded(icon, transparency=bytes([0, 255])), mode="L")
+    icon.putpalette([0, 0, 0, 200, 200, 200])
+    shown = open_picture(encoded(icon, transparency=bytes([0, 255])), mode="L")
+    assert set(np.unique(shown).tolist()) == {0, 200}
+    assert not open_picture(encoded(Image.fromarray(0 * RAMP), transparency=0), mode="L").any()
+
+
+def test_a_negative_of_sixteen_bits_is_refused_and_of_eight_bits_turned_round(tmp_path: Path) -> None:
+    wide, narrow = RAMP.astype(np.uint16) * 257, Image.fromarray(RAMP)
+    for white_is_zero in (0, 1):
+        file = encoded(narrow, "TIFF", tiffinfo={262: white_is_zero})
+        assert (open_picture(file, mode="L")[0] == RAMP).all()
+    assert (
+        open_picture(encoded(Image.fromarray(wide), "TIFF", tiffinfo={262: 1}), mode="L")[0] == RAMP
+    ).all()
+    negative = encoded(Image.fromarray(wide), "TIFF", tiffinfo={262: 0})
+    with pytest.raises(InputError, match="0 is white in this picture of 16 bits"):
+        open_picture(negative, mode="L")
+
+
 def test_a_picture_is_upright_as_a_viewer_shows_it() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6

@@ -8,7 +8,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from headrace.analysis.alike import check_not_alike
-from headrace.analysis.trackers import check_no_curves, check_one_row_per_run, finished, resolved
+from headrace.analysis.trackers import (
+    check_no_curves,
+    check_one_row_per_run,
+    check_reached,
+    finished,
+    resolved,
+)
 from headrace.csv_cells import has_decimal_commas, has_unsure_points, number
 from headrace.csv_tables import MOST_ERRORS, CsvTable, Row, raise_all, read_csv
 from headrace.errors import InputError
@@ -45,6 +51,7 @@ def read_scaling_table(
     table.require(tuple(only or ()))
     rows = finished(table, _rows_with(only or {}, table), but=tuple(only or ()))
     check_no_curves(table, rows, names[0])
+    check_reached(table, rows, but=(*names, *(only or ())))
     errors: list[InputError] = []
     batch_sizes = _numbers(table, rows, names[0], errors, positive=True, whole=True)
     counts = _numbers(table, rows, names[1], errors, positive=True)

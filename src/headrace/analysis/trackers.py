@@ -31,6 +31,12 @@ _PREFIXES = (
 _STATE = re.compile(r"(?:.*[./_ ])?(?:state|status)", re.IGNORECASE)
 """Columns of states: `State`, `status`, `sys/state`, `attributes_status`."""
 _DONE = re.compile(r"(?:.*[./_ ])?done", re.IGNORECASE)
+_REACHED = re.compile(
+    r"(?:.*[./_ ])?(?:reached|converged|(?:reached|met|hit)[_ ](?:the[_ ])?goal|goal[_ ](?:met|hit))",
+    re.IGNORECASE,
+)
+"""Columns that say whether a run reached the goal: `reached`, `goal_reached`, `summary/converged`."""
+_NOT = frozenset({"false", "no", "n", "f", "0", "0.0"})
 _RUN = re.compile(r"(?:run|trial)[ _]?(?:id|uuid)", re.IGNORECASE)
 _FINISHED = re.compile("finished|completed?|success(?:ful)?|succeeded|done", re.IGNORECASE)
 _UNFINISHED = re.compile(
@@ -129,6 +135,33 @@ def _is_finished(column: str, word: str) -> bool:
 
 def _is_unfinished(column: str, word: str) -> bool:
     return word.lower() == "false" if _DONE.fullmatch(column) else _UNFINISHED.fullmatch(word) is not None
+
+
+def check_reached(table: CsvTable, rows: Sequence[Row], *, but: Sequence[str]) -> None:
+    """Refuse steps of runs that did not reach the goal: they are the budget, not steps to the goal.
+
+    Args:
+        table: The table.
+        rows: The rows that count.
+        but: Columns by which rows were chosen, or which hold the numbers.
+
+    Raises:
+        InputErrors: Every such run, by its line, and the option that leaves it out.
+    """
+    for column in table.columns:
+        if column in but or not _REACHED.fullmatch(column):
+            continue
+        table.require((column,))
+        good = next((cells[column] for _, cells in rows if cells[column].lower() not in {*_NOT, ""}), "True")
+        fix = f"Leave such runs out with --only {column}={good}."
+        errors = [
+            InputError(
+                "this run did not reach the goal", where=table.place(line, column), got=cells[column], fix=fix
+            )
+            for line, cells in rows
+            if cells[column].lower() in _NOT
+        ]
+        raise_all(errors, table.path)
 
 
 def check_no_curves(table: CsvTable, rows: Sequence[Row], batch_size: str) -> None:

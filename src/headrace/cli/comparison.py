@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
+from headrace.better import better_by_name
 from headrace.cli._common import Json, print_json, print_table, working
 from headrace.cli._options import APath, AText, OptionalPath, OptionalText, Texts
 from headrace.cli.tables import column_values, shown
@@ -70,6 +71,8 @@ def compare(
     from headrace.analysis.tables import read_comparison_table, read_strata
 
     _check(plan=plan, difference=difference, by=by, figure=figure)
+    if not plan:
+        _check_direction(metric, higher=higher_is_better)
     columns: dict[str, str] = {"metric": metric, "group": group, "seed": seed}
     chosen = column_values(only or ())
     if plan:
@@ -120,6 +123,20 @@ def _check(*, plan: bool, difference: float | None, by: str | None, figure: Path
         raise InputError(
             "draws one comparison only", where="--figure", fix="Leave out --by, and choose rows with --only."
         )
+
+
+def _check_direction(metric: str, *, higher: bool) -> None:
+    """Refuse to call a higher accuracy worse: the verdicts would be turned round."""
+    said = better_by_name(metric)
+    if said is None or (said == "higher") == higher:
+        return
+    option = "Give --higher-is-better" if said == "higher" else "Leave out --higher-is-better"
+    raise InputError(
+        f"a metric of this name is better when it is {said}",
+        where="--metric",
+        got=metric,
+        fix=f"{option}; or rename the column if it is not.",
+    )
 
 
 def _plan(found: SeedPlan, baseline: str, json: bool) -> int:

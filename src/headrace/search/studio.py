@@ -1,7 +1,7 @@
 """Label Studio's JSON: the classes that annotators chose in the control `label`. Pure functions of JSON.
 
 A task holds annotations, an annotation results, and a result says by `from_name` of which control it is.
-Predictions and drafts are not annotations, and cancelled ones say nothing.
+Predictions and drafts are not annotations; cancelled ones, and those that a review rejected, say nothing.
 """
 
 from __future__ import annotations
@@ -50,12 +50,20 @@ def _results(annotations: Any, place: str) -> Iterator[Mapping[str, Any]]:
     for annotation in annotations:
         if not isinstance(annotation, Mapping) or not isinstance(annotation.get("result", []), list):
             raise _unlike(annotations, place)
-        if annotation.get("was_cancelled"):
+        if annotation.get("was_cancelled") or _rejected(annotation, place):
             continue
         for result in annotation.get("result", []):
             if not isinstance(result, Mapping) or not isinstance(result.get("value", {}), Mapping):
                 raise _unlike(annotations, place)
             yield result
+
+
+def _rejected(annotation: Mapping[str, Any], place: str) -> bool:
+    """Whether the last review of an annotation rejected it: then its task waits for another."""
+    reviews = annotation.get("reviews") or []
+    if not isinstance(reviews, list) or not all(isinstance(review, Mapping) for review in reviews):
+        raise _unlike(reviews, place)
+    return bool(reviews) and reviews[-1].get("accepted") is False
 
 
 def _choices(result: Mapping[str, Any], place: str) -> list[Any]:

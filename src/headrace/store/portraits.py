@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from headrace.errors import DamagedError
 from headrace.records import Record
 from headrace.sealed import read_record, read_table_of, write_pair
 from headrace.store.experiments import StoredExperiment, folder_name
@@ -62,13 +63,15 @@ def read_portrait(directory: Path, study: str) -> StoredPortrait | None:
     """The portrait of a study, or None without one.
 
     Raises:
-        DamagedError: It is truncated or was altered.
+        DamagedError: It is truncated, was altered, or is of another study.
     """
     path = portrait_directory(directory, study) / PORTRAIT
     fix = f"Delete {PORTRAIT} there and run again: only this portrait is made again."
     kept = read_record(path, Kept, fix=fix, older=False)
     if kept is None:
         return None
+    if kept.portrait.study.name != study:
+        raise DamagedError(f"is of study {kept.portrait.study.name!r}", where=str(path), fix=fix)
     table = read_table_of(path.parent / EXAMPLES, kept.table_sha256, fix=fix)
     return StoredPortrait(portrait=kept.portrait, examples=table)
 

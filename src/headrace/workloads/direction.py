@@ -8,19 +8,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from headrace.better import HIGHER_IS_BETTER
 from headrace.errors import HeadraceError, InputError
 
 if TYPE_CHECKING:
     from headrace.workloads._base import Workload
-
-HIGHER_IS_BETTER = frozenset(
-    {
-        "acc", "accuracy", "ap", "auc", "auroc", "average_precision", "balanced_accuracy", "bleu", "dice",
-        "f1", "f1_score", "iou", "jaccard", "kappa", "map", "mcc", "miou", "ndcg", "precision", "psnr", "r2",
-        "recall", "rouge", "ssim", "top1", "top5", "top_1", "top_5",
-    }
-)  # fmt: skip
-"""Names of metrics of which more is better, taken at their word if outputs cannot be made up."""
 
 
 def check_direction(workload: Workload, outputs: Tensor, targets: Tensor) -> None:

@@ -68,6 +68,8 @@ _SIXTEEN_BITS = frozenset({"PNG", "PPM", "JPEG2000"})
 """Formats whose pictures of mode I (32 bits in memory) hold 16 bits."""
 _TWELVE_BITS = 4_095
 """Cameras and scanners of 12 bits leave the upper 4 of 16 empty."""
+_PHOTOMETRIC = 262
+"""TIFF's tag PhotometricInterpretation."""
 _REDUCED = 254
 """TIFF's tag NewSubfileType; its lowest bit marks a smaller copy of another page."""
 
@@ -108,6 +110,8 @@ def _opened(
             Image.open(file, formats=_formats()) as picture,
         ):
             _check_single(picture, where)
+            if picture.mode.startswith("I;16"):
+                _check_black_is_zero(picture, where)
             sixteen = picture.mode == "I" and picture.format in _SIXTEEN_BITS
             upright = ImageOps.exif_transpose(picture)
             sixteen = sixteen or upright.mode.startswith("I;16")
@@ -168,9 +172,21 @@ def _eight_bits(picture: Image.Image, where: str, *, sixteen: bool) -> Image.Ima
             got=f"32 bits, mode {picture.mode}",
             fix="Scale them to 0 .. 255 and save them with 8 bits.",
         )
-    if "A" in picture.getbands():
-        _check_alpha(picture, where)
+    if picture.has_transparency_data:
+        # Of a palette too: what differs in it may be how much is seen of one colour.
+        _check_alpha(picture.convert("RGBA"), where)
     return picture
+
+
+def _check_black_is_zero(picture: Image.Image, where: str) -> None:
+    """Refuse a TIFF whose 0 is white: Pillow turns such pictures round if they have 8 bits, but not of 16."""
+    tags: dict[int, int] = getattr(picture, "tag_v2", {})
+    if tags.get(_PHOTOMETRIC) == 0:
+        raise InputError(
+            "0 is white in this picture of 16 bits (TIFF's WhiteIsZero), so it would be its own negative",
+            where=where,
+            fix="Save it with 0 as black (BlackIsZero), or with 8 bits.",
+        )
 
 
 def _check_alpha(picture: Image.Image, where: str) -> None:
