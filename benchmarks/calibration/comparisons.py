@@ -9,7 +9,7 @@ import numpy as np
 from benchmarks.calibration._claims import Row, share
 from headrace.analysis.comparison import compare
 from headrace.analysis.moderation import Tested, unpaired
-from headrace.analysis.power import detectable_difference
+from headrace.analysis.power import detectable_difference, detectable_interval
 
 WORLDS = ("normal", "skewed", "heavy tails", "scatters differ", "a third scatters x3")
 SIZES = ((1, 5, 5), (5, 5, 5), (13, 5, 5), (22, 3, 3), (22, 3, 30), (22, 10, 30), (22, 30, 5))
@@ -147,6 +147,23 @@ def detectable(rng: np.random.Generator, repeats: int) -> list[Row]:
                     error=float(reached.std() / math.sqrt(len(reached))),
                     least=0.75,
                     most=0.85,
+                )
+            )
+            # The difference that is shown four times in five, as simulated.
+            truth = float(np.interp(0.8, shown, grid))
+            ends = [
+                detectable_interval(error, freedom, 0.05 / groups)
+                for error, freedom in zip(first.standard_error[:, 0], first.freedom[:, 0], strict=True)
+            ]
+            found, error = share(np.array([low <= truth <= high for low, high in ends]))
+            rows.append(
+                Row(
+                    claim="compare: the true detectable difference is in its interval",
+                    world=f"{groups} groups, {seeds} seeds; normal",
+                    found=found,
+                    error=error,
+                    least=0.92,
+                    detail=f"width x{np.median([high / low for low, high in ends]):.1f}",
                 )
             )
     return rows
