@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
+from headrace.errors import InputError
 from headrace.sampling import ExampleSampler, Indexed
 
 DATA = [(torch.tensor([float(i)]), i % 3) for i in range(23)]
@@ -88,3 +89,33 @@ def test_single_examples_know_how_far_they_came():
     other = ExampleSampler(23)
     other.load_state_dict(state)
     assert first + list(other) == list(ExampleSampler(23))
+
+
+class Rows(list):
+    """A list of dicts that counts how often it is asked for a batch at once."""
+
+    asked = 0
+
+    def __getitems__(self, indices):
+        self.asked += 1
+        return [self[index] for index in indices]
+
+
+def test_items_that_are_dicts_carry_their_index_under_a_key():
+    rows = Rows({"x": float(i), "text": f"t{i}"} for i in range(10))
+    batches = list(DataLoader(Indexed(rows, key="row"), batch_size=4))
+    assert [batch["row"].tolist() for batch in batches] == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
+    assert batches[1]["text"] == ["t4", "t5", "t6", "t7"]
+    assert rows.asked == 3
+    assert Indexed(rows, key="row")[3] == {"x": 3.0, "text": "t3", "row": 3}
+    assert "row" not in rows[3]
+    assert Indexed(rows)[3] == (3, rows[3])
+
+
+@pytest.mark.parametrize(
+    ("items", "key", "message"),
+    [([1, 2], "index", "items must be dicts"), ([{"index": 1}], "index", "has this key"), ([1], 3, "key")],
+)
+def test_a_key_that_cannot_hold_the_index_is_refused(items, key, message):
+    with pytest.raises(InputError, match=message):
+        Indexed(items, key=key)[0]
