@@ -46,6 +46,11 @@ class Scale:
     low: float
     high: float
 
+    @property
+    def words(self) -> str:
+        """The number and its interval."""
+        return f"{words.number(self.noise_scale)} {words.beside((self.low, self.high))}"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
@@ -81,7 +86,7 @@ class Comparison:
         first, last = self.scales[0], self.scales[-1]
         said = (
             f"{self.curve}, batch size {words.number(self.batch_size)}: the noise scale went from "
-            f"{words.number(first.noise_scale)} to {words.number(last.noise_scale)} examples; its mean over "
+            f"{first.words} to {last.words} examples; its mean over "
             f"progress, {words.number(self.predicted)} {words.beside(self.predicted_interval)}, "
         )
         if self.ratio is None:

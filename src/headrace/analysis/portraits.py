@@ -208,11 +208,11 @@ def _labels(reading: Reading) -> Iterator[str]:
         return
     best = max(areas, key=lambda name: areas[name].area)
     by_chance = words.number(round(suspects.by_chance, 1))
-    other = "" if best == "aum" else f", that of aum {words.number(areas['aum'].area)}"
+    other = "" if best == "aum" else f", aum one of {_area(areas['aum'])}"
     yield (
         f"{reading.policy}: of the {suspects.among} most suspicious examples, those with the lowest AUM, "
         f"{suspects.wrong} carry a wrong label; of as many drawn at random {by_chance} would. Of the scores "
-        f"{best} finds wrong labels best: its area under the ROC curve is {_area(areas[best])}{other}."
+        f"{best} has the largest area under the ROC curve, {_area(areas[best])}{other}."
     )
 
 

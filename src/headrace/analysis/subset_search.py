@@ -12,7 +12,7 @@ from headrace.analysis.chosen import chosen_results, conclude_chosen
 from headrace.analysis.comparison import LEAST_SEEDS, Comparison, GroupResult, compare
 from headrace.analysis.origins import warn_of_search
 from headrace.analysis.studies import FORWARD
-from headrace.analysis.words import listed, number
+from headrace.analysis.words import beside, listed, number
 from headrace.csv_cells import csv_text
 from headrace.files import guarded, write_whole
 from headrace.specs.methods import Method
@@ -305,7 +305,8 @@ def _difference(group: GroupResult) -> str:
     said = f"{group.group} {group.difference:+.3g} [{low:+.3g}, {high:+.3g}]"
     if group.verdict != "no difference shown":
         return said
-    return f"{said} (these seeds would have shown {number(group.detectable_difference)})"
+    enough = f"{number(group.detectable_difference)} {beside(group.detectable_interval)}"
+    return f"{said} (these seeds would have shown {enough})"
 
 
 def _cost_sentences(outcome: Outcome) -> Iterator[str]:
