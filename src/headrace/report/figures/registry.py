@@ -26,6 +26,9 @@ class FigureEntry(Entry):
 
 
 FIGURES: dict[str, FigureEntry] = {
+    "gain": FigureEntry(home=_ROOM + "grid_gain:figures", part="experiment"),
+    "choices": FigureEntry(home=_ROOM + "grid_choices:figures", part="experiment"),
+    "ends": FigureEntry(home=_ROOM + "grid_ends:figures", part="experiment"),
     "recommendation": FigureEntry(home=_ROOM + "recommendation:figures", part="experiment"),
     "scaling": FigureEntry(home=_ROOM + "scaling:figures", part="experiment"),
     "normalised": FigureEntry(home=_ROOM + "normalised:figures", part="experiment"),

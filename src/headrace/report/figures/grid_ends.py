@@ -1,0 +1,143 @@
+"""The critical batch size and the fewest steps of every configuration of a grid, as intervals."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from headrace.analysis.verdict import configuration
+from headrace.report.canvas import Canvas, Layout, binary_axis
+from headrace.report.figures._base import Absent, Picture, Words
+from headrace.report.numbers import plain
+from headrace.report.style import mark
+from headrace.report.tables import Table
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from headrace.analysis.grid import Grid
+    from headrace.analysis.results import Analysis
+
+WORDS = Words(
+    title="How far batch size pays, in every configuration",
+    caption=(
+        "By the model of all studies together, with 95% intervals. First the critical batch size: where "
+        "twice the fewest possible steps are needed; further right, larger batches still pay. Then the "
+        "fewest possible steps: what no batch size gets below; further left is faster.",
+    ),
+)
+_ROW, _TOP, _BOTTOM, _GAP = 24, 34, 52, 14
+_LEAST, _MOST = 2.0**-7, 2.0**7
+"""An axis shows this far beyond the estimates; an interval that goes further leaves the frame."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One configuration: its critical batch size and its fewest steps, each with its interval."""
+
+    label: str
+    critical: tuple[float, float, float]
+    fewest: tuple[float, float, float]
+
+
+def figures(analysis: Analysis) -> list[Picture | Absent]:
+    """The figure of an analysis; none without replicates of a grid."""
+    if analysis.grid is None:
+        return []
+    found = rows(analysis.grid)
+    said = "; ".join(f"{row.label}: {plain(row.critical[0])}, {plain(row.fewest[0])} steps" for row in found)
+    columns = (
+        "configuration", "critical_batch_size", "critical_low", "critical_high",
+        "fewest_steps", "fewest_low", "fewest_high",
+    )  # fmt: skip
+    return [
+        Picture(
+            name="ends",
+            words=WORDS,
+            description=f"{WORDS.title}. {said}.",
+            table=Table(
+                columns=columns, rows=tuple((row.label, *row.critical, *row.fewest) for row in found)
+            ),
+            draw=partial(draw, found),
+        )
+    ]
+
+
+def rows(grid: Grid) -> list[Row]:
+    """Every configuration, the baselines first."""
+    from scipy.special import stdtrit
+
+    t = float(stdtrit(grid.joint.freedom, 0.975))
+
+    def ends(value: float, error: float) -> tuple[float, float, float]:
+        low, high = (math.exp(min(max(end, -690.0), 690.0)) for end in (value - t * error, value + t * error))
+        return math.exp(value), low, high
+
+    found = list[Row]()
+    for levels in grid.configurations:
+        critical, fewest = (
+            grid.joint.estimate(what, [(levels, 1.0, 1.0)]) for what in ("critical", "fewest")
+        )
+        found.append(
+            Row(
+                label=configuration(levels),
+                critical=ends(critical.value, critical.error),
+                fewest=ends(fewest.value, fewest.error),
+            )
+        )
+    return found
+
+
+def draw(found: Sequence[Row], layout: Layout) -> Figure:
+    """Two panels of the same rows: beside each other where there is room, else one below the other."""
+    height = len(found) * _ROW
+    wide = layout.panels > 1
+    names = 0 if not wide else min(260, 8 + max(len(row.label) for row in found) * 7)
+    step = height * (1 if wide else 2)
+    whole = _TOP + height + _BOTTOM
+    canvas = Canvas(layout.width, whole if wide else 2 * (_TOP + step + _BOTTOM))
+    width = (layout.width - names - 2 * _GAP) / 2 if wide else layout.width - _GAP
+    first = canvas.axes(names, _TOP, width, step)
+    second = (
+        canvas.axes(names + width + 2 * _GAP, _TOP, width, step)
+        if wide
+        else canvas.axes(0, 2 * _TOP + step + _BOTTOM, width, step)
+    )
+    _panel(first, "critical batch size (examples)", found, [row.critical for row in found], 0, above=not wide)
+    _panel(second, "fewest possible steps", found, [row.fewest for row in found], 1, above=not wide)
+    if wide:
+        for place, row in enumerate(found):
+            first.text(
+                -0.02, place, row.label, transform=first.get_yaxis_transform(), ha="right", va="center"
+            )
+    return canvas.figure
+
+
+def _panel(
+    axes: Axes,
+    label: str,
+    found: Sequence[Row],
+    values: Sequence[tuple[float, float, float]],
+    place: int,
+    *,
+    above: bool,
+) -> None:
+    middle = [value for value, _, _ in values]
+    least, most = min(middle) * _LEAST, max(middle) * _MOST
+    shown = [min(max(end, least), most) for span in values for end in span]
+    binary_axis(axes, shown, which="x")
+    axes.set_ylim(len(found) - 0.5, -0.5 - (0.3 if above else 0))
+    axes.set_yticks([])
+    axes.set_xlabel(label)
+    style = mark(place)
+    for row, (value, low, high) in enumerate(values):
+        axes.plot([max(low, least / 2), min(high, most * 2)], [row, row], color=style.colour, linewidth=1.6)
+        axes.plot([value], [row], linestyle="", **style.style())
+        if above:
+            axes.text(
+                0, row - 0.28, found[row].label, transform=axes.get_yaxis_transform(), ha="left", va="bottom"
+            )
