@@ -16,6 +16,7 @@ from typing import Any
 from benchmarks.calibration import (
     comparisons,
     critical,
+    grids,
     recommending,
     scaling_fits,
     searched_hints,
@@ -45,6 +46,9 @@ CLAIMS: dict[str, Claim] = {
     "recommend": recommending.recommended,
     "hint": searched_hints.hinted,
     "hint-ratio": searched_hints.ratios,
+    "grid": grids.error_rates,
+    "grid-power": grids.power,
+    "grid-picks": grids.picks,
 }
 """What is held against simulated truth, by name; a name before a hyphen stands for all that begin with it."""
 
