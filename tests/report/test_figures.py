@@ -8,6 +8,7 @@ import math
 import pkgutil
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import polars as pl
@@ -20,6 +21,7 @@ from matplotlib.text import Text
 
 import headrace.report.figures as registry
 from analysis.made_store import experiment, make_store, two_regimes
+from headrace.analysis.grid import Cell, Grid, read_grid
 from headrace.analysis.noise_course import Comparison, Scale
 from headrace.analysis.results import Analysis, analyse
 from headrace.report import write_report
@@ -37,6 +39,7 @@ from headrace.report.figures import (
     trade_off,
 )
 from headrace.report.figures._curves import scaling_table
+from headrace.report.numbers import plain
 from headrace.report.render import saved
 from headrace.report.style import styled
 from headrace.report.values import Curve, Fit, Point
@@ -52,6 +55,9 @@ from .test_search_report import table as last_round
 PRINTED = 482.0
 """Points of a printed page's width: 170 mm."""
 SHOWN = {
+    "gain": "steps_ratio",
+    "choices": "loss",
+    "ends": "critical_batch_size",
     "recommendation": "seconds",
     "scaling": "steps",
     "normalised": "steps_relative_to_first",
@@ -80,7 +86,21 @@ def rich() -> Analysis:
         forwarded_low=2 * pl.col("examples"),
         forwarded_high=5 * pl.col("examples"),
     )
-    return replace(made, steps=more, noise=(course(),), portraits=(reading(), reading("rs2", even=False)))
+    about_examples = (reading(), reading("rs2", even=False))
+    return replace(made, steps=more, noise=(course(),), portraits=about_examples, grid=a_grid())
+
+
+def a_grid() -> Grid:
+    """Two policies on two subsets at four batch sizes."""
+    rng, cells = np.random.default_rng(0), list[Cell]()
+    for policy, subset, size in product(("shuffle", "infobatch"), ("full", "half"), (8, 64, 512, 4096)):
+        centre = math.log(60 * (1 + 300 / size)) - 0.3 * (policy == "infobatch")
+        levels = {"optimizer": "sgd", "policy": policy, "subset": subset, "workers": "1"}
+        log_steps = tuple((centre + 0.2 * rng.standard_normal(5)).tolist())
+        cells.append(Cell(levels=levels, batch_size=size, log_steps=log_steps, missed=0, work=float(size)))
+    found = read_grid(cells, seed=0)
+    assert found is not None
+    return found
 
 
 def course() -> Comparison:
@@ -158,6 +178,12 @@ def test_the_table_holds_the_numbers_that_are_drawn_and_they_are_drawn(
 def _check_points(name: str, picture: Picture, figure: Figure) -> None:
     rows = list(csv.DictReader(io.StringIO(picture.table.csv())))
     assert rows
+    if name == "choices":
+        # A table of cells: its numbers are its texts.
+        texts = [text.get_text() for axes in figure.axes for text in axes.texts]
+        told_as = [plain(float(row["loss"])) for row in rows]
+        assert sorted(text for text in texts if text[0].isdigit()) == sorted(told_as)
+        return
     told = np.array(sorted({*_numbers(cell for row in rows for cell in row.values())}))
     drawn = [value for axes in figure.axes for value in _drawn(axes)]
     assert drawn

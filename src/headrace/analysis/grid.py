@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from headrace.analysis import words
 from headrace.analysis.effects import Effect, find_effects
 from headrace.analysis.joint import Joint, Levels, Point, fit_joint
 from headrace.analysis.moderation import estimate_prior, squeezed
@@ -68,6 +69,17 @@ class Grid:
     picks: tuple[Pick, ...]
     lines: tuple[Line, ...]
     left_out: tuple[str, ...]
+
+    @property
+    def headline(self) -> str:
+        """The answer in one sentence: the balanced choice, and how many differences were shown."""
+        pick = next(pick for pick in self.picks if pick.aim == "balanced")
+        shown = sum(effect.shown for effect in self.effects)
+        return (
+            f"The best balance of steps and examples: {configuration(pick.choice.levels)}, batch size "
+            f"{words.number(pick.choice.batch_size)}. {shown} of {len(self.effects)} comparisons show a "
+            "difference."
+        )
 
     @property
     def configurations(self) -> tuple[Levels, ...]:

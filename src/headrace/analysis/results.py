@@ -20,6 +20,7 @@ from headrace.analysis.budgets import budget_rows
 from headrace.analysis.conclusions import conclude, warn
 from headrace.analysis.curves import CurveFit, fit_curves
 from headrace.analysis.frames import best_frame, budgets_frame, fits_frame, steps_frame, trials_frame
+from headrace.analysis.grid import Grid
 from headrace.analysis.hyperparameters import effective_learning_rate
 from headrace.analysis.origins import warn_of_changes
 from headrace.analysis.portraits import Reading, portrait_results, read
@@ -93,6 +94,7 @@ class Analysis:
         asked: What was run.
         advice: Which batch size on how many workers, or why nothing can be recommended; None where no
             step times were measured.
+        grid: The verdict on all studies together; None without replicates, or if only the batch size varies.
         noise: Every trial whose noise scale was measured, with the measured critical batch size.
         replicated: Study -> its fresh runs; empty if none were asked for.
         verdicts: Every comparison of fresh runs.
@@ -107,6 +109,7 @@ class Analysis:
     portraits: tuple[Reading, ...] = ()
     asked: Asked = field(default_factory=Asked)
     advice: Advice | str | None = None
+    grid: Grid | None = None
     noise: tuple[noise_course.Comparison, ...] = ()
     replicated: Mapping[str, Replicated] = field(default_factory=dict)
     verdicts: tuple[Cell, ...] = ()

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from headrace.analysis import words
 from headrace.analysis.advice import Advice
 from headrace.report.figures import Absent
 from headrace.report.figures.hyperparameters import trends
@@ -14,7 +15,7 @@ from headrace.report.frame import Provenance, Shown, lead, render
 from headrace.report.numbers import plain, whole
 from headrace.report.portrait_part import portrait_part
 from headrace.report.replicate_part import replicate_part
-from headrace.report.values import Curve, Fit, Point
+from headrace.report.values import Curve, Fit, Point, key_of
 from headrace.report.values import curves as curves_of
 from headrace.report.words import GLOSSARY
 
@@ -33,6 +34,9 @@ def page(
         about_examples: Those of its portraits.
     """
     curves = curves_of(analysis)
+    grid = analysis.grid
+    said = conclusions(analysis)
+    first = [] if grid else opening(said, [key_of(row) for row in analysis.steps.to_dicts()])
     advice = analysis.advice if isinstance(analysis.advice, Advice) else None
     return render(
         "report.html",
@@ -46,8 +50,11 @@ def page(
         replicates=replicate_part(analysis),
         studies=study_rows(analysis, curves),
         counts=counts(analysis),
-        headline=headline(curves),
-        conclusions=[lead(text) for text in conclusions(analysis)],
+        headline=grid.headline if grid else headline(curves),
+        verdict=grid.lines if grid else (),
+        conclusions=[lead(text) for text in first],
+        by_curve=[lead(text) for text in said if text not in first],
+        most_open=MOST_OPEN,
         warnings=warnings(analysis),
         provenance=provenance(analysis),
         portraits=portrait_part(analysis, about_examples),
@@ -75,6 +82,10 @@ def provenance(analysis: Analysis) -> Provenance:
     return Provenance(experiment=asked.text, seed=asked.seed, facts=said | counted)
 
 
+MOST_OPEN = 6
+"""How many figures are open; the others are behind a fold."""
+MOST_SENTENCES = 12
+"""With more conclusions than this, those about one curve each are behind a fold."""
 _NAMED = 4
 """How many curves the headline names one by one."""
 
@@ -184,6 +195,19 @@ def warnings(analysis: Analysis) -> list[str]:
     unfinished = "The experiment is not finished: these are the results of the studies that are decided."
     said = [] if analysis.results.get("finished", True) else [unfinished]
     return said + [str(text) for text in analysis.results.get("warnings", [])]
+
+
+def opening(said: Sequence[str], keys: Sequence[tuple[Any, ...]]) -> list[str]:
+    """The conclusions before the first figure: all of a few, else those that are not about one curve each.
+
+    Args:
+        said: All of them.
+        keys: Optimizer, subset, policy and workers of each study.
+    """
+    if len(said) <= MOST_SENTENCES and len(set(keys)) <= _NAMED:
+        return list(said)
+    names = tuple(words.curve((key[0], key[1], key[2], key[3])) for key in set(keys))
+    return [text for text in said if not text.startswith(names)][:MOST_SENTENCES]
 
 
 def conclusions(analysis: Analysis) -> list[str]:

@@ -110,10 +110,7 @@ def draw(found: Sequence[Row], layout: Layout) -> Figure:
     _panel(first, "critical batch size (examples)", found, [row.critical for row in found], 0, above=not wide)
     _panel(second, "fewest possible steps", found, [row.fewest for row in found], 1, above=not wide)
     if wide:
-        for place, row in enumerate(found):
-            first.text(
-                -0.02, place, row.label, transform=first.get_yaxis_transform(), ha="right", va="center"
-            )
+        first.set_yticklabels([row.label for row in found])
     return canvas.figure
 
 
@@ -131,7 +128,9 @@ def _panel(
     shown = [min(max(end, least), most) for span in values for end in span]
     binary_axis(axes, shown, which="x")
     axes.set_ylim(len(found) - 0.5, -0.5 - (0.3 if above else 0))
-    axes.set_yticks([])
+    axes.set_yticks(range(len(found)), labels=[""] * len(found))
+    axes.tick_params(axis="y", length=0)
+    axes.grid(visible=False, axis="y")
     axes.set_xlabel(label)
     style = mark(place)
     for row, (value, low, high) in enumerate(values):
