@@ -65,9 +65,13 @@ WORLDS = {
 }
 
 
-def draw(rng: np.random.Generator, world: World) -> Grid:
+Truths = dict[tuple[str, str, float], float]
+"""Policy, subset and batch size -> median log steps of the setting that was tuned for it."""
+
+
+def draw(rng: np.random.Generator, world: World) -> tuple[Grid, Truths]:
     """The grid of one experiment."""
-    cells = list[Cell]()
+    cells, truths = list[Cell](), Truths()
     for policy, subset, size in product(POLICIES, SUBSETS, SIZES):
         noise = rng.standard_t(3, SEEDS) / math.sqrt(3) if world.heavy else rng.standard_normal(SEEDS)
         place = math.log(size / SIZES[0]) / math.log(SIZES[-1] / SIZES[0])
@@ -76,9 +80,10 @@ def draw(rng: np.random.Generator, world: World) -> Grid:
         levels = {"optimizer": "sgd", "policy": policy, "subset": subset, "workers": "1"}
         log_steps = tuple((centre + scatter * noise).tolist())
         cells.append(Cell(levels=levels, batch_size=size, log_steps=log_steps, missed=0, work=float(size)))
+        truths[policy, subset, size] = centre
     found = read_grid(cells, seed=int(rng.integers(2**31)), sizes=EXAMPLES)
     assert found is not None
-    return found
+    return found, truths
 
 
 def error_rates(rng: np.random.Generator, repeats: int) -> list[Row]:
@@ -86,7 +91,7 @@ def error_rates(rng: np.random.Generator, repeats: int) -> list[Row]:
     rows: list[Row] = []
     for name, world in WORLDS.items():
         count = max(repeats // 4, 20)
-        hits = np.array([any(effect.shown for effect in draw(rng, world).effects) for _ in range(count)])
+        hits = np.array([any(effect.shown for effect in draw(rng, world)[0].effects) for _ in range(count)])
         found, error = share(hits)
         claim = "grid: any difference shown where none is"
         rows.append(
@@ -110,7 +115,7 @@ def power(rng: np.random.Generator, repeats: int) -> list[Row]:
     rows: list[Row] = []
     for name, (effects, (what, levels), truth, asked) in worlds.items():
         count = max(repeats // 8, 20)
-        found = [_named(draw(rng, World(effects=effects)).effects, what, levels) for _ in range(count)]
+        found = [_named(draw(rng, World(effects=effects))[0].effects, what, levels) for _ in range(count)]
         shown, error = share(np.array([effect.shown for effect in found]))
         held = np.mean([effect.interval[0] <= math.exp(truth) <= effect.interval[1] for effect in found])
         detectable = float(np.median([effect.detectable for effect in found]))
@@ -149,13 +154,10 @@ def picks(rng: np.random.Generator, repeats: int) -> list[Row]:
     }
     for name in ("scatter 19 %", "another law, sharper"):
         world = World(effects=effects, sharpness=WORLDS[name].sharpness)
-        truths = {
-            (policy, subset, size): world.log_steps(policy, subset, size)
-            for policy, subset, size in product(POLICIES, SUBSETS, SIZES)
-        }
         near, held, said = list[bool](), list[bool](), list[float]()
         for _ in range(max(repeats // 8, 20)):
-            for pick in draw(rng, world).picks:
+            grid, truths = draw(rng, world)
+            for pick in grid.picks:
                 weight = {"fastest": 0.0, "cheapest": 1.0, "balanced": 0.5}[pick.aim]
                 losses = {key: value + weight * math.log(key[2]) for key, value in truths.items()}
                 key = (pick.choice.levels["policy"], pick.choice.levels["subset"], pick.choice.batch_size)

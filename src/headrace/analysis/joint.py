@@ -34,8 +34,8 @@ Levels = Mapping[str, str]
 Quantity = Literal["steps", "fewest", "critical"]
 Place = tuple[Levels, float, float]
 
-SPREAD = 1.0
-"""The prior standard deviation of an effect on log steps."""
+SPREAD, TOGETHER = 1.0, 0.3
+"""The prior standard deviations of a level's effect on log steps, and of what two levels add together."""
 MISSED = 0.3
 """That of what the law misses in log steps at a batch size: other laws of S(B) are so far off."""
 _MARGIN = 8.0
@@ -129,21 +129,41 @@ class Joint:
             error=math.sqrt(max(float(slope @ self.covariance @ slope), 0.0)),
         )
 
-    def draws(
-        self, where: Sequence[tuple[Levels, float]], size: int, rng: np.random.Generator
-    ) -> Float[np.ndarray, "size places"]:
-        """Log steps that each (configuration, batch size) might need, drawn from the effects' distribution.
+    @property
+    def log_steps(self) -> Points:
+        """Log steps of each study: between the model and its own mean, nearer to its own the more is missed.
+
+        The best linear unbiased prediction of a study with a random effect [D]: the setting that was tuned
+        for it is the one that a user would train, so what the model misses of it counts.
+        """
+        trust = self._trust
+        own = np.array([point.log_steps for point in self.points])
+        return (1 - trust) * self._rows.curve(self.theta) + trust * own
+
+    def draws(self, size: int, rng: np.random.Generator) -> Float[np.ndarray, "size points"]:
+        """Values that `log_steps` might have, those of one draw belonging together.
 
         Args:
-            where: The places.
-            size: The number of draws; a row is one draw of all effects.
+            size: The number of draws.
             rng: Where they are drawn from.
         """
-        rows = _Rows.of(self.terms, self.batch_sizes, where)
-        root = np.linalg.cholesky(self.covariance + 1e-12 * np.eye(len(self.theta)))
-        shape = np.sqrt(rng.chisquare(self.freedom, size) / self.freedom)
-        thetas = self.theta + (rng.standard_normal((size, len(self.theta))) / shape[:, None]) @ root.T
-        return rows.curve(self.theta) + (thetas - self.theta) @ rows.slope(self.theta, "steps").T
+        count, trust = len(self.theta), self._trust
+        root = np.linalg.cholesky(self.covariance + 1e-12 * np.eye(count))
+        own = np.array([point.error for point in self.points]) * np.sqrt(trust)
+        wide = 1 / np.sqrt(rng.chisquare(self.freedom, (size, 1)) / self.freedom)
+        moved = (rng.standard_normal((size, count)) @ root.T) @ self._rows.slope(self.theta, "steps").T
+        apart = rng.standard_normal((size, len(own))) * own
+        return self.log_steps + wide * ((1 - trust) * moved + apart)
+
+    @property
+    def _trust(self) -> Points:
+        """The share of a study's own mean in what is said of it."""
+        own = np.array([point.error for point in self.points]) ** 2
+        return self.misfit**2 / (self.misfit**2 + own)
+
+    @property
+    def _rows(self) -> _Rows:
+        return _Rows.of(self.terms, self.batch_sizes, [(p.levels, p.batch_size) for p in self.points])
 
 
 def terms_of(points: Sequence[Point], baselines: Levels) -> tuple[Term, ...]:
@@ -248,6 +268,7 @@ class _Rows:
     small: Float[np.ndarray, "points parameters"]
     large: Float[np.ndarray, "points parameters"]
     missed: Float[np.ndarray, "points parameters"]
+    spreads: Theta
     log_batch: Points
 
     @classmethod
@@ -257,12 +278,14 @@ class _Rows:
         holds = np.array([[term.holds(levels) for term in terms] for levels, _ in where], float)
         at = np.array([[batch == size for size in batch_sizes] for _, batch in where], float)
         curved = np.array([term.curved for term in terms])
+        spreads = np.array([TOGETHER if len(term.parts) > 1 else SPREAD for term in terms])
         own, none = np.zeros((len(where), int(curved.sum()))), np.zeros_like(at)
         return cls(
             small=np.hstack([holds, own, none]),
             # A level whose bend cannot be told shifts both ends by its one effect.
             large=np.hstack([holds * ~curved, holds[:, curved], none]),
             missed=np.hstack([np.zeros_like(holds), own, at]),
+            spreads=np.concatenate([spreads, spreads[curved], np.full(len(batch_sizes), MISSED)]),
             log_batch=np.log([batch for _, batch in where]),
         )
 
@@ -320,7 +343,7 @@ class _Rows:
     def _priors(self) -> Float[np.ndarray, "rows parameters"]:
         """Rows that are standard normal where the priors hold; the last holds log Bcrit near the sizes."""
         parameters = self.small.shape[1]
-        rows = np.diag(np.where(self.missed.any(axis=0), 1 / MISSED, 1 / SPREAD))
+        rows = np.diag(1 / self.spreads)
         bases = [0, self._base_of_large]
         critical = np.zeros(parameters)
         critical[bases] = 1 / _MARGIN, -1 / _MARGIN

@@ -83,13 +83,12 @@ def picks(joint: Joint, choices: Sequence[Choice], seed: int, *, level: float = 
 
     Args:
         joint: The fitted model.
-        choices: What can be chosen.
+        choices: What can be chosen, one a study of the model, in order.
         seed: The experiment's.
         level: Of the intervals.
     """
     rng = random.generator(seed, "verdict")
-    drawn = joint.draws([(choice.levels, choice.batch_size) for choice in choices], DRAWS, rng)
-    middle = np.array([joint.estimate("steps", [(c.levels, c.batch_size, 1.0)]).value for c in choices])
+    drawn, middle = joint.draws(DRAWS, rng), joint.log_steps
     work = np.log([choice.work for choice in choices])
     found = list[Pick]()
     for aim in AIMS:
@@ -115,11 +114,10 @@ def losses(joint: Joint, choices: Sequence[Choice], aim: str) -> Float[np.ndarra
 
     Args:
         joint: The fitted model.
-        choices: What can be chosen.
+        choices: What can be chosen, one a study of the model, in order.
         aim: One of `AIMS`.
     """
-    middle = np.array([joint.estimate("steps", [(c.levels, c.batch_size, 1.0)]).value for c in choices])
-    found = _loss(middle[None], np.log([choice.work for choice in choices]), aim)[0]
+    found = _loss(joint.log_steps[None], np.log([choice.work for choice in choices]), aim)[0]
     return found - found.min()
 
 
