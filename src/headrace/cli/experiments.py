@@ -148,6 +148,7 @@ def _run(
     json: bool,
 ) -> int:
     from headrace.cli.bar import Bar
+    from headrace.cli.subsets import with_searched
     from headrace.engines import torchrun
     from headrace.experiments.listeners import Showing
     from headrace.experiments.readiness import check_workers
@@ -168,6 +169,8 @@ def _run(
             check_workers(experiment)
         except InputError as error:
             raise InputErrors([error], where=str(file)) from None
+    with _named(file):
+        experiment = with_searched(experiment, directory, processes=processes)
     if torchrun.rank() > 0:
         with _named(file):
             follow(experiment)

@@ -17,6 +17,7 @@ from headrace.printable import printable
 if TYPE_CHECKING:
     from collections.abc import Generator
 
+    from headrace.specs.experiment import Experiment
     from headrace.store.outcome import Cost, Outcome
 
 
@@ -45,15 +46,13 @@ def subset(
             first runs. The reason is recorded, and shown in the report.
         accept_labels: Accept labels that were changed by hand in OUT/labels.json.
     """
-    from headrace.analysis.subset_search import write
     from headrace.search.runner import search_subset
     from headrace.specs.search import SubsetSearch
 
     check_processes(processes)
     folder = out if out is not None else Path("runs") / search.stem
-    first = os.environ.get("RANK", "0") == "0"
     spec = SubsetSearch.from_toml(search)
-    with _named(search, answers), _Line(shown=first) as line:
+    with _named(search, answers), _Line(shown=_is_first()) as line:
         outcome = search_subset(
             spec,
             folder,
@@ -65,19 +64,53 @@ def subset(
             progress=line,
             engine=engine,
         )
-    if not first:
+    if not _is_first():
         return 0
-    results = write(outcome)
-    with working("writing the report"):
-        from headrace.analysis.search_results import analyse_search
-        from headrace.report import write_search_report
-
-        page = write_search_report(analyse_search(outcome), folder)
+    results, page = _written(outcome)
     if json:
         print_json(results)
     else:
         _print(outcome, results, page)
     return 0
+
+
+def _is_first() -> bool:
+    """Whether this is the process that tells and writes: under torchrun rank 0 alone."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def _written(outcome: Outcome) -> tuple[dict[str, Any], Path]:
+    """The results of a search and the path of its report, both written."""
+    from headrace.analysis.search_results import analyse_search
+    from headrace.analysis.subset_search import write
+    from headrace.report import write_search_report
+
+    results = write(outcome)
+    with working("writing the report"):
+        return results, write_search_report(analyse_search(outcome), outcome.directory)
+
+
+def with_searched(experiment: Experiment, directory: Path, *, processes: int | None) -> Experiment:
+    """An experiment whose subsets are all files: those that are to be searched for are, unless they were.
+
+    Args:
+        experiment: As its file says it.
+        directory: Its folder.
+        processes: How many runs are trained at the same time; None for one per core.
+    """
+    from headrace.experiments.searched import folder_of, is_found, searches, with_found
+    from headrace.search.runner import search_subset
+
+    for name, spec in searches(experiment).items():
+        if is_found(directory, name, spec):
+            continue
+        with _named(Path(experiment.subsets[name]), None), _Line(shown=_is_first()) as line:
+            outcome = search_subset(
+                spec, folder_of(directory, name), processes=processes, announce=_announce, progress=line
+            )
+        if _is_first():
+            _written(outcome)
+    return with_found(experiment, directory)
 
 
 @contextmanager

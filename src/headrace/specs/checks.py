@@ -14,7 +14,7 @@ from headrace.specs.policy_checks import policy_errors
 from headrace.specs.settings import settings_errors
 from headrace.specs.space import INTEGERS, Choices, Entry, Range
 from headrace.specs.studies import LONGEST_NAME, folder_name
-from headrace.specs.subset_names import check_subset, is_built_in, is_file
+from headrace.specs.subset_names import check_subset, is_built_in, is_file, is_search
 from headrace.specs.widening import why_not_wider
 from headrace.training import recipe
 
@@ -105,8 +105,9 @@ def _subset_errors(experiment: Tables) -> Iterator[InputError]:
             yield InputError("has no effect: the subset is not in the grid", where=where, got=name, fix=fix)
         if is_built_in(name):
             yield InputError("this name is taken", where=where, got=name, fix="Choose another.")
-        if not is_file(path):
-            yield InputError("must be the path of a subset file (.parquet)", where=where, got=path)
+        if not (is_file(path) or is_search(path)):
+            what = "must be the path of a subset file (.parquet), or { search = FILE } with a search (.toml)"
+            yield InputError(what, where=where, got=path)
 
 
 def _space_errors(experiment: Tables) -> Iterator[InputError]:

@@ -20,6 +20,11 @@ def is_file(name: str) -> bool:
     return name.endswith(".parquet")
 
 
+def is_search(path: str) -> bool:
+    """Whether the path is that of a search file, whose subset is still to be found."""
+    return path.endswith(".toml")
+
+
 def is_random(name: str) -> bool:
     """Whether the name is "random:SHARE"."""
     return name.startswith(RANDOM)

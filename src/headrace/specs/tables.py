@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self, cast
 
 from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer, model_validator
 
@@ -12,7 +12,7 @@ from headrace.specs.document import Document, Table
 from headrace.specs.limits import FEW, Attempts, Count, Epochs, Fresh, Name, Seed, Steps, Trials, Workers
 from headrace.specs.space import Entry, Setting
 from headrace.specs.studies import FULL, Configuration, StudyKey
-from headrace.specs.subset_names import canonical
+from headrace.specs.subset_names import canonical, is_search
 from headrace.training import budget, recipe
 
 BatchSizes = Annotated[tuple[Count, ...], Field(strict=False, min_length=1), FEW]
@@ -209,6 +209,14 @@ class Replicates(Table):
     until: Literal["budget", "goal"] = "budget"
 
 
+def _path_of(value: object) -> object:
+    if not isinstance(value, dict):
+        return value
+    table = cast("dict[object, object]", value)
+    path = table.get("search")
+    return path if set(table) == {"search"} and isinstance(path, str) and is_search(path) else value
+
+
 class Tables(Document):
     """All tables of an experiment file."""
 
@@ -221,6 +229,15 @@ class Tables(Document):
     subsets: Annotated[dict[Name, str], FEW] = Field(default_factory=dict)
     report: ReportTable = ReportTable()
     replicates: Replicates | None = None
+
+    @field_validator("subsets", mode="before")
+    @classmethod
+    def _searched(cls, subsets: object) -> object:
+        """`{ search = "half.toml" }` is the path of the search: what it finds is a file of its own."""
+        if not isinstance(subsets, dict):
+            return subsets
+        named = cast("dict[object, object]", subsets)
+        return {name: _path_of(value) for name, value in named.items()}
 
     def studies(self) -> list[StudyKey]:
         """Every study of the grid: optimizers outermost, batch sizes innermost and ascending."""
