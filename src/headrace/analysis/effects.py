@@ -146,7 +146,7 @@ def _key(levels: Levels) -> tuple[tuple[str, str], ...]:
 
 
 def _sides(joint: Joint, baselines: Levels, besides: Sequence[tuple[str, str, str]]) -> Iterator[Side]:
-    """Levels of one axis after the other, then pairs of levels that the model can tell apart."""
+    """Levels of one axis after the other, then pairs of levels that the model can distinguish."""
     alone = [term.parts[0] for term in joint.terms if len(term.parts) == 1]
     for axis, base in baselines.items():
         yield from (((axis, level, base),) for name, level in alone if name == axis)

@@ -56,7 +56,7 @@ class Grid:
         baselines: The axes that vary -> the level that others are compared with.
         joint: The model of all its studies.
         effects: What its axes do.
-        choices: What could be chosen, one a study.
+        choices: What could be chosen: the studies.
         picks: The best choices.
         lines: The verdict.
         left_out: Studies that too few replicates of which reached the goal, in words.

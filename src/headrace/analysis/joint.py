@@ -40,7 +40,7 @@ MISSED = 0.3
 """That of what the law misses in log steps at a batch size: other laws of S(B) are so far off."""
 _MARGIN = 8.0
 _CURVED = 3
-"""A level that was tried at fewer batch sizes moves the curve as a whole: its bend cannot be told."""
+"""A level that was tried at fewer batch sizes moves the curve as a whole: its bend cannot be seen."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,8 +169,8 @@ class Joint:
 def terms_of(points: Sequence[Point], baselines: Levels) -> tuple[Term, ...]:
     """The columns: the baseline, each other level of each axis, and each pair of those that were crossed.
 
-    A pair is a column if its configuration was tried, with each of its levels beside the other's baseline
-    too: without these an interaction and the main effects cannot be told apart.
+    A pair is a column if its configuration was tried, with each of its levels at the other's baseline
+    too: without these an interaction cannot be distinguished from the main effects.
 
     Args:
         points: The studies.

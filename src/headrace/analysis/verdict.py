@@ -83,7 +83,7 @@ def picks(joint: Joint, choices: Sequence[Choice], seed: int, *, level: float = 
 
     Args:
         joint: The fitted model.
-        choices: What can be chosen, one a study of the model, in order.
+        choices: What can be chosen: the studies of the model, in order.
         seed: The experiment's.
         level: Of the intervals.
     """
@@ -114,7 +114,7 @@ def losses(joint: Joint, choices: Sequence[Choice], aim: str) -> Float[np.ndarra
 
     Args:
         joint: The fitted model.
-        choices: What can be chosen, one a study of the model, in order.
+        choices: What can be chosen: the studies of the model, in order.
         aim: One of `AIMS`.
     """
     found = _loss(joint.log_steps[None], np.log([choice.work for choice in choices]), aim)[0]

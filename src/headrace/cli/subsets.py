@@ -75,7 +75,7 @@ def subset(
 
 
 def _is_first() -> bool:
-    """Whether this is the process that tells and writes: under torchrun rank 0 alone."""
+    """Whether this is the process that prints and writes: under torchrun rank 0 alone."""
     return os.environ.get("RANK", "0") == "0"
 
 
@@ -91,7 +91,7 @@ def _written(outcome: Outcome) -> tuple[dict[str, Any], Path]:
 
 
 def with_searched(experiment: Experiment, directory: Path, *, processes: int | None) -> Experiment:
-    """An experiment whose subsets are all files: those that are to be searched for are, unless they were.
+    """An experiment whose subsets are all files: those of a search are searched for, unless they were.
 
     Args:
         experiment: As its file says it.

@@ -93,7 +93,7 @@ def rows(grid: Grid) -> list[Row]:
 
 
 def draw(found: Sequence[Row], layout: Layout) -> Figure:
-    """Two panels of the same rows: beside each other where there is room, else one below the other."""
+    """Two panels of the same rows: next to each other if there is room, or else one below the other."""
     height = len(found) * _ROW
     wide = layout.panels > 1
     names = 0 if not wide else min(260, 8 + max(len(row.label) for row in found) * 7)
