@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from itertools import product
 from typing import Any
 
+import numpy as np
 import polars as pl
 
+from headrace.analysis.grid import Cell, Grid, read_grid
 from headrace.analysis.results import Analysis
 from headrace.random import generator
 
@@ -68,6 +71,19 @@ def analysis(made: Made | None = None) -> Analysis:
         ),
         budgets=_budgets(made),
     )
+
+
+def a_grid() -> Grid:
+    """Two policies on two subsets at four batch sizes."""
+    rng, cells = np.random.default_rng(0), list[Cell]()
+    for policy, subset, size in product(("shuffle", "infobatch"), ("full", "half"), (8, 64, 512, 4096)):
+        centre = math.log(60 * (1 + 300 / size)) - 0.3 * (policy == "infobatch")
+        levels = {"optimizer": "sgd", "policy": policy, "subset": subset, "workers": "1"}
+        log_steps = tuple((centre + 0.2 * rng.standard_normal(5)).tolist())
+        cells.append(Cell(levels=levels, batch_size=size, log_steps=log_steps, missed=0, work=float(size)))
+    found = read_grid(cells, seed=0)
+    assert found is not None
+    return found
 
 
 def _key(optimizer: str, workers: int, size: int | None = None) -> dict[str, Any]:

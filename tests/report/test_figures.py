@@ -8,7 +8,6 @@ import math
 import pkgutil
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from itertools import product
 
 import numpy as np
 import polars as pl
@@ -21,7 +20,6 @@ from matplotlib.text import Text
 
 import headrace.report.figures as registry
 from analysis.made_store import experiment, make_store, two_regimes
-from headrace.analysis.grid import Cell, Grid, read_grid
 from headrace.analysis.noise_course import Comparison, Scale
 from headrace.analysis.results import Analysis, analyse
 from headrace.report import write_report
@@ -46,7 +44,7 @@ from headrace.report.values import Curve, Fit, Point
 from headrace.store.experiments import load
 from headrace.store.throughput import write
 
-from .made import Made, analysis
+from .made import Made, a_grid, analysis
 from .test_recommended import measured
 from .test_report_portraits import reading
 from .test_search_report import made as made_search
@@ -88,19 +86,6 @@ def rich() -> Analysis:
     )
     about_examples = (reading(), reading("rs2", even=False))
     return replace(made, steps=more, noise=(course(),), portraits=about_examples, grid=a_grid())
-
-
-def a_grid() -> Grid:
-    """Two policies on two subsets at four batch sizes."""
-    rng, cells = np.random.default_rng(0), list[Cell]()
-    for policy, subset, size in product(("shuffle", "infobatch"), ("full", "half"), (8, 64, 512, 4096)):
-        centre = math.log(60 * (1 + 300 / size)) - 0.3 * (policy == "infobatch")
-        levels = {"optimizer": "sgd", "policy": policy, "subset": subset, "workers": "1"}
-        log_steps = tuple((centre + 0.2 * rng.standard_normal(5)).tolist())
-        cells.append(Cell(levels=levels, batch_size=size, log_steps=log_steps, missed=0, work=float(size)))
-    found = read_grid(cells, seed=0)
-    assert found is not None
-    return found
 
 
 def course() -> Comparison:

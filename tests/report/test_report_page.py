@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -14,10 +15,10 @@ import pytest
 from headrace.analysis.results import Analysis, Asked
 from headrace.report import write_report
 from headrace.report.frame import lead
-from headrace.report.page import headline, interval, summary_row
+from headrace.report.page import MOST_OPEN, headline, interval, summary_row
 from headrace.report.values import Curve, Fit, Point, curves
 
-from .made import Made, analysis
+from .made import Made, a_grid, analysis
 
 SCRIPT = "<script>alert('x')</script>&$x^2$"
 VOID = {"meta", "br", "link", "img", "hr", "input"}
@@ -267,3 +268,26 @@ def test_control_characters_of_names_reach_neither_the_page_nor_its_figures(tmp_
     assert "\\x1b[31m\\u202evil\\x00\\ufffe $x^{" in text
     for file in (tmp_path / "figures").glob("*.svg"):
         ElementTree.parse(file)
+
+
+def test_the_report_of_a_grid_opens_with_its_verdict_and_few_figures(tmp_path: Path) -> None:
+    workers = (1, 2, 4, 8)
+    made = analysis(Made(sizes=(8, 64, 512), trials=8, workers=workers, laws={"sgd": (210.0, 160.0)}))
+    grid = a_grid()
+    single = [f"SGD, {count} workers: steps to the goal are these." for count in workers if count > 1]
+    made.results["conclusions"] += [*single, *single]
+    text = write_report(replace(made, grid=grid), tmp_path, formats=()).read_text()
+    Page(text)
+    opened = text[: text.index('<figure class="figure"')]
+    visible = re.sub(r"<details.*?</details>", "", opened, flags=re.DOTALL)
+    assert html.escape(grid.headline, quote=False) in visible
+    for line in grid.lines:
+        assert html.escape(line.text, quote=False) in visible
+    assert len(re.findall(r"<li", visible)) <= 12
+    assert all(sentence not in visible for sentence in single)
+    assert all(sentence in text for sentence in single)
+    # The three of the grid come first, and no more than six figures are open.
+    names = re.findall(r'<figure class="figure" id="([a-z-]+)"', text)
+    assert names[:3] == ["gain", "choices", "ends"]
+    open_ones = re.sub(r"<details.*?</details>", "", text, flags=re.DOTALL)
+    assert len(re.findall(r'<figure class="figure"', open_ones)) == min(len(names), MOST_OPEN)

@@ -13,7 +13,9 @@ from headrace.analysis import words
 from headrace.analysis.effects import Effect, find_effects
 from headrace.analysis.joint import Joint, Levels, Point, fit_joint
 from headrace.analysis.moderation import estimate_prior, squeezed
+from headrace.analysis.replicates import Replicated
 from headrace.analysis.rounding import rounded
+from headrace.analysis.studies import FORWARD
 from headrace.analysis.verdict import Choice, Line, Pick, configuration, lines, picks, to_dict
 from headrace.specs.studies import FULL
 from headrace.specs.subset_names import is_random
@@ -46,6 +48,36 @@ class Cell:
     def counts(self) -> bool:
         """Whether it enters the model: most replicates reached the goal."""
         return len(self.log_steps) >= max(LEAST_REPLICATES, 2 * self.missed)
+
+
+def cells_of(replicated: Mapping[str, Replicated]) -> list[Cell]:
+    """The cells of an experiment's fresh runs; studies without any are left out.
+
+    Args:
+        replicated: Study -> its fresh runs.
+    """
+    return [_cell(one) for one in replicated.values() if one.runs]
+
+
+def _cell(one: Replicated) -> Cell:
+    c = one.study.key.configuration
+    reached = [run for run in one.runs if run.reached]
+    steps = sum(run.reached or 0 for run in reached) or sum(run.trained for run in one.runs)
+    counted = reached or list(one.runs)
+    forwarded = sum(run.examples_forwarded for run in counted)
+    trained = sum(run.examples_backpropagated for run in counted)
+    return Cell(
+        levels={
+            "optimizer": one.study.key.optimizer,
+            "policy": c.policy,
+            "subset": c.subset,
+            "workers": str(c.workers),
+        },
+        batch_size=float(c.batch_size),
+        log_steps=tuple(math.log(run.reached) for run in reached if run.reached),
+        missed=len(one.runs) - len(reached),
+        work=max(trained + FORWARD * (forwarded - trained), 1.0) / max(steps, 1),
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,15 +20,16 @@ from headrace.analysis.budgets import budget_rows
 from headrace.analysis.conclusions import conclude, warn
 from headrace.analysis.curves import CurveFit, fit_curves
 from headrace.analysis.frames import best_frame, budgets_frame, fits_frame, steps_frame, trials_frame
-from headrace.analysis.grid import Grid
+from headrace.analysis.grid import Grid, cells_of, read_grid
 from headrace.analysis.hyperparameters import effective_learning_rate
+from headrace.analysis.opening import opening
 from headrace.analysis.origins import warn_of_changes
 from headrace.analysis.portraits import Reading, portrait_results, read
 from headrace.analysis.replicate_verdicts import Cell, verdicts
 from headrace.analysis.replicate_words import warn_of_replicates
 from headrace.analysis.replicates import Replicated, finished, read_replicates, study_results
 from headrace.analysis.rounding import rounded
-from headrace.analysis.studies import Study, read_studies
+from headrace.analysis.studies import Curve, Study, read_studies
 from headrace.analysis.tuned import tuned_of
 from headrace.errors import DamagedError, InputError
 from headrace.files import guarded, write_whole
@@ -115,6 +116,21 @@ class Analysis:
     verdicts: tuple[Cell, ...] = ()
 
     @property
+    def opening(self) -> list[str]:
+        """The conclusions that a report opens with, and the warnings."""
+        warnings = self.results.get("warnings", [])
+        said = [text for text in self.results["conclusions"] if text not in warnings]
+        rows = self.steps.select("optimizer", "subset", "policy", "workers").iter_rows()
+        curves: list[Curve] = list(rows)
+        return [*opening(said, curves), *warnings]
+
+    @property
+    def later(self) -> list[str]:
+        """The conclusions about one curve each, if there are too many to open with."""
+        opened = self.opening
+        return [text for text in self.results["conclusions"] if text not in opened]
+
+    @property
     def metric(self) -> str:
         """The name of the validation metric."""
         return str(self.results.get("goal_metric", "validation/error")).removeprefix("validation/")
@@ -133,11 +149,14 @@ def analyse(stored: StoredExperiment) -> Analysis:
     curves = fit_curves(studies)
     replicated = read_replicates(stored, studies)
     cells = verdicts(replicated, _sizes(stored))
+    grid = read_grid(cells_of(replicated), seed=stored.experiment.seed, sizes=_sizes(stored))
     stored_portraits = portraits(stored)
     readings = tuple(read(portrait) for portrait in stored_portraits if portrait.portrait.error is None)
     failed = [portrait.portrait for portrait in stored_portraits if portrait.portrait.error is not None]
     looked_into = {"portraits": rounded(portrait_results(readings, failed))}
     results = _results(stored, studies, curves, replicated, cells) | looked_into
+    if grid is not None:
+        results["grid"] = grid.to_dict()
     return Analysis(
         results=results,
         steps=steps_frame(studies),
@@ -148,6 +167,7 @@ def analyse(stored: StoredExperiment) -> Analysis:
         portraits=readings,
         asked=_asked(stored),
         advice=_advice(stored, studies, curves),
+        grid=grid,
         noise=_noise(stored, results),
         replicated=replicated,
         verdicts=tuple(cells),

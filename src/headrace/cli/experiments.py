@@ -261,6 +261,15 @@ def conclude(stored: StoredExperiment, json: bool) -> int:
 
 
 def _print_conclusions(analysis: Analysis, page: Path) -> None:
-    for sentence in analysis.results["conclusions"]:
+    """The verdict on a grid, or the conclusions, and the warnings."""
+    said = analysis.results["conclusions"]
+    if analysis.grid:
+        say(f"{analysis.grid.headline}\n")
+        shown = [*(line.text for line in analysis.grid.lines), *analysis.results["warnings"]]
+    else:
+        shown = analysis.opening
+    for sentence in shown:
         say(f"- {sentence}")
-    say(f"\nThe report: {page}")
+    left = sum(sentence not in shown for sentence in said)
+    more = f"{left} more conclusions, about one curve each, are in it and in results.json." if left else ""
+    say(f"\nThe report: {page}" + (f"\n{more}" if more else ""))

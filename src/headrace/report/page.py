@@ -6,7 +6,6 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from headrace.analysis import words
 from headrace.analysis.advice import Advice
 from headrace.report.figures import Absent
 from headrace.report.figures.hyperparameters import trends
@@ -15,7 +14,7 @@ from headrace.report.frame import Provenance, Shown, lead, render
 from headrace.report.numbers import plain, whole
 from headrace.report.portrait_part import portrait_part
 from headrace.report.replicate_part import replicate_part
-from headrace.report.values import Curve, Fit, Point, key_of
+from headrace.report.values import Curve, Fit, Point
 from headrace.report.values import curves as curves_of
 from headrace.report.words import GLOSSARY
 
@@ -36,7 +35,7 @@ def page(
     curves = curves_of(analysis)
     grid = analysis.grid
     said = conclusions(analysis)
-    first = [] if grid else opening(said, [key_of(row) for row in analysis.steps.to_dicts()])
+    first = [] if grid else [text for text in said if text not in analysis.later]
     advice = analysis.advice if isinstance(analysis.advice, Advice) else None
     return render(
         "report.html",
@@ -84,8 +83,6 @@ def provenance(analysis: Analysis) -> Provenance:
 
 MOST_OPEN = 6
 """How many figures are open; the others are behind a fold."""
-MOST_SENTENCES = 12
-"""With more conclusions than this, those about one curve each are behind a fold."""
 _NAMED = 4
 """How many curves the headline names one by one."""
 
@@ -195,19 +192,6 @@ def warnings(analysis: Analysis) -> list[str]:
     unfinished = "The experiment is not finished: these are the results of the studies that are decided."
     said = [] if analysis.results.get("finished", True) else [unfinished]
     return said + [str(text) for text in analysis.results.get("warnings", [])]
-
-
-def opening(said: Sequence[str], keys: Sequence[tuple[Any, ...]]) -> list[str]:
-    """The conclusions before the first figure: all of a few, else those that are not about one curve each.
-
-    Args:
-        said: All of them.
-        keys: Optimizer, subset, policy and workers of each study.
-    """
-    if len(said) <= MOST_SENTENCES and len(set(keys)) <= _NAMED:
-        return list(said)
-    names = tuple(words.curve((key[0], key[1], key[2], key[3])) for key in set(keys))
-    return [text for text in said if not text.startswith(names)][:MOST_SENTENCES]
 
 
 def conclusions(analysis: Analysis) -> list[str]:
