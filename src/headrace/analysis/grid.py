@@ -16,7 +16,7 @@ from headrace.analysis.moderation import estimate_prior, squeezed
 from headrace.analysis.replicates import Replicated
 from headrace.analysis.rounding import rounded
 from headrace.analysis.studies import FORWARD
-from headrace.analysis.verdict import Choice, Line, Pick, configuration, lines, picks, to_dict
+from headrace.analysis.verdict import Choice, Line, Pick, configuration, lines, name, picks, to_dict
 from headrace.specs.studies import FULL
 from headrace.specs.subset_names import is_random
 
@@ -258,5 +258,5 @@ def _untested(cells: Sequence[Cell]) -> list[str]:
     for axis, text in _ALONE.items():
         levels = {cell.levels[axis] for cell in cells}
         if len(levels) == 1:
-            found.append(text.format(*levels))
+            found.append(text.format(*map(name, levels)))
     return found

@@ -18,6 +18,8 @@ from headrace.analysis import words
 from headrace.analysis.effects import KINDS, Effect
 from headrace.analysis.joint import Joint, Levels, Quantity
 from headrace.analysis.recommendation import central
+from headrace.specs.studies import FULL
+from headrace.specs.subset_names import is_random
 
 DRAWS = 2000
 AIMS = {
@@ -174,7 +176,13 @@ def _told(members: Sequence[Pick]) -> str:
         f"{whats}: {configuration(pick.choice.levels)}, batch size {words.number(pick.choice.batch_size)}: "
         f"{words.number(round(pick.steps))} steps {words.interval(_whole(pick.interval))} to the goal; "
         f"the best choice in {agree}, within a tenth of the best in {min(each.near for each in members):.0%}."
+        f"{_found(pick.choice.levels)}"
     )
+
+
+def _found(levels: Levels) -> str:
+    subset = levels.get("subset", FULL)
+    return "" if subset == FULL or is_random(subset) else " What finding the subset costs is not counted."
 
 
 def _first_small(text: str) -> str:
