@@ -164,6 +164,11 @@ def read_toml(path: Path) -> str:
     )
 
 
+def has_seal(path: Path) -> bool:
+    """Whether a TOML file has a checksum in its first line; one that is taken out leaves no trace."""
+    return path.read_bytes().startswith(_TOML)
+
+
 def write_pair(path: Path, record: Record, table: Path, content: bytes, *, body: bytes | None = None) -> None:
     """Write a table and the JSON record that holds its SHA-256: at every moment there is a whole pair.
 

@@ -14,6 +14,7 @@ import pytest
 
 from headrace.errors import BusyError, DamagedError, InputError
 from headrace.files import StorageError
+from headrace.sealed import write_record, write_toml
 from headrace.store import experiments as store
 from headrace.store import lock
 from headrace.store.facts import WorkloadFacts
@@ -107,6 +108,29 @@ def test_an_intact_seal_around_wrong_content(folder: Path) -> None:
         other.path.with_suffix(suffix).rename(folder / f"studies/sgd,batch_size=4/00007{suffix}")
     with pytest.raises(DamagedError, match="belongs to study 'nesterov,batch_size=4'"):
         store.load(folder)
+
+
+def test_what_was_asked_is_not_changed_by_taking_out_its_seal(folder: Path, experiment) -> None:
+    facts = WorkloadFacts(
+        name="x", goal=0.1, train_examples=9, validation_examples=1, experiment=experiment().digest()[:16]
+    )
+    write_record(folder / store.FACTS, facts)
+    path = folder / store.EXPERIMENT
+    text = path.read_text().partition("\n")[2]
+    path.write_text(text)
+    assert store.load(folder).experiment == experiment()
+    for before, after in (
+        ("seed = 3", "seed = 4"),
+        ("trials = 6", "trials = 5"),
+        ("steps = 60", "steps = 61"),
+    ):
+        assert before in text
+        path.write_text(text.replace(before, after))
+        with pytest.raises(DamagedError, match="was altered, and its checksum was removed"):
+            store.load(folder)
+    # An extended experiment is written by Headrace itself.
+    write_toml(path, text.replace("trials = 6", "trials = 7"))
+    assert store.load(folder).experiment.search.trials == 7
 
 
 @pytest.mark.parametrize("number", [0, 2, 31])

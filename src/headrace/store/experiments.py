@@ -23,6 +23,7 @@ from headrace.specs.experiment import Experiment
 from headrace.specs.extending import differences, inherit
 from headrace.specs.shares import Share, studies_of
 from headrace.specs.studies import StudyKey, folder_name
+from headrace.store.belonging import check_asked, check_once, check_origin
 from headrace.store.bound import Judgement, Rules, judge
 from headrace.store.changes import settle
 from headrace.store.facts import WorkloadFacts
@@ -131,7 +132,7 @@ class StoredExperiment:
         Raises:
             DamagedError: A part holds trials of another workload.
         """
-        _check_origin(self.experiment, facts, self.parts)
+        check_origin(self.experiment, facts, self.parts)
         return replace(self, facts=facts)
 
     def with_parts(self, written: Iterable[Part]) -> StoredExperiment:
@@ -316,7 +317,8 @@ def load(directory: str | Path) -> StoredExperiment:
     experiment = read_experiment(directory)
     parts = {study.name: _parts(directory, study.name) for study in experiment.studies()}
     facts = read_facts(directory)
-    _check_origin(experiment, facts, parts)
+    check_asked(directory / EXPERIMENT, experiment, facts)
+    check_origin(experiment, facts, parts)
     return StoredExperiment(
         experiment=experiment,
         facts=facts,
@@ -361,23 +363,8 @@ def _parts(directory: Path, study: str) -> tuple[Part, ...]:
                 where=str(part.path),
                 fix="Move it to that study's folder.",
             )
-    _check_once(parts)
+    check_once(parts)
     return parts
-
-
-def _check_once(parts: Iterable[Part]) -> None:
-    """Refuse a trial that two parts hold, such as a copy under another number: it would be measured twice."""
-    first: dict[int, Path] = {}
-    for part in parts:
-        for record in part.content.records:
-            before = first.setdefault(record.trial, part.path)
-            if before != part.path:
-                copy = f"{part.path.name} and {part.path.with_suffix('.parquet').name}"
-                raise DamagedError(
-                    f"holds trial {record.trial}, which is in {before.name} too",
-                    where=str(part.path),
-                    fix=f"Move the copy, {copy}, out of this folder.",
-                )
 
 
 def _in_order(parts: Iterable[Part]) -> tuple[Part, ...]:
@@ -386,24 +373,3 @@ def _in_order(parts: Iterable[Part]) -> tuple[Part, ...]:
 
 def _records(parts: Mapping[str, Sequence[Part]]) -> tuple[TrialRecord, ...]:
     return tuple(record for study in parts.values() for part in study for record in part.content.records)
-
-
-def _check_origin(
-    experiment: Experiment, facts: WorkloadFacts | None, parts: Mapping[str, Sequence[Part]]
-) -> None:
-    """Refuse trials of another experiment, and trials on another workload than the folder's.
-
-    Records of older versions say neither, and are accepted if the folder has such records.
-    """
-    own = (facts.experiment if facts else None) or experiment.digest()[:16]
-    for part in (part for study in parts.values() for part in study):
-        for record in part.content.records:
-            fits = facts is None or facts.fingerprint is None or record.fingerprint in facts.known
-            if record.experiment not in (None, own) or not fits:
-                other = "workload" if record.experiment in (None, own) else "experiment"
-                raise DamagedError(
-                    f"holds trials of another {other}, which cannot be used here",
-                    where=str(part.path),
-                    fix=f"Move {part.path.name} and {part.path.with_suffix('.parquet').name} out of this "
-                    "folder, or give another folder with --out.",
-                )
