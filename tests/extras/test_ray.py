@@ -93,19 +93,14 @@ def test_without_room_for_a_new_worker_one_that_is_there_does_the_job(
         # As if its node were gone: the CPU that it had is taken.
         mine = engine._workers[0]
         ray.kill(mine.actor)
-        pressing = ray.remote(num_cpus=1)(_Idle).remote()
-        ray.get(pressing.here.remote())
+        taking = ray_actor.remote().remote(0, 1, [])
+        ray.get(taking.here.remote())
         engine.submit(0, Square(12))
         engine.submit(1, Square(13))
         found: dict[int, int] = {}
         while engine.busy:
             found |= dict(engine.finished())
         assert found == {0: 144, 1: 169}
-
-
-class _Idle:
-    def here(self) -> None:
-        pass
 
 
 def test_a_cluster_that_cannot_be_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:

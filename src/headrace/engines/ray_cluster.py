@@ -9,6 +9,7 @@ import threading
 from collections.abc import Generator
 from contextlib import contextmanager
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from headrace.errors import InputError
@@ -63,7 +64,7 @@ class Connection:
 
 
 def connect(workers: int | None) -> None:
-    """Connect to the cluster that `RAY_ADDRESS` names or that runs on this machine, or start one here.
+    """Connect to the cluster that `RAY_ADDRESS` names or that `ray start` made here, or start one.
 
     Args:
         workers: How many CPUs a new one has; None for those of this machine.
@@ -75,9 +76,11 @@ def connect(workers: int | None) -> None:
     if found.is_initialized():
         return
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "error"}
-    named = os.environ.get(ADDRESS)
+    named, running = os.environ.get(ADDRESS), _running()
     try:
-        found.init(address=named or "auto", **quiet)
+        if named or running:
+            found.init(address=named or running, **quiet)
+            return
     except (ConnectionError, RuntimeError, ValueError) as error:
         if named:
             raise InputError(
@@ -86,10 +89,17 @@ def connect(workers: int | None) -> None:
                 got=named,
                 fix="Start it with `ray start --head`; without the variable one is started on this machine.",
             ) from None
-    else:
-        return
-    found.init(num_cpus=workers, include_dashboard=False, **quiet)
+    found.init(address="local", num_cpus=workers, include_dashboard=False, **quiet)
     Connection.started = True
+
+
+def _running() -> str | None:
+    """The address of the cluster that `ray start` started on this machine; it may have ended since.
+
+    A cluster that another run has started for itself is left alone, because it ends with that run.
+    """
+    file = Path(os.environ.get("RAY_TMPDIR", "/tmp"), "ray", "ray_current_cluster")
+    return file.read_text().strip() or None if file.is_file() else None
 
 
 def gpus() -> float:
