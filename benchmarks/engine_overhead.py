@@ -1,18 +1,23 @@
 """What an engine costs: short trials as its jobs, against the same trials in two bare processes.
 
 Both train digits-mlp. Starting the processes and loading the workload is left out of both: it is paid once.
-`engine=ray` measures the engine of a Ray cluster, a local one of two CPUs.
+`engine=ray` measures the engine of a Ray cluster, a local one of two CPUs. On a busy machine, where processes
+wait for their turn, only `cpu_overhead` says something: the CPU seconds of the workers and of this process.
 """
 
 from __future__ import annotations
 
+import os
 import time
+from collections.abc import Callable, Collection
 from multiprocessing import get_context
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks._timing import interleaved
-from headrace.engines._base import Engine, do_all
+from headrace.engines._base import Engine, do_all, everywhere
 from headrace.engines.registry import make_engine
+from headrace.engines.testing import Process
 from headrace.specs.experiment import Experiment
 from headrace.trials.advance import Advance, Inspect, MakeBench
 from headrace.trials.tasks import Task
@@ -54,15 +59,16 @@ def run(*, engine: str = "local", trials: int = 200, steps: int = 150, rounds: i
     with make_engine(engine, WORKERS).open(MakeBench.of(asked), numbers=1) as opened, _Bare(asked) as bare:
         opened.publish(0, steps)
         do_all(opened, [Inspect()] * WORKERS)
-        timing = interleaved(
-            lambda: _by_engine(opened, asked), bare.train, rounds=rounds, warmup=1, clock=time.perf_counter
-        )
+        ours = _Counted({*everywhere(opened, Process()), os.getpid()}, lambda: _by_engine(opened, asked))
+        peer = _Counted({*bare.processes, os.getpid()}, bare.train)
+        timing = interleaved(ours, peer, rounds=rounds, warmup=1, clock=time.perf_counter)
     return {
         "measured": f"{trials} trials of {steps} steps of digits-mlp, {WORKERS} workers, engine {engine}",
         "unit": "s",
         **vars(timing),
         "ratio": timing.ratio,
         "overhead": 1 / timing.ratio_undisturbed - 1,
+        "cpu_overhead": ours.seconds / peer.seconds - 1,
     }
 
 
@@ -72,6 +78,29 @@ def _by_engine(engine: Engine, asked: Experiment) -> None:
     tasks = [Task(study=study, number=0, trial=n, until=until) for n in range(asked.search.trials)]
     reports = do_all(engine, [Advance(tasks=(task,)) for task in tasks])
     assert all(report.record.trained == until or report.record.diverged for (report,) in reports)
+
+
+class _Counted:
+    """A call, with the CPU seconds that some processes have spent in all its turns.
+
+    Args:
+        processes: Their numbers.
+        call: What is called.
+    """
+
+    def __init__(self, processes: Collection[int], call: Callable[[], None]) -> None:
+        self._processes, self._call = processes, call
+        self.seconds = 0.0
+
+    def __call__(self) -> None:
+        before = sum(map(_cpu_seconds, self._processes))
+        self._call()
+        self.seconds += sum(map(_cpu_seconds, self._processes)) - before
+
+
+def _cpu_seconds(process: int) -> float:
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 class _Bare:
@@ -96,6 +125,11 @@ class _Bare:
     def __exit__(self, *_: object) -> None:
         for process in self._processes:
             process.terminate()
+
+    @property
+    def processes(self) -> list[int]:
+        """Their numbers."""
+        return [process.pid for process in self._processes if process.pid is not None]
 
     def train(self) -> None:
         """All trials."""

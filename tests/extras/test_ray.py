@@ -106,7 +106,6 @@ def test_without_room_for_a_new_worker_one_that_is_there_does_the_job(
 def test_a_cluster_that_cannot_be_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
     Path("e.toml").write_text(experiment(4).to_toml())
     command = ["run", "e.toml", "--out", "out", "--engine", "ray", "--processes"]
-    monkeypatch.setenv("RAY_GCS_RPC_TIMEOUT_S", "2")
     monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
     assert execute([*command, "2"]) == 2
     assert "RAY_ADDRESS: the Ray cluster cannot be reached" in capsys.readouterr().err

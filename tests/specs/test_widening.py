@@ -163,6 +163,21 @@ def test_a_wider_momentum_leaves_plain_sgd_alone_and_tunes_policies_alike() -> N
     assert list(again.after.order(alike[0]))[:16] == list(plain)
 
 
+def test_an_optimizer_that_comes_with_a_wider_space_has_all_its_hyperparameters() -> None:
+    """No space from before it was in the grid is its own."""
+    rate = {"learning_rate": {"low": 0.001, "high": 1.0, "scale": "log"}}
+    momentum = {"momentum": {"low": 0.5, "high": 0.9, "scale": "one-minus-log"}}
+    narrow = {"learning_rate": CONTENT["search"]["space"]["learning_rate"]}
+    before = experiment(grid__optimizer=["sgd"], search__space=narrow)
+    found = extend(before, experiment(search__space=rate | momentum))
+    assert isinstance(found, Extension)
+    for study in found.after.studies():
+        names = set(found.after.space_of(study))
+        order = found.after.order(study)
+        assert all(set(found.after.hyperparameters(study, trial)) == names for trial in order)
+        assert (max(order) >= 16) == (study.optimizer == "sgd")
+
+
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [

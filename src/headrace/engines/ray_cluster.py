@@ -10,6 +10,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
+from socket import create_connection
 from typing import Any
 
 from headrace.errors import InputError
@@ -19,6 +20,8 @@ ADDRESS = "RAY_ADDRESS"
 GPUS = "HEADRACE_RAY_GPUS"
 """The environment variable with the share of a GPU that each worker takes."""
 TYPICAL_GPUS = 0.25
+REACHING_SECONDS = 10.0
+"""How long a cluster may take to answer."""
 
 
 def ray() -> Any:
@@ -77,20 +80,32 @@ def connect(workers: int | None) -> None:
         return
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "error"}
     named, running = os.environ.get(ADDRESS), _running()
-    try:
-        if named or running:
-            found.init(address=named or running, **quiet)
+    for address in filter(None, (named, running)):
+        try:
+            _check_reachable(address)
+            found.init(address=address, **quiet)
             return
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        if named:
-            raise InputError(
-                f"the Ray cluster cannot be reached ({str(error).splitlines()[0]})",
-                where=ADDRESS,
-                got=named,
-                fix="Start it with `ray start --head`; without the variable one is started on this machine.",
-            ) from None
+        except (OSError, RuntimeError, ValueError) as error:
+            if address == named:
+                raise InputError(
+                    f"the Ray cluster cannot be reached ({str(error).splitlines()[0]})",
+                    where=ADDRESS,
+                    got=named,
+                    fix="Start it with `ray start --head`; without the variable one is started here.",
+                ) from None
     found.init(address="local", num_cpus=workers, include_dashboard=False, **quiet)
     Connection.started = True
+
+
+def _check_reachable(address: str) -> None:
+    """Try the port of an address: Ray itself would try for minutes.
+
+    Raises:
+        OSError: Nobody answers there.
+    """
+    host, _, port = address.rpartition("://")[2].rpartition(":")
+    if host and port.isdecimal():
+        create_connection((host, int(port)), timeout=REACHING_SECONDS).close()
 
 
 def _running() -> str | None:

@@ -114,14 +114,18 @@ class Experiment(Tables):
         )
 
     def layers(self, study: StudyKey) -> list[Layer]:
-        """The study's space as it was at first, and as it was after each time that it was widened."""
+        """The study's space as it was at first, and as it was after each time that it was widened.
+
+        A space from before its optimizer was in the grid lacks its hyperparameters, and is none of its own.
+        """
+        own = Layer(space=self.space_of(study), trials=self.search.limit)
         layers = [
             Layer(space=self._space_in(earlier.space, study), trials=earlier.trials)
             for earlier in self.search.before
         ]
-        layers.append(Layer(space=self.space_of(study), trials=self.search.limit))
+        layers = [*(layer for layer in layers if layer.space.keys() == own.space.keys()), own]
         # What was widened for other optimizers alone is the same space here.
-        return [*(one for one, after in pairwise(layers) if one.space != after.space), layers[-1]]
+        return [*(one for one, after in pairwise(layers) if one.space != after.space), own]
 
     def budget_steps(self, study: StudyKey, train_examples: int) -> int:
         """The step budget of a trial in `study`, on a subset of `train_examples`.
