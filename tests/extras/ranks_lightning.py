@@ -38,20 +38,27 @@ class Module(pl.LightningModule):
         return torch.optim.SGD(self.parameters(), lr=0.05)
 
 
-def fit(ranks: int, *, own: bool, single: bool = False) -> dict:
+def every_step(folder: str) -> pl.callbacks.ModelCheckpoint:
+    return pl.callbacks.ModelCheckpoint(folder, every_n_train_steps=1, save_top_k=-1, filename="{step}")
+
+
+def fit(
+    ranks: int, *, own: bool, single: bool = False, keep: str | None = None, resume: str | None = None
+) -> dict:
     history = History(N)
     policy = make_policy("importance-prediction-variance")
     size = {} if single else {"batch_size": 8}
     feed = Feeding(ExampleSampler(N, policy=policy, history=history, seed=1, **size), history)
     trainer = pl.Trainer(
         max_epochs=2,
-        callbacks=[feed],
+        callbacks=[feed] if keep is None else [feed, every_step(keep)],
         logger=False,
         accelerator="cpu",
         devices=ranks,
         strategy="ddp",
         enable_progress_bar=False,
-        enable_checkpointing=False,
+        enable_checkpointing=keep is not None,
+        enable_model_summary=False,
         use_distributed_sampler=own,
     )
     module = Module(feed)
@@ -59,7 +66,7 @@ def fit(ranks: int, *, own: bool, single: bool = False) -> dict:
     if single:
         loader = DataLoader(Indexed(DATA), sampler=feed.sampler, batch_size=8 // ranks)
     try:
-        trainer.fit(module, loader)
+        trainer.fit(module, loader, ckpt_path=resume, **({"weights_only": False} if resume else {}))
     except (InputError, TypeError) as error:
         return {"said": str(error)}
     weights = torch.cat([value.detach().flatten() for value in module.parameters()])
@@ -67,7 +74,10 @@ def fit(ranks: int, *, own: bool, single: bool = False) -> dict:
 
 
 def main(folder: str, ranks: int) -> None:
-    found = {"right": fit(ranks, own=False), "batches": fit(ranks, own=True)}
+    kept = f"{folder}/kept"
+    found = {"right": fit(ranks, own=False, keep=kept), "batches": fit(ranks, own=True)}
+    for step in (3, 4) if ranks > 1 else ():
+        found[f"resumed-{step}"] = fit(ranks, own=False, resume=f"{kept}/step={step}.ckpt")
     found["singles"] = fit(ranks, own=True, single=True)
     torch.save(found, Path(folder) / f"found-{torch.distributed.get_rank()}.pt")
 

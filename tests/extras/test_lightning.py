@@ -114,5 +114,10 @@ def test_two_processes_train_on_the_batches_of_one_and_a_sampler_of_lightnings_i
     assert torch.allclose(right[0]["weights"], one["right"]["weights"], atol=1e-6)
     assert torch.equal(right[0]["table"], right[1]["table"])
     for each in two:
+        for step in (3, 4):
+            resumed, whole = each[f"resumed-{step}"], each["right"]
+            assert resumed["fed"] == whole["fed"][step:]
+            assert torch.equal(resumed["table"], whole["table"])
+            assert torch.equal(resumed["weights"], whole["weights"])
         assert "use_distributed_sampler=False" in each["batches"]["said"]
         assert "Lightning's use_distributed_sampler would divide" in each["singles"]["said"]

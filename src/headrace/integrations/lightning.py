@@ -42,6 +42,7 @@ class Feeding(lightning.Callback):
         self.sampler = sampler
         self.history = history
         self._shared: SharedHistory | None = None
+        self._inside = False
         self._random: dict[str, Any] | None = None
         self._kept: dict[str, Any] | None = None
 
@@ -52,7 +53,7 @@ class Feeding(lightning.Callback):
             dataset: Any map-style data set.
             settings: For `DataLoader`, such as `num_workers` and `collate_fn`.
         """
-        feed: Any = Feed(self.sampler, self._merge)
+        feed: Any = Feed(self.sampler, self._before_epoch)
         return DataLoader(Indexed(dataset), batch_sampler=feed, **settings)
 
     def setup(self, trainer: Any, pl_module: Any, stage: str) -> None:
@@ -60,9 +61,11 @@ class Feeding(lightning.Callback):
         if stage == "fit":
             self._shared = SharedHistory(self.history)
 
-    def _merge(self) -> None:
-        if self._shared is not None:
+    def _before_epoch(self) -> None:
+        # The rest of a resumed epoch is no new one: the histories are merged where they would have been.
+        if self._shared is not None and not self._inside:
             self._shared.merge()
+        self._inside = False
 
     def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:
         """Say the epoch, which Lightning says to no batch sampler."""
@@ -76,7 +79,8 @@ class Feeding(lightning.Callback):
 
     def on_train_end(self, trainer: Any, pl_module: Any) -> None:
         """Give every process the whole history."""
-        self._merge()
+        if self._shared is not None:
+            self._shared.merge()
 
     def on_validation_start(self, trainer: Any, pl_module: Any) -> None:
         """Keep the random numbers of the training."""
@@ -105,7 +109,9 @@ class Feeding(lightning.Callback):
         shared.load_state_dict(*(each["history"] for each in mine))
         self.sampler.load_state_dict(state_dict["sampler"])
         _set_random(mine[0]["random"])
-        self._random = None if state_dict["sampler"]["finished"] else mine[0]["random"]
+        saved = state_dict["sampler"]
+        self._inside = saved["items"] > 0 and not saved["finished"]
+        self._random = mine[0]["random"] if self._inside else None
 
 
 def _random() -> dict[str, Any]:
