@@ -16,6 +16,7 @@ from typing import Any
 from benchmarks.calibration import (
     comparisons,
     critical,
+    fresh_seeds,
     grids,
     recommending,
     scaling_fits,
@@ -44,6 +45,8 @@ CLAIMS: dict[str, Claim] = {
     "surface-critical": surfaces.critical,
     "surface-momentum": with_momentum.tuned,
     "recommend": recommending.recommended,
+    "fresh": fresh_seeds.means,
+    "subsets": fresh_seeds.two_baselines,
     "hint": searched_hints.hinted,
     "hint-ratio": searched_hints.ratios,
     "grid": grids.error_rates,
