@@ -28,7 +28,7 @@ def means(rng: np.random.Generator, repeats: int) -> list[Row]:
                     world=f"{seeds} seeds that scatter by {sigma:.0%}; {name}",
                     found=found,
                     error=error,
-                    # Skewed even in logs: no interval of five values sees that, and what is found is reported.
+                    # Skewed even in logs: no interval of five values sees that; it is only reported.
                     least=None if name == "skewed" else 0.93,
                     detail=f"width x{np.median(ends[:, 1] / ends[:, 0]):.2f}",
                 )
