@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from headrace import scaling
-from headrace.analysis.conclusions import _critical, _perfect, _useful, conclude
+from headrace.analysis.conclusions import _critical, _free, _perfect, _useful, conclude
 from headrace.analysis.curves import CurveFit
 
 BATCH = [8, 16, 32, 64, 128]
@@ -46,7 +46,7 @@ def test_a_larger_estimate_is_no_finding_unless_its_interval_is(interval, said, 
         (8, False, "Nowhere did they fall in proportion to the batch size (within 20%)"),
         (16, False, "They fell in proportion to the batch size (within 20%) up to 16"),
         (64, False, "They fell in proportion to the batch size (within 20%) up to 64"),
-        (128, True, "They fell in proportion to the batch size (within 20%) up to the largest tested."),
+        (128, True, "They fell in proportion to the batch size (within 20%) up to the largest tested, 128"),
     ],
 )
 @pytest.mark.parametrize("ends", [None, (8.0, 128.0)])
@@ -63,21 +63,21 @@ def test_how_far_steps_fall_in_proportion_is_said_of_the_limit(limit, largest, s
         perfect_scaling_limit_is_largest_tested=largest,
         perfect_scaling_limit_interval=None if ends is None else ends,
     )
-    spread = "" if ends is None or largest else " (95% interval [8, 128])"
-    assert _perfect(found, found.fit, "20%") == (said if largest else f"{said}{spread}.")
+    spread = "" if ends is None else " (95% interval [8, 128])"
+    assert _perfect(found, found.fit, "20%") == f"{said}{spread}."
 
 
 @pytest.mark.parametrize(
     ("limit", "largest", "ends", "said"),
     [
         (32, False, None, "Beyond 32 a larger batch saved less than 20% of the steps in all."),
-        (32, False, (32.0, 32.0), "Beyond 32 a larger batch saved less than 20% of the steps in all."),
+        (32, False, (32.0, 32.0), "Beyond 32 (95% interval [32, 32]) a larger batch saved less than 20%"),
         (32, False, (16.0, 64.0), "Beyond 32 (95% interval [16, 64]) a larger batch saved less"),
         (
             128,
             True,
             (64.0, 128.0),
-            "A larger batch saved steps up to the largest tested, 128: more may still pay.",
+            "A larger batch saved steps up to the largest tested, 128 (95% interval [64, 128]): more may",
         ),
     ],
 )
@@ -106,6 +106,14 @@ def test_what_is_said_of_the_critical_batch_size(interval, unreached, said):
         curve("sgd", 100, (90, 110)).fit, critical_batch_size=100.0, interval=interval, unreached=unreached
     )
     assert said in _critical(fit)
+
+
+def test_a_curve_through_two_points_says_nothing_of_what_holds_without_the_law():
+    fit = scaling.fit(BATCH[:2], [1000, 600])
+    assert fit.law_free_interval is None
+    assert _free(fit) == ""
+    assert "That rests on the law" in _free(scaling.fit(BATCH, STEPS))
+    assert _critical(fit).endswith("by two points, with no interval.")
 
 
 def test_the_other_direction(monkeypatch):

@@ -9,7 +9,7 @@ import pytest
 
 from headrace.analysis.subset_search import conclude, markdown
 from headrace.specs.search import SubsetSearch
-from headrace.store.outcome import Cost, Measured, Outcome
+from headrace.store.outcome import Cost, Measured, Outcome, Transferred
 from headrace.store.search_facts import Facts
 
 NOISE = (0.001, -0.002, 0.0005, 0.0015, -0.001)
@@ -124,3 +124,24 @@ def test_the_mean_and_its_interval_by_hand() -> None:
 def test_the_page_opens_with_the_conclusion() -> None:
     lines = markdown(conclude(outcome(0.1, 0.1))).splitlines()
     assert lines[2].startswith("- Not worth it here")
+
+
+def test_the_page_has_every_sentence_and_row_of_the_search_and_of_its_transfers() -> None:
+    own, other = outcome(entropy=0.12, random=0.12), outcome(entropy=0.08, random=0.12)
+    wider = Transferred(name="wider", facts=other.facts, measured=other.measured)
+    results = conclude(replace(own, transfers=(wider,)))
+    (elsewhere,) = results["transfers"]
+    assert elsewhere["verdicts"]
+    assert elsewhere["conclusions"]
+    first, second = markdown(results).split("## Trained on the same subsets: wider")
+    for text, part in ((first, results), (second, elsewhere)):
+        found = [line.removeprefix("- ") for line in text.splitlines() if line.startswith("- ")]
+        assert found == [*part["conclusions"], *part["verdicts"]]
+        table = [line for line in text.splitlines() if line.startswith("| group | examples | share")]
+        assert len(table) == 1
+        assert sum(
+            line.startswith(f"| {row['group']} | {row['size']}")
+            for row in part["table"]
+            for line in text.splitlines()
+        ) >= len(part["table"])
+    assert "None" not in first + second
