@@ -158,3 +158,20 @@ def unshowable() -> Workload:
         raise KeyError(f"no picture of {index}")
 
     return replace(blobs(), name="unshowable", show=show)
+
+
+def steady() -> Workload:
+    """Blobs and a model in float64 that draws nothing: any number of workers trains the same function."""
+
+    def split(name: str, examples: int) -> TensorData:
+        data = _blobs(examples, name)
+        return TensorData(data.inputs.double(), data.targets)
+
+    return Workload(
+        name="steady",
+        train=split("train", 96),
+        validation=split("validation", 128),
+        test=split("test", 64),
+        build_model=lambda: nn.Sequential(nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 2)).double(),
+        goal=24 / 128,
+    )

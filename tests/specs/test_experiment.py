@@ -36,7 +36,7 @@ def test_every_error_of_a_file_is_told_at_once(content) -> None:
         "seed: input should be a valid integer; got 'a'",
         "grid.batch_size: is missing. Add it.",
         "grid.batch_sise: unknown key 'batch_sise'. Did you mean 'batch_size'? "
-        "Known: batch_size, optimizer, policy, subset, workers.",
+        "Known: batch_size, optimizer, policy, subset, workers, exclude, include, repeat_equal.",
         "search.trials: input should be a valid integer; got True",
         "search.space.learning_rate: low must be smaller than high, got low = 3.0 and high = 2.0; "
         "got {'low': 3.0, 'high': 2.0, 'scale': 'log'}",

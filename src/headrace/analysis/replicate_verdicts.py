@@ -120,7 +120,7 @@ def verdicts(found: Mapping[str, Replicated], examples: Mapping[str, int]) -> li
     able = [one for one in found.values() if len(one.runs) >= LEAST_SEEDS]
     cells: list[Cell] = []
     for axis in AXES:
-        tables = list(_tables(axis, able, examples))
+        tables = list(_once(_tables(axis, able, examples)))
         for metric in _metrics(axis, able):
             level = 1 - (1 - LEVEL) / max(len(tables), 1)
             cells += [cell for table in tables for cell in _compared(axis, metric, table, level)]
@@ -151,6 +151,17 @@ def _tables(axis: Axis, able: Sequence[Replicated], examples: Mapping[str, int])
             yield base, others
         if axis == "subset":
             yield from _against_chance(members, examples)
+
+
+def _once(tables: Iterator[Table]) -> Iterator[Table]:
+    """Each comparison once: studies that are the same function have the same runs."""
+    seen: set[tuple[str, str]] = set()
+    for base, others in tables:
+        pairs = {(one.source, base.source): one for one in others if one.source != base.source or one.own}
+        fresh = [one for pair, one in pairs.items() if pair not in seen]
+        seen |= pairs.keys()
+        if fresh:
+            yield base, fresh
 
 
 def _but(axis: Axis, key: StudyKey) -> tuple[Any, ...]:

@@ -68,6 +68,7 @@ class Replicated:
         runs: By seed; without those in which the user's code raised an error.
         until: Where they ended: at the "goal" or at the "budget".
         metric: The name of the metric that the goal is judged by.
+        source: The study that was trained; another one if both are the same function.
     """
 
     study: Study
@@ -75,6 +76,12 @@ class Replicated:
     runs: tuple[Replicate, ...]
     until: str
     metric: str
+    source: str = ""
+
+    @property
+    def own(self) -> bool:
+        """Whether the study was trained itself."""
+        return self.source in ("", self.study.key.name)
 
     @property
     def reached(self) -> int:
@@ -156,15 +163,17 @@ def read_replicates(stored: StoredExperiment, studies: Sequence[Study]) -> dict[
         return {}
     found: dict[str, Replicated] = {}
     for study in studies:
-        setting = there.settings.of(study.key.name)
+        source = stored.shared.get(study.key.name, study.key.name)
+        setting = there.settings.of(source)
         if setting is not None:
-            runs = (run for run in there.of(study.key.name) if run.seed < asked.seeds)
+            runs = (run for run in there.of(source) if run.seed < asked.seeds)
             found[study.key.name] = Replicated(
                 study=study,
                 setting=setting,
                 runs=tuple(run for run in runs if run.ended(asked.until)),
                 until=asked.until,
                 metric=stored.metric_name,
+                source=source,
             )
     return found
 

@@ -29,6 +29,7 @@ from headrace.analysis.replicate_verdicts import Cell, verdicts
 from headrace.analysis.replicate_words import warn_of_replicates
 from headrace.analysis.replicates import Replicated, finished, read_replicates, study_results
 from headrace.analysis.rounding import rounded
+from headrace.analysis.sharing import own, say_shared, shared_with, trained
 from headrace.analysis.studies import Curve, Study, read_studies
 from headrace.analysis.tuned import tuned_of
 from headrace.errors import DamagedError, InputError
@@ -243,9 +244,11 @@ def _results(
     decided = all(study.decided is not None for study in studies)
     warnings = [
         *warn_of_changes(stored.facts, [record.fingerprint for record in stored.records]),
-        *warn(studies, asked=stored.experiment.search.trials),
-        *warn_of_replicates(_asked_for(stored), replicated, decided),
+        *warn(own(stored, studies), asked=stored.experiment.search.trials),
+        *warn_of_replicates(_asked_for(stored), trained(replicated), decided),
     ]
+    told = [curve for curve in curves if own(stored, curve.studies)]
+    said = conclude(told, _sizes(stored), trained(replicated), cells)
     return {
         "format": FORMAT,
         "workload": stored.experiment.workload.name,
@@ -255,11 +258,14 @@ def _results(
         "subsets": {name: {"examples": size} for name, size in _sizes(stored).items()},
         "finished": decided,
         "studies": [
-            _study(study, stored.metric_name) | _tuned(study, curves) | _fresh(study, replicated)
+            _study(study, stored.metric_name)
+            | _tuned(study, curves)
+            | _fresh(study, replicated)
+            | shared_with(study, stored)
             for study in studies
         ],
         "scaling": [_curve(curve) for curve in curves],
-        "conclusions": [*conclude(curves, _sizes(stored), replicated, cells), *warnings],
+        "conclusions": [*said, *say_shared(stored), *warnings],
         "warnings": warnings,
         **_replicates(stored, replicated, cells),
     }
@@ -287,7 +293,7 @@ def _replicates(
             "seeds": asked.seeds,
             "until": asked.until,
             "finished": finished(asked, replicated),
-            "runs": sum(len(one.runs) for one in replicated.values()),
+            "runs": sum(len(one.runs) for one in trained(replicated).values()),
             "verdicts": [cell.to_dict() for cell in cells],
         }
     }

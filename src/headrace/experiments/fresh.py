@@ -73,7 +73,7 @@ def replicate(stored: StoredExperiment, engine: Engine, report: Report) -> Store
 def at_most(stored: StoredExperiment) -> int:
     """How many fresh runs are made if every study has a best setting, without pilots; a share makes none."""
     asked = stored.experiment.replicates
-    return 0 if asked is None or stored.share is not None else asked.seeds * len(stored.studies())
+    return 0 if asked is None or stored.share is not None else asked.seeds * len(stored.trained())
 
 
 def _decided(stored: StoredExperiment) -> bool:
@@ -85,7 +85,8 @@ def _settled(
     stored: StoredExperiment, engine: Engine, asked: Replicates, there: StoredReplicates, report: Report
 ) -> StoredReplicates:
     """Choose the settings; where a study's own and the common one differ, by pilot runs of both."""
-    settings = choose(read_studies(stored))
+    trained = {study.name for study in stored.trained()}
+    settings = choose([study for study in read_studies(stored) if study.key.name in trained])
     apart = [one for one in settings if one.own not in (None, one.common)]
     of = asked.seeds * sum(one.own is not None for one in settings)
     jobs = [job for job in _pilots(stored, apart) if not _ended(there, job)]

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from headrace.store import checkpoints
-from headrace.store.experiments import schema, write_trials
+from headrace.store.columns import schema
+from headrace.store.experiments import write_trials
 from headrace.store.facts import WorkloadFacts
 from headrace.store.parts import Part
 from headrace.store.records import TrialRecord

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import product
 
 from headrace.engines import torchrun
 from headrace.errors import InputError, InputErrors
@@ -78,17 +77,17 @@ def check_files(experiment: Experiment, facts: WorkloadFacts) -> None:
 
 def _size_errors(experiment: Experiment, inspection: Inspection) -> Iterator[InputError]:
     facts = inspection.facts
-    for subset in experiment.grid.subset:
+    cells = [(s.configuration.subset, s.configuration.batch_size) for s in experiment.studies()]
+    for subset, size in dict.fromkeys(cells):
         examples = facts.examples_in(subset)
         what = "the training set" if subset == FULL else f"the subset {subset!r}"
-        for size in sorted(experiment.grid.batch_size):
-            if size > examples:
-                yield InputError(
-                    f"a batch cannot be larger than {what} of {examples} examples",
-                    where="grid.batch_size",
-                    got=size,
-                    fix=f"Use {examples} for the full batch.",
-                )
+        if size > examples:
+            yield InputError(
+                f"a batch cannot be larger than {what} of {examples} examples",
+                where="grid.batch_size",
+                got=size,
+                fix=f"Use {examples} for the full batch, or leave it out for this subset by grid.exclude.",
+            )
 
 
 def _subset_errors(inspection: Inspection) -> Iterator[InputError]:
@@ -136,13 +135,11 @@ def _largest(entry: Entry) -> float:
 
 def _partition_errors(experiment: Experiment, inspection: Inspection) -> Iterator[InputError]:
     """Batches in which a worker would find no example of its own."""
-    dividing = [name for name in experiment.grid.policy if make_policy(name).divides]
-    grid, facts = experiment.grid, inspection.facts
-    for policy, subset, workers, size in product(
-        dividing, grid.subset, grid.workers, sorted(grid.batch_size)
-    ):
+    facts = inspection.facts
+    dealt = (study.configuration for study in experiment.studies())
+    for c in dict.fromkeys(c for c in dealt if make_policy(c.policy).divides):
         try:
-            check_dealing(facts.examples_in(subset), size, workers, where=f"grid, {policy}")
+            check_dealing(facts.examples_in(c.subset), c.batch_size, c.workers, where=f"grid, {c.policy}")
         except InputError as error:
             yield error
 

@@ -232,7 +232,7 @@ def _opened(engine: Engine, experiment: Experiment) -> tuple[Engine, Inspection]
 
 
 def _races(stored: StoredExperiment) -> list[Race]:
-    return [_race(stored, number, key) for number, key in enumerate(stored.studies())]
+    return [_race(stored, number, key) for number, key in enumerate(stored.trained())]
 
 
 def _race(stored: StoredExperiment, number: int, key: StudyKey) -> Race:

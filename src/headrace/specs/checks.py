@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from headrace.errors import InputError, did_you_mean
 from headrace.specs.checkpoints import shares
+from headrace.specs.grid import part_errors
 from headrace.specs.limits import MOST_STUDIES
 from headrace.specs.policy_checks import policy_errors
 from headrace.specs.settings import settings_errors
@@ -57,17 +58,16 @@ def _grid_errors(experiment: Tables) -> Iterator[InputError]:
                 got=optimizer,
                 fix=did_you_mean(optimizer, recipe.HYPERPARAMETERS),
             )
-    axes = (grid.optimizer, grid.subset, grid.policy, grid.workers, grid.batch_size)
-    studies = math.prod(map(len, axes))
-    if studies > MOST_STUDIES:
+    if not _countable(experiment):
         yield InputError(
             f"must have at most {MOST_STUDIES:,} combinations, because each is a study of its own",
             where="grid",
-            got=studies,
+            got=_combinations(experiment),
             fix="Use shorter lists, or several experiments.",
         )
         return
-    longest = max((folder_name(study.name) for study in experiment.studies()), key=len)
+    yield from part_errors(grid)
+    longest = max((folder_name(study.name) for study in grid.combinations()), key=len)
     if len(longest) > LONGEST_NAME:
         yield InputError(
             f"a study's folder would have a name of {len(longest)} bytes, not at most {LONGEST_NAME}",
@@ -77,17 +77,29 @@ def _grid_errors(experiment: Tables) -> Iterator[InputError]:
         )
 
 
-def _worker_errors(experiment: Tables) -> Iterator[InputError]:
+def _combinations(experiment: Tables) -> int:
     grid = experiment.grid
-    for workers in grid.workers:
-        too_small = [size for size in sorted(grid.batch_size) if size < workers]
-        if too_small:
-            yield InputError(
-                f"more workers than examples in a batch of {', '.join(map(str, too_small))}",
-                where="grid.workers",
-                got=workers,
-                fix="batch_size is that of all workers together: use larger batches, or fewer workers.",
-            )
+    return math.prod(map(len, (grid.optimizer, grid.subset, grid.policy, grid.workers, grid.batch_size)))
+
+
+def _countable(experiment: Tables) -> bool:
+    """Whether the combinations are few enough to look at each."""
+    return _combinations(experiment) <= MOST_STUDIES
+
+
+def _worker_errors(experiment: Tables) -> Iterator[InputError]:
+    small: dict[int, set[int]] = {}
+    for study in experiment.studies() if _countable(experiment) else ():
+        size, workers = study.configuration.batch_size, study.configuration.workers
+        if size < workers:
+            small.setdefault(workers, set()).add(size)
+    for workers, sizes in small.items():
+        yield InputError(
+            f"more workers than examples in a batch of {', '.join(map(str, sorted(sizes)))}",
+            where="grid.workers",
+            got=workers,
+            fix="batch_size is that of all workers together: use larger batches, or fewer workers.",
+        )
 
 
 def _subset_errors(experiment: Tables) -> Iterator[InputError]:

@@ -65,9 +65,11 @@ class Experiment(Tables):
     def identity(self) -> dict[str, Any]:
         """The content as nested dictionaries, without what no result depends on.
 
-        That is, without the places of the subset files, and what is made once the studies are decided.
+        That is, without the places of the subset files, what is made once the studies are decided, and
+        whether studies are trained that are the same function.
         """
-        return self.model_dump(exclude={"subsets", "report", "replicates"})
+        made_later = {"subsets": True, "report": True, "replicates": True, "grid": {"repeat_equal"}}
+        return self.model_dump(exclude=made_later)
 
     def digest(self) -> str:
         """A SHA-256 of the content, in hexadecimal: equal for two files that mean the same."""

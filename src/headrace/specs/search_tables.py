@@ -8,9 +8,10 @@ from pydantic import Field
 
 from headrace.specs.checkpoints import Schedule, Shares, shares
 from headrace.specs.document import Document, Table
+from headrace.specs.grid import Names
 from headrace.specs.limits import FEW, Attempts, Count, Name, Repeats, Runs, Seed
 from headrace.specs.methods import Label, Method, Select
-from headrace.specs.tables import Budget, Names, WorkloadTable
+from headrace.specs.tables import Budget, WorkloadTable
 
 
 class SearchTable(Table):

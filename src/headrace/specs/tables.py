@@ -9,15 +9,12 @@ from pydantic import Field, SerializerFunctionWrapHandler, field_validator, mode
 from headrace.policies import ACTIVE_BIAS
 from headrace.specs.checkpoints import Schedule
 from headrace.specs.document import Document, Table
-from headrace.specs.limits import FEW, Attempts, Count, Epochs, Fresh, Name, Seed, Steps, Trials, Workers
+from headrace.specs.grid import Grid
+from headrace.specs.limits import FEW, Attempts, Count, Epochs, Fresh, Name, Seed, Steps, Trials
 from headrace.specs.space import Entry, Setting
-from headrace.specs.studies import FULL, Configuration, StudyKey
-from headrace.specs.subset_names import canonical, is_search
+from headrace.specs.studies import StudyKey
+from headrace.specs.subset_names import is_search
 from headrace.training import budget, recipe
-
-BatchSizes = Annotated[tuple[Count, ...], Field(strict=False, min_length=1), FEW]
-Numbers = Annotated[tuple[Workers, ...], Field(strict=False, min_length=1), FEW]
-Names = Annotated[tuple[Name, ...], Field(strict=False, min_length=1), FEW]
 
 
 class WorkloadTable(Table):
@@ -41,37 +38,6 @@ class WorkloadTable(Table):
     def same_data(self, other: WorkloadTable) -> bool:
         """Whether it is the same workload, regardless of the goal."""
         return (self.name, self.settings) == (other.name, other.settings)
-
-
-class Grid(Table):
-    """`[grid]`: the dataset configurations and optimizers; every combination is one study.
-
-    A policy may be given by its name in the paper (`SD`); it is stored by ours (`sample-difficulty`).
-    A subset is "full", "random:SHARE", the path of a subset file, or a name of `[subsets]`.
-    """
-
-    batch_size: BatchSizes
-    optimizer: Names = ("sgd",)
-    policy: Names = ("shuffle",)
-    subset: Names = (FULL,)
-    workers: Numbers = (1,)
-
-    @field_validator("policy")
-    @classmethod
-    def _by_our_names(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(ACTIVE_BIAS.get(name, name) for name in names)
-
-    @field_validator("subset")
-    @classmethod
-    def _canonical(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(map(canonical, names))
-
-    @field_validator("*")
-    @classmethod
-    def _distinct(cls, values: tuple[object, ...]) -> tuple[object, ...]:
-        if len(set(values)) < len(values):
-            raise ValueError("the values must differ from each other")
-        return values
 
 
 class Before(Table):
@@ -241,20 +207,7 @@ class Tables(Document):
 
     def studies(self) -> list[StudyKey]:
         """Every study of the grid: optimizers outermost, batch sizes innermost and ascending."""
-        grid = self.grid
-        return [
-            StudyKey(
-                optimizer=optimizer,
-                configuration=Configuration(
-                    subset=subset, policy=policy, batch_size=batch_size, workers=workers
-                ),
-            )
-            for optimizer in grid.optimizer
-            for subset in grid.subset
-            for policy in grid.policy
-            for workers in grid.workers
-            for batch_size in sorted(grid.batch_size)
-        ]
+        return self.grid.studies()
 
     def evaluation_steps(self, budget_steps: int) -> list[int]:
         """The steps at which a trial is evaluated, from 0 to its budget."""

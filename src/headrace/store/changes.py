@@ -10,7 +10,7 @@ from headrace.workloads.fingerprint import Fingerprint
 
 _COSMETIC = ("name", "description", "classes")
 """What no result depends on: of a folder with a fingerprint the newest is kept."""
-_ORIGIN = ("experiment", "fingerprint", "changes", "random_items", "parameters")
+_ORIGIN = ("experiment", "fingerprint", "changes", "random_items", "workers_alike", "parameters")
 _BINDING = ("goal", "metric_name", "train_examples")
 """Trials before and after a change of these, or of a subset, could not be judged together."""
 _NEW = "Undo the change, or give another folder with --out"

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from headrace.errors import DamagedError, InputError
 from headrace.sealed import read_record, write_record, write_toml
+from headrace.specs.equal import equal_studies
 from headrace.specs.experiment import Experiment
 from headrace.specs.extending import differences, inherit
 from headrace.specs.shares import Share, studies_of
@@ -26,8 +27,9 @@ from headrace.specs.studies import StudyKey, folder_name
 from headrace.store.belonging import check_asked, check_once, check_origin
 from headrace.store.bound import Judgement, Rules, judge
 from headrace.store.changes import settle
+from headrace.store.columns import schema
 from headrace.store.facts import WorkloadFacts
-from headrace.store.parts import Part, finish_part, read_part, write_part
+from headrace.store.parts import Part, finish_part, in_order, read_parts, write_part
 from headrace.store.records import TrialRecord
 from headrace.store.shares import check_share, read_share, write_share
 
@@ -76,19 +78,38 @@ class StoredExperiment:
         empty = pl.DataFrame(schema={"study": pl.String, **schema(self.metric_name)})
         return pl.concat([empty, *frames], how="diagonal")
 
+    @cached_property
+    def shared(self) -> dict[str, str]:
+        """Study -> the one that is trained for it, because both are the same function; see `specs.equal`.
+
+        A study that has trials of its own keeps them.
+        """
+        if self.facts is None or not self.facts.workers_alike or self.experiment.grid.repeat_equal:
+            return {}
+        here = {study.name for study in self.studies()}
+        equal = equal_studies(self.experiment).items()
+        return {name: source for name, source in equal if source in here and not self.parts.get(name)}
+
+    def trained(self) -> list[StudyKey]:
+        """The studies that are trained in this folder, each once."""
+        return [study for study in self.studies() if study.name not in self.shared]
+
+    def _parts_of(self, study: str) -> tuple[Part, ...]:
+        return tuple(self.parts.get(self.shared.get(study, study), ()))
+
     def study_measurements(self, study: str) -> pl.DataFrame:
         """One study's measurements: trial, step, the examples it took, the metrics."""
         import polars as pl
 
-        frames = [part.measurements() for part in self.parts.get(study, ())]
+        frames = [part.measurements() for part in self._parts_of(study)]
         return pl.concat([pl.DataFrame(schema=schema(self.metric_name)), *frames], how="diagonal")
 
     def study_records(self, study: str) -> tuple[TrialRecord, ...]:
         """One study's trials, by index."""
-        return tuple(record for part in self.parts.get(study, ()) for record in part.content.records)
+        return tuple(record for part in self._parts_of(study) for record in part.content.records)
 
     def studies(self) -> list[StudyKey]:
-        """The studies that are trained in this folder."""
+        """The studies whose results this folder holds."""
         return self.experiment.studies() if self.share is None else studies_of(self.experiment, self.share)
 
     @property
@@ -140,19 +161,8 @@ class StoredExperiment:
         parts = {study: {part.path: part for part in there} for study, there in self.parts.items()}
         for part in written:
             parts[part.content.records[0].study][part.path] = part
-        ordered = {study: _in_order(there.values()) for study, there in parts.items()}
+        ordered = {study: in_order(there.values()) for study, there in parts.items()}
         return replace(self, parts=ordered, records=_records(ordered))
-
-
-def schema(metric_name: str = "error") -> dict[str, type[pl.DataType]]:
-    """The columns of measurements and their types."""
-    import polars as pl
-
-    metrics = ["train/loss"] + [
-        f"{split}/{name}" for split in ("validation", "test") for name in ("loss", metric_name)
-    ]
-    counts = dict.fromkeys(("trial", "step", "examples_forwarded", "examples_backpropagated"), pl.Int64)
-    return {**counts, **dict.fromkeys(metrics, pl.Float64)}
 
 
 def study_directory(directory: Path, study: str) -> Path:
@@ -315,7 +325,10 @@ def load(directory: str | Path) -> StoredExperiment:
     if not (directory / EXPERIMENT).exists():
         raise InputError("there is no experiment in this folder", where=str(directory), fix="Check the path.")
     experiment = read_experiment(directory)
-    parts = {study.name: _parts(directory, study.name) for study in experiment.studies()}
+    names = [study.name for study in experiment.studies()]
+    parts = {name: read_parts(study_directory(directory, name), name) for name in names}
+    for some in parts.values():
+        check_once(some)
     facts = read_facts(directory)
     check_asked(directory / EXPERIMENT, experiment, facts)
     check_origin(experiment, facts, parts)
@@ -348,27 +361,6 @@ def finish(stored: StoredExperiment) -> None:
     for parts in stored.parts.values():
         for part in parts:
             finish_part(part)
-
-
-def _parts(directory: Path, study: str) -> tuple[Part, ...]:
-    folder = study_directory(directory, study)
-    # Copies that sync clients and editors leave, such as "00001 2.json", are not parts.
-    paths = [path for path in folder.glob("[0-9]*.json") if path.stem.isascii() and path.stem.isdigit()]
-    parts = _in_order(map(read_part, paths))
-    for part in parts:
-        wrong = next((record for record in part.content.records if record.study != study), None)
-        if wrong is not None:
-            raise DamagedError(
-                f"belongs to study {wrong.study!r}",
-                where=str(part.path),
-                fix="Move it to that study's folder.",
-            )
-    check_once(parts)
-    return parts
-
-
-def _in_order(parts: Iterable[Part]) -> tuple[Part, ...]:
-    return tuple(sorted(parts, key=lambda part: int(part.path.stem)))
 
 
 def _records(parts: Mapping[str, Sequence[Part]]) -> tuple[TrialRecord, ...]:

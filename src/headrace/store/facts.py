@@ -52,6 +52,8 @@ class WorkloadFacts(Record):
         classes: The names of the classes, or None.
         subsets: The subsets of the grid besides the full one, by name.
         random_items: Whether the training examples differ from fetch to fetch, in evaluation too.
+        workers_alike: Whether any number of workers trains the same function: a pass over a batch is the
+            passes over its parts, and nothing is drawn. None in folders of older versions, which train each.
         experiment: The digest of the experiment that they belong to; None in folders of older versions.
         fingerprint: What the workload is, for a comparison; None in folders of older versions.
         changes: Of the workload, between trials, in their order.
@@ -68,6 +70,7 @@ class WorkloadFacts(Record):
     classes: tuple[str, ...] | None = None
     subsets: dict[str, PartFacts] = Field(default_factory=dict)
     random_items: bool = False
+    workers_alike: bool | None = None
     experiment: str | None = None
     fingerprint: Fingerprint | None = None
     changes: tuple[Change, ...] = ()

@@ -102,7 +102,7 @@ def stored_state(stored: StoredExperiment) -> State:
             asked=stored.experiment.search.trials,
             finished=stored.facts is not None and stored.judgement(study) is not None,
         )
-        for study in stored.studies()
+        for study in (stored.trained() if stored.facts else stored.studies())
     ]
     fresh = _replicates(stored, sum(state.best_steps is not None for state in states))
     done = sum(state.finished for state in states) + fresh[0]

@@ -9,6 +9,7 @@ safe: then `NNNNN.parquet.next` holds the measurements for a moment.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -77,6 +78,47 @@ def finish_part(part: Part) -> None:
         StorageError: The folder cannot be written.
     """
     finish_pair(part.path.with_suffix(".parquet"), part.content.measurements_sha256)
+
+
+def read_parts(folder: Path, study: str) -> tuple[Part, ...]:
+    """The parts in a study's folder, in the order of their numbers.
+
+    Raises:
+        DamagedError: One is truncated or was altered, or belongs to another study.
+    """
+    # Copies that sync clients and editors leave, such as "00001 2.json", are not parts.
+    paths = [path for path in folder.glob("[0-9]*.json") if path.stem.isascii() and path.stem.isdigit()]
+    parts = in_order(map(read_part, paths))
+    for part in parts:
+        wrong = next((record for record in part.content.records if record.study != study), None)
+        if wrong is not None:
+            raise DamagedError(
+                f"belongs to study {wrong.study!r}",
+                where=str(part.path),
+                fix="Move it to that study's folder.",
+            )
+    _check_once(parts)
+    return parts
+
+
+def _check_once(parts: Iterable[Part]) -> None:
+    """Refuse a trial that two parts hold, such as a copy under another number: it would be measured twice."""
+    first: dict[int, Path] = {}
+    for part in parts:
+        for record in part.content.records:
+            before = first.setdefault(record.trial, part.path)
+            if before != part.path:
+                copy = f"{part.path.name} and {part.path.with_suffix('.parquet').name}"
+                raise DamagedError(
+                    f"holds trial {record.trial}, which is in {before.name} too",
+                    where=str(part.path),
+                    fix=f"Move the copy, {copy}, out of this folder.",
+                )
+
+
+def in_order(parts: Iterable[Part]) -> tuple[Part, ...]:
+    """Parts in the order of their numbers."""
+    return tuple(sorted(parts, key=lambda part: int(part.path.stem)))
 
 
 def read_part(path: Path) -> Part:

@@ -179,6 +179,7 @@ class Bench:
                 classes=workload.classes,
                 subsets=found,
                 random_items=self._identity is not None and self._identity.random_items,
+                workers_alike=self._workers_alike(),
                 experiment=self._experiment.digest()[:16],
                 fingerprint=self.fingerprint,
             ),
@@ -188,6 +189,17 @@ class Bench:
             refused_policies=self._refused_policies(),
             refused_subsets=refused,
         )
+
+    def _workers_alike(self) -> bool:
+        """Whether any number of workers trains the same function."""
+        from headrace.workloads.batchwise import batchwise
+
+        found = self._identity
+        if found is None or found.draws or found.random_items:
+            return False
+        setting, first = self.setting, self._experiment.studies()[0]
+        with users_code(self._experiment.workload.name):
+            return batchwise(setting.workload, setting.new_model(first, 0))
 
     def _refused_policies(self) -> dict[str, str]:
         """The policies of the grid that cannot be used with the workload, and why."""
