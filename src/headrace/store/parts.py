@@ -97,23 +97,7 @@ def read_parts(folder: Path, study: str) -> tuple[Part, ...]:
                 where=str(part.path),
                 fix="Move it to that study's folder.",
             )
-    _check_once(parts)
     return parts
-
-
-def _check_once(parts: Iterable[Part]) -> None:
-    """Refuse a trial that two parts hold, such as a copy under another number: it would be measured twice."""
-    first: dict[int, Path] = {}
-    for part in parts:
-        for record in part.content.records:
-            before = first.setdefault(record.trial, part.path)
-            if before != part.path:
-                copy = f"{part.path.name} and {part.path.with_suffix('.parquet').name}"
-                raise DamagedError(
-                    f"holds trial {record.trial}, which is in {before.name} too",
-                    where=str(part.path),
-                    fix=f"Move the copy, {copy}, out of this folder.",
-                )
 
 
 def in_order(parts: Iterable[Part]) -> tuple[Part, ...]:
