@@ -17,7 +17,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from headrace.errors import DamagedError, InputError
+from headrace.errors import InputError
 from headrace.sealed import read_record, write_record, write_toml
 from headrace.specs.equal import equal_studies
 from headrace.specs.experiment import Experiment
