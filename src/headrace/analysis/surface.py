@@ -60,6 +60,11 @@ class Fitted:
     rates: tuple[float, float]
     others: np.ndarray
 
+    @property
+    def steps_error(self) -> float:
+        """How far a workload's log steps lie off: half as much more for each other hyperparameter."""
+        return STEPS_ERROR * (1 + self.others.shape[1] / 2)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Expected:
@@ -178,7 +183,7 @@ def fit_surface(
     t = float(stdtrit(fitted.freedom, (1 + level) / 2))
     sizes = np.unique(batch_sizes)
     log_tuned, rows = _along(fitted)
-    half = t * np.sqrt(np.einsum("bi,ij,bj->b", rows, fitted.covariance, rows) + STEPS_ERROR**2)
+    half = t * np.sqrt(np.einsum("bi,ij,bj->b", rows, fitted.covariance, rows) + fitted.steps_error**2)
     error = min(math.sqrt(max(law.covariance(by_law)[1, 1], 1e-6)), 2.0)
     low, high = (law.end(1, by_law, least + t**2 / 2, sign * error) for sign in (-1, 1))
     return Surface(
@@ -222,7 +227,7 @@ def _level(surface: Surface, batch_sizes: Sequence[float]) -> tuple[float, float
     log_steps, rows = _along(surface.fitted)
     places = [surface.batch_sizes.index(size) for size in batch_sizes]
     row = rows[places].mean(axis=0)
-    variance = float(row @ surface.fitted.covariance @ row) + STEPS_ERROR**2 / len(places)
+    variance = float(row @ surface.fitted.covariance @ row) + surface.fitted.steps_error**2 / len(places)
     return float(log_steps[places].mean()), math.sqrt(variance)
 
 
@@ -287,6 +292,6 @@ def _at(
     off = others - each[:, :, 1] - each[:, :, 2] * place
     bowls = (np.exp(each[:, :, 3]) * off**2).sum(axis=1) / 2
     log_steps, rows = _along(fitted)
-    tuned = log_steps[index] + (theta - fitted.theta) @ rows[index] + STEPS_ERROR * errors[1]
+    tuned = log_steps[index] + (theta - fitted.theta) @ rows[index] + fitted.steps_error * errors[1]
     sigma = np.exp(np.clip(theta[:, 9] + theta[:, 10] * place, -6.0, 1.0))
     return rate, others, tuned + above(rate, slice(None)) + bowls + sigma**2 / 2
