@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,10 +10,13 @@ import pytest
 
 from headrace.analysis.results import analyse, write_results
 from headrace.cli.app import execute
+from headrace.cli.experiments import _agrees
 from headrace.engines.registry import ENGINES
 from headrace.experiments.runner import run
 from headrace.specs.experiment import Experiment
+from headrace.specs.extending import Extension, extend
 from headrace.store import experiments as store
+from headrace.store.extending import Plan
 
 from .conftest import CONTENT, merged
 from .inline_engine import Given, InlineEngine
@@ -122,6 +126,29 @@ def test_a_wider_range_keeps_what_it_may_and_is_that_of_the_file_it_leaves(
     assert (
         execute(["run", written(changes | {"grid.batch_size": [4, 8, 16]}), "--out", "run", "--extend"]) == 0
     )
+
+
+@pytest.mark.parametrize(("answer", "agreed"), [("y\n", True), ("Yes\n", True), ("\n", False), ("", False)])
+def test_a_terminal_is_asked(
+    answer: str,
+    agreed: bool,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    found = extend(asked({}), asked({"search.trials": 5}))
+    assert isinstance(found, Extension)
+    plan = Plan(stored=store.load(folder), extension=found)
+    typed = io.StringIO(answer)
+    monkeypatch.setattr("sys.stdin", typed)
+    assert not _agrees(False, plan)
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(typed, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    assert _agrees(False, plan) is agreed
+    error = capsys.readouterr().err
+    assert "asks for 5 trials per study instead of 3" in error
+    assert "Extend it? [y/N]" in error
 
 
 @pytest.mark.slow

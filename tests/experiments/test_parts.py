@@ -281,6 +281,11 @@ def test_a_folder_stays_with_its_part(
     assert execute(["run", file, "--out", "4", "--part", "4/5"]) == 2
     assert "a part needs at least one study, and the experiment has 4; got '4/5'" in capsys.readouterr().err
     assert not Path("4", "experiment.toml").exists()
+    larger = store.read_experiment(made / "whole").model_dump()
+    larger["search"]["trials"] = 5
+    Path("larger.toml").write_text(Experiment.model_validate(larger).to_toml())
+    assert execute(["run", "larger.toml", "--out", "1", "--part", "1/3", "--extend"]) == 2
+    assert "A part cannot be extended, because the studies are dealt out" in capsys.readouterr().err
     assert execute(["run", file, "--out", "1", "--part", "1/3", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert (found["part"], found["of"], found["finished"]) == (1, 3, True)

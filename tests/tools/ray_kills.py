@@ -72,6 +72,7 @@ class Watched(RayEngine):
         self.restarted = 0
         self._kept: set[tuple[str, int]] = set()
         self._sent: dict[int, Any] = {}
+        self._worked: set[int] = set()
         self._kills, self._chance = kills, chance
 
     def _send(self, worker: int, by: int) -> None:
@@ -82,7 +83,9 @@ class Watched(RayEngine):
         super()._send(worker, by)
 
     def _results(self, found: list[tuple[int, Any]]) -> list[tuple[int, Any]]:
-        for _, reports in found:
+        for worker, reports in found:
+            here = self._workers[worker].here
+            self._worked |= set() if here is None else {here.process}
             for report in reports if isinstance(reports, list) else []:
                 key = (report.record.study, report.record.trial)
                 self.restarted += key in self._kept and report.start == 0
@@ -90,9 +93,10 @@ class Watched(RayEngine):
         return super()._results(found)
 
     def kill_now_and_then(self, ended: threading.Event) -> None:
-        """Kill a worker that has a bench, at random moments."""
+        """Kill a worker at random moments, once it has done a job: a job is not killed again and again."""
         while len(self.killed) < self._kills and not ended.wait(self._chance.uniform(0.1, 1.5)):
-            there = [w.here.process for w in self._workers if w.here and w.here.process not in self.killed]
+            known = [w.here.process for w in self._workers if w.here]
+            there = [one for one in known if one in self._worked and one not in self.killed]
             if there:
                 self.killed.append(self._chance.choice(there))
                 os.kill(self.killed[-1], signal.SIGKILL)

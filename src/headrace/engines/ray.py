@@ -22,7 +22,7 @@ from headrace.engines.ray_cluster import Connection, connect, gpus, ray
 from headrace.errors import HeadraceError, InputError
 
 MOST_DEATHS = 4
-"""How many workers in a row may die of one job before the run ends."""
+"""How many workers in a row may die of one job, on nodes that live, before the run ends."""
 PATIENCE_SECONDS = 30.0
 """How long a job waits for a new worker before one that is there does it."""
 LOST_SECONDS = 600.0
@@ -217,7 +217,7 @@ class RayEngine:
             InputError: No actor can be started.
         """
         mine = self._workers[worker]
-        mine.deaths += 1
+        mine.deaths += _lives(self._workers[by].here)
         if mine.deaths >= MOST_DEATHS:
             if mine.doing is not None:
                 raise died()
@@ -248,6 +248,11 @@ class RayEngine:
                 self._send(worker, there[place % len(there)])
             elif waited > LOST_SECONDS:
                 raise died()
+
+
+def _lives(here: Whereabouts | None) -> bool:
+    """Whether a node is still there: if not, no job is to blame."""
+    return here is None or any(node["Alive"] and node["NodeID"] == here.node for node in ray().nodes())
 
 
 def _wait_for(processes: Sequence[int]) -> None:
