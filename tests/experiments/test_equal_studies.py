@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 from torch import nn
 
+from headrace.analysis.grid import cells_of
 from headrace.analysis.results import analyse
 from headrace.experiments.runner import run
 from headrace.specs.equal import equal_studies
-from headrace.store.experiments import load
+from headrace.store.experiments import StoredExperiment, load
 from headrace.store.live import progress_of
 from headrace.workloads.batchwise import batchwise
 
@@ -64,6 +65,17 @@ def test_shared_is_trained_apart_in_float64(experiment, tmp_path: Path) -> None:
     assert ("sgd,batch_size=8,policy=partition-stripes,workers=2", "sgd,batch_size=8,workers=2") in pairs
     assert ("sgd,batch_size=8,workers=2", "sgd,batch_size=8") not in pairs
     assert progress_of(once.directory).finished
+    _check_runs_count_once(once)
+
+
+def _check_runs_count_once(stored: StoredExperiment) -> None:
+    """In the joint model two cells of the same runs weigh as much as one; without partitions there is one."""
+    found = analyse(stored).replicated
+    cells = cells_of(found)
+    partitioned = {(cell.levels["policy"] == "partition-stripes", cell.copies) for cell in cells}
+    assert partitioned == {(True, 1), (False, 2)}
+    plain = {name: one for name, one in found.items() if "partition" not in name}
+    assert [cell.copies for cell in cells_of(plain)] == [1] * 4
 
 
 def _check_near(one: Any, other: Any) -> None:

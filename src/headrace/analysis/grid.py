@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,7 @@ class Cell:
         log_steps: The logarithms of the steps to the goal, of those that reached it.
         missed: How many did not.
         work: Examples worth of training per step.
+        copies: How many cells have these very runs, because their studies are the same function.
     """
 
     levels: Levels
@@ -43,6 +45,7 @@ class Cell:
     log_steps: tuple[float, ...]
     missed: int
     work: float
+    copies: int = 1
 
     @property
     def counts(self) -> bool:
@@ -53,10 +56,26 @@ class Cell:
 def cells_of(replicated: Mapping[str, Replicated]) -> list[Cell]:
     """The cells of an experiment's fresh runs; studies without any are left out.
 
+    A study that shares the runs of another is a cell if some study with as many workers was trained itself and
+    is compared with it. Its runs are known once, not twice: see `copies`.
+
     Args:
         replicated: Study -> its fresh runs.
     """
-    return [_cell(one) for one in replicated.values() if one.runs]
+    there = [one for one in replicated.values() if one.runs]
+    beside = {_place(one) for one in there if one.own}
+    kept = [one for one in there if one.own or _place(one) in beside]
+    copies = Counter(_source(one) for one in kept)
+    return [replace(_cell(one), copies=copies[_source(one)]) for one in kept]
+
+
+def _source(one: Replicated) -> str:
+    return one.source or one.study.key.name
+
+
+def _place(one: Replicated) -> tuple[str, str, int, int]:
+    c = one.study.key.configuration
+    return one.study.key.optimizer, c.subset, c.batch_size, c.workers
 
 
 def _cell(one: Replicated) -> Cell:
@@ -213,7 +232,7 @@ def _points(cells: Sequence[Cell], baselines: Levels) -> list[Point]:
             levels=_varying(cell.levels, baselines),
             batch_size=cell.batch_size,
             log_steps=_centre(cell),
-            error=math.sqrt(float(variance) / len(cell.log_steps)),
+            error=math.sqrt(float(variance) * cell.copies / len(cell.log_steps)),
             freedom=float(min(free, len(cell.log_steps) - 1)),
         )
         for cell, variance, free in zip(cells, drawn, freedom, strict=True)
