@@ -56,7 +56,7 @@ class Cell:
 def cells_of(replicated: Mapping[str, Replicated]) -> list[Cell]:
     """The cells of an experiment's fresh runs; studies without any are left out.
 
-    A study that shares the runs of another is a cell if some study with as many workers was trained itself and
+    A study that shares the runs of another is a cell if a study with as many workers was trained itself and
     is compared with it. Its runs are known once, not twice: see `copies`.
 
     Args:
