@@ -5,12 +5,13 @@
     python examples/check_recommendation.py runs/first --also 64x1 --also 2048x2 --seeds 5
 
 Each option is a batch size on a number of real workers (processes that share each batch, one a core or a
-GPU), trained with the hyperparameters of its study's best trial and fresh seeds; the options take turns, so
-that whatever else the machine does meets all of them. The seconds are those of training, without evaluations,
-as in the recommendation. They are written to DIR/check.csv, a row a run; what is there is not run again.
+GPU), trained with the hyperparameters that the recommendation names and fresh seeds; the options take turns,
+so that whatever else the machine does meets all of them. The seconds are those of training, without
+evaluations, as in the recommendation. They are written to DIR/check.csv, a row a run; what is there is not
+run again.
 
-A recommendation rests on the luckiest of a study's trials, and fresh seeds have no such luck: they need more
-steps. What is to be right is the order of the options.
+If the recommendation rests on the luckiest of a study's trials (its basis is "search"), fresh seeds have no
+such luck and need more steps; then the order of the options is what must be right.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ from headrace.trials.advance import MakeBench
 from headrace.trials.rank_timing import joined
 
 if TYPE_CHECKING:
+    from headrace.specs.studies import Hyperparameters
     from headrace.trials.bench import Bench
 
 COLUMNS = (
@@ -73,7 +75,9 @@ def main() -> None:
         for seed in range(asked.seeds):
             for (size, workers), aims in best_as.items():
                 if (str(size), str(workers), str(seed)) not in there:
-                    steps, seconds = everywhere(engines[workers], ToGoal(studies[size], seed))[0]
+                    steps, seconds = everywhere(
+                        engines[workers], ToGoal(studies[size], seed, options[size, workers].hyperparameters)
+                    )[0]
                     append(table, told(options[size, workers], aims, seed, steps, seconds))
     summarise(table)
 
@@ -92,12 +96,15 @@ class ToGoal:
 
     study: Study
     seed: int
+    hyperparameters: Hyperparameters
 
     def do(self, bench: Bench) -> tuple[int | None, float]:
-        return to_goal(bench, self.study, self.seed)
+        return to_goal(bench, self.study, self.seed, self.hyperparameters)
 
 
-def to_goal(bench: Bench, study: Study, seed: int) -> tuple[int | None, float]:
+def to_goal(
+    bench: Bench, study: Study, seed: int, hyperparameters: Hyperparameters
+) -> tuple[int | None, float]:
     from headrace.sampling.batches import shuffled_batches
     from headrace.specs.space import split
     from headrace.training.loop import train
@@ -119,7 +126,7 @@ def to_goal(bench: Bench, study: Study, seed: int) -> tuple[int | None, float]:
         return metrics
 
     budget = experiment.budget_steps(study.key, len(workload.train))
-    values, schedule = split(study.best or {})[0], experiment.training.schedule
+    values, schedule = split({**(study.best or {}), **hyperparameters})[0], experiment.training.schedule
     measurements = train(
         model=model,
         data=workload.train,

@@ -19,6 +19,7 @@ import numpy as np
 
 from headrace.analysis.studies import Curve, Study
 from headrace.analysis.surface import Surface, fit_surface
+from headrace.specs.space import INTEGERS
 from headrace.specs.studies import Hyperparameters
 from headrace.store.records import Status
 
@@ -117,7 +118,10 @@ def next_runs(
         values[RATE] = float(found.learning_rates[place])
         runs[int(size)] = NextRun(
             # Three digits: no more of an optimum found by descent is worth copying.
-            hyperparameters={name: float(f"{values[name]:.3g}") for name in sorted(values)},
+            hyperparameters={
+                name: round(values[name]) if name in INTEGERS else float(f"{values[name]:.3g}")
+                for name in sorted(values)
+            },
             steps=float(f"{found.steps[place]:.4g}"),
             draws=found.draws[:, place],
         )
