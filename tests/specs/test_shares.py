@@ -58,6 +58,20 @@ def test_a_part_that_does_not_exist(text: str) -> None:
         Share.parse(text)
 
 
+def test_studies_of_which_one_is_trained_are_in_one_share() -> None:
+    content = experiment([8, 16, 32]).model_dump()
+    content["grid"] |= {"workers": (1, 2, 4), "policy": ("shuffle", "infobatch")}
+    asked = Experiment.model_validate(content)
+    with pytest.raises(InputError, match=r"the experiment has \d+ that are not the same function"):
+        studies_of(asked, Share(number=1, of=18))
+    shares = [studies_of(asked, Share(number=number, of=6)) for number in range(1, 7)]
+    for share in shares:
+        assert len({(s.configuration.batch_size, s.configuration.policy) for s in share}) == 1
+        assert [s.configuration.workers for s in share] == [1, 2, 4]
+    content["grid"]["repeat_equal"] = True
+    assert len(studies_of(Experiment.model_validate(content), Share(number=18, of=18))) == 1
+
+
 def test_a_part_as_it_is_written() -> None:
     assert Share.parse("3/8") == Share(number=3, of=8)
     assert str(Share(number=3, of=8)) == "3/8"

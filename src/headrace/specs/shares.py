@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 
 from headrace.errors import InputError
 from headrace.records import Record
+from headrace.specs.equal import equal_studies
 
 if TYPE_CHECKING:
     from headrace.specs.experiment import Experiment
@@ -71,28 +72,31 @@ def studies_of(experiment: Experiment, share: Share) -> list[StudyKey]:
     """The studies of one share, in the order of the experiment; each is in exactly one share.
 
     The most expensive study goes first, each to the share with the least work so far: no share is then longer
-    than the others by more than one study.
+    than the others by more than one study. Studies that may be the same function, of which one is trained,
+    are in one share.
 
     Raises:
-        InputError: There are more shares than studies.
+        InputError: There are more shares than studies that are trained.
     """
+    equal = {} if experiment.grid.repeat_equal else equal_studies(experiment)
     studies = experiment.studies()
-    if share.of > len(studies):
+    costs = {study.name: _cost(experiment, study) for study in studies if study.name not in equal}
+    if share.of > len(costs):
+        different = " that are not the same function" if equal else ""
         raise InputError(
-            f"a part needs at least one study, and the experiment has {len(studies)}",
+            f"a part needs at least one study, and the experiment has {len(costs)}{different}",
             where="--part",
             got=str(share),
-            fix=f"Use at most {len(studies)} parts.",
+            fix=f"Use at most {len(costs)} {'part' if len(costs) == 1 else 'parts'}.",
         )
-    costs = {study.name: _cost(experiment, study) for study in studies}
     work = [(0.0, number) for number in range(1, share.of + 1)]
     mine: set[str] = set()
-    for study in sorted(studies, key=lambda study: -costs[study.name]):
+    for name in sorted(costs, key=lambda name: -costs[name]):
         least = min(work)
-        work[work.index(least)] = (least[0] + costs[study.name], least[1])
+        work[work.index(least)] = (least[0] + costs[name], least[1])
         if least[1] == share.number:
-            mine.add(study.name)
-    return [study for study in studies if study.name in mine]
+            mine.add(name)
+    return [study for study in studies if equal.get(study.name, study.name) in mine]
 
 
 def expected_cost(batch_size: int, budget_steps: float | None) -> float:

@@ -160,7 +160,7 @@ def _of_others(shared: Shared) -> Iterator[InputError]:
     for found, its in shared[1:]:
         there, here = first.experiment, found.experiment
         differ = key_differences(there, here) or ", ".join(
-            key for key in ("report", "replicates") if getattr(there, key) != getattr(here, key)
+            key for key in ("report", "replicates", "grid") if getattr(there, key) != getattr(here, key)
         )
         if differ:
             what = f"is a part of another experiment than {first.directory}; they differ in {differ}"
