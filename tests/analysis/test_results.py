@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from pathlib import Path
 
 import pytest
@@ -132,6 +133,12 @@ def test_border_unreached_and_infeasible_are_said(tmp_path):
     results = analyse(make_store(tmp_path, asked, law)).results
     text = "\n".join(results["warnings"])
     assert "SGD at batch size 8: the goal was never reached" in text
+    (near,) = [said for said in results["warnings"] if "trials reached the goal" in said]
+    assert re.fullmatch(
+        r"SGD at batch size 8: 0 of 6 trials reached the goal, validation/error below 0\.\d+; "
+        r"the best ended at 0\.\d+\.",
+        near,
+    )
     assert "The best learning_rate is at the high end of its range (10) for SGD at batch size 4,096" in text
     assert "With 6 trials per study over the learning rate the search is thin" in text
     never, reached = results["studies"]

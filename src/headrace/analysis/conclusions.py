@@ -238,12 +238,17 @@ def _verdict(rules: RuleCheck) -> str:
     return f"that rules out {broken[0]} and agrees with {kept[0]}."
 
 
-def warn(studies: Sequence[Study], *, asked: int) -> list[str]:
+def warn(
+    studies: Sequence[Study], *, asked: int, metric: str | None = None, goal: float | None = None
+) -> list[str]:
     """What a reader must know before believing the findings.
 
     Args:
         studies: All studies.
         asked: The number of trials asked for in each.
+        metric: The measurement that the goal is about, such as `validation/error`; with the goal it is said
+            how near the trials came that missed it.
+        goal: The goal.
 
     Returns:
         Sentences; empty if there is nothing to warn of.
@@ -254,6 +259,7 @@ def warn(studies: Sequence[Study], *, asked: int) -> list[str]:
             "the goal was never reached, so the curve has no point there",
             [s for s in studies if s.decided is not None and s.result.steps is None],
         ),
+        *_nearest(studies, metric, goal),
         *_each(
             "the goal was met before any training (step 0): choose a stricter goal",
             [s for s in studies if s.result.steps == 0],
@@ -266,6 +272,22 @@ def warn(studies: Sequence[Study], *, asked: int) -> list[str]:
         *_thin(studies, asked),
         *_borders(studies),
     ]
+
+
+def _nearest(studies: Sequence[Study], metric: str | None, goal: float | None) -> list[str]:
+    """How near the trials came of studies that never reached the goal."""
+    if metric is None or goal is None:
+        return []
+    sentences: list[str] = []
+    for study in studies:
+        ends = [last.get(metric) for last in study.last.values()]
+        found = [end for end in ends if end is not None and math.isfinite(end)]
+        if study.decided is not None and study.result.steps is None and found:
+            sentences.append(
+                f"{_place(study)}: 0 of {len(study.trials)} trials reached the goal, "
+                f"{metric} below {goal:.4g}; the best ended at {min(found):.4g}."
+            )
+    return sentences
 
 
 def _each(what: str, studies: Sequence[Study]) -> list[str]:

@@ -244,7 +244,12 @@ def _results(
     decided = all(study.decided is not None for study in studies)
     warnings = [
         *warn_of_changes(stored.facts, [record.fingerprint for record in stored.records]),
-        *warn(own(stored, studies), asked=stored.experiment.search.trials),
+        *warn(
+            own(stored, studies),
+            asked=stored.experiment.search.trials,
+            metric=f"validation/{stored.metric_name}",
+            goal=stored.goal,
+        ),
         *warn_of_replicates(_asked_for(stored), trained(replicated), decided),
     ]
     told = [curve for curve in curves if own(stored, curve.studies)]
