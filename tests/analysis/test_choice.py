@@ -114,6 +114,13 @@ def test_equal_settings_are_seldom_kept_apart(seed: int) -> None:
     assert sum(one.trial == 1 for one in found) < 8
 
 
+def test_a_pilot_in_which_the_code_raised_an_error_decides_nothing() -> None:
+    one = pilots([100, 110], [None, None])
+    assert settle([one])[0].trial == 1
+    failed = one.common[0].model_copy(update={"error": "it broke"})
+    assert settle([replace(one, common=[failed, one.common[1]])])[0].trial == 2
+
+
 def test_the_pilots_of_all_studies_say_how_much_seeds_scatter() -> None:
     """The same gap counts beside pilots that agree, and not beside pilots that scatter."""
     gap = pilots([100, 100], [160, 160])

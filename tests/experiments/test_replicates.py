@@ -13,10 +13,12 @@ import torch
 
 from headrace.analysis.results import analyse, write_results
 from headrace.cli import main
+from headrace.cli.failures import failure_lines
 from headrace.engines.inline import InlinePlace
 from headrace.engines.registry import ENGINES
 from headrace.errors import DamagedError
 from headrace.experiments.runner import run
+from headrace.store import experiments as store
 from headrace.store import replicates
 from headrace.store.experiments import StoredExperiment, load
 from headrace.store.live import progress_of
@@ -204,6 +206,11 @@ def test_an_error_of_the_users_code_is_kept_named_and_tried_again(experiment, tm
     assert "the user's model is broken" in made.error
     assert not made.ended("budget")
     assert not made.ended("goal")
+    store.create(tmp_path, asked)
+    replicates.write_replicate(load(tmp_path), made)
+    (line,) = failure_lines(replicates.failed(load(tmp_path)))
+    assert line.startswith(f"a fresh run of {study.name}, trial 0: ")
+    assert "the user's model is broken" in line
 
 
 def test_an_altered_record_and_one_of_another_workload_are_refused(experiment, tmp_path: Path) -> None:

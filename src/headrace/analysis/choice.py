@@ -151,7 +151,8 @@ def settle(pilots: Sequence[Pilots]) -> list[StudySetting]:
 
 
 def _settled(one: Pilots, scatter: float) -> int | None:
-    if any(run.reached is None for run in one.own):
+    broken = any(run.error is not None for run in (*one.own, *one.common))
+    if broken or any(run.reached is None for run in one.own):
         return one.setting.common
     own, common = (np.mean([_log_steps(run) for run in side]) for side in (one.own, one.common))
     error = scatter * math.sqrt(1 / len(one.own) + 1 / len(one.common))

@@ -31,7 +31,7 @@ def merge(directory: APath, parts: Paths, *, processes: int | None = None, json:
         put_together(directory, parts)
     stored = complete(directory, processes=processes)
     code = conclude(stored, json)
-    return 1 if tell_failures(stored.records) else code
+    return 1 if tell_failures(stored) else code
 
 
 def submit(

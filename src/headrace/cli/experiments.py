@@ -15,14 +15,13 @@ from headrace.cli._options import APath, OptionalPath, OptionalText, check_proce
 from headrace.errors import InputError, InputErrors
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable
+    from collections.abc import Generator
 
     from headrace.analysis.results import Analysis
     from headrace.specs.experiment import Experiment
     from headrace.specs.shares import Share
     from headrace.store.experiments import StoredExperiment
     from headrace.store.extending import Plan
-    from headrace.store.records import TrialRecord
 
 
 def demo(*, out: APath = Path("runs/demo"), processes: int | None = None, json: Json = False) -> int:
@@ -113,7 +112,7 @@ def status(directory: APath, *, json: Json = False) -> int:
     columns = ("study", "trials", "of", "infeasible", "failed", "best steps", "finished")
     print_table(columns, state.rows(), title=f"{directory}: {state.summary()}")
     if any(study.failed for study in state.studies):
-        tell_failures(load(directory).records)
+        tell_failures(load(directory))
     return 0
 
 
@@ -187,7 +186,7 @@ def _run(
             extend=partial(_agrees, extend),
         )
     code = conclude(stored, json) if share is None else _tell_part(stored, share, json)
-    return 1 if tell_failures(stored.records) else code
+    return 1 if tell_failures(stored) else code
 
 
 def _agrees(asked: bool, plan: Plan) -> bool:
@@ -229,11 +228,12 @@ def _named(file: Path) -> Generator[None]:
         raise
 
 
-def tell_failures(records: Iterable[TrialRecord]) -> bool:
+def tell_failures(stored: StoredExperiment) -> bool:
     """Name the trials that raised an error, on standard error."""
     from headrace.cli.failures import failure_lines
+    from headrace.store.replicates import failed
 
-    lines = failure_lines(records)
+    lines = failure_lines([*stored.records, *failed(stored)])
     if lines:
         shown = "\n".join(f"  - {line}" for line in lines)
         say(

@@ -21,6 +21,7 @@ from headrace.records import Record
 from headrace.sealed import read_record, write_record
 from headrace.specs.studies import Hyperparameters, folder_name
 from headrace.store.experiments import StoredExperiment
+from headrace.store.records import TrialRecord
 
 R = TypeVar("R", bound=Record)
 
@@ -165,6 +166,31 @@ def read(stored: StoredExperiment) -> StoredReplicates:
     )
     runs = [_checked(stored, path, found) for path in paths if (found := _read(path, Replicate))]
     return StoredReplicates(settings=settings, runs={run.key: run for run in runs})
+
+
+def failed(stored: StoredExperiment) -> list[TrialRecord]:
+    """Fresh runs that are asked for and in which the user's code raised an error, as trials that failed.
+
+    Raises:
+        DamagedError: A file is truncated or was altered.
+    """
+    if stored.experiment.replicates is None:
+        return []
+    return [
+        TrialRecord(
+            study=f"a fresh run of {run.study}",
+            trial=run.trial,
+            hyperparameters=run.hyperparameters,
+            trained=run.trained,
+            failed=True,
+            examples_forwarded=run.examples_forwarded,
+            examples_backpropagated=run.examples_backpropagated,
+            seconds=0.0,
+            error=run.error,
+        )
+        for run in read(stored).runs.values()
+        if run.error is not None
+    ]
 
 
 def write_settings(stored: StoredExperiment, studies: Iterable[StudySetting]) -> Settings:
