@@ -22,7 +22,9 @@ from headrace.engines.ray import RayEngine
 from headrace.engines.testing import MakeBench, Published, Square, check_engine
 from headrace.errors import InputError
 from headrace.experiments.runner import run
+from headrace.search.runner import search_subset
 from headrace.specs.experiment import Experiment
+from headrace.specs.search import SubsetSearch
 
 ray = pytest.importorskip("ray")
 
@@ -51,6 +53,37 @@ def test_an_experiment_has_the_bytes_of_the_local_engine_and_is_resumed_by_eithe
     part.unlink()
     part.with_suffix(".parquet").unlink()
     assert results(run(asked, tmp_path / "ray", processes=1)) == expected
+
+
+def test_a_search_trains_and_scores_there_to_the_same_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Checkpoints reach the workers that score by Ray."""
+    pools = TINY.parent / "search"
+    monkeypatch.syspath_prepend(str(pools))
+    monkeypatch.setenv("PYTHONPATH", f"{pools}{os.pathsep}{os.environ['PYTHONPATH']}")
+    spec = SubsetSearch.from_dict(
+        {
+            "seed": 1,
+            "workload": {"name": "pool_workload:pool"},
+            "search": {"sizes": [0.125, 0.25]},
+            "training": {
+                "runs": 2,
+                "checkpoints": 2,
+                "batch_size": 8,
+                "hyperparameters": {"learning_rate": 0.1},
+                "budget": {"steps": 10},
+            },
+        }
+    )
+    found = []
+    for engine in ("local", "ray"):
+        search_subset(spec, tmp_path / engine, processes=2, engine=engine)
+        place = tmp_path / engine
+        files = [*place.rglob("subset*.parquet"), *place.rglob("subsets/**/*.parquet")]
+        found.append({str(path.relative_to(place)): path.read_bytes() for path in files})
+    assert found[0]
+    assert found[0] == found[1]
 
 
 def test_workers_that_are_killed_lose_what_they_were_doing_and_nothing_else(tmp_path: Path) -> None:

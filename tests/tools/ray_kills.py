@@ -127,7 +127,7 @@ def killed_run(
         threading.Thread(target=made[-1].kill_now_and_then, args=(ended,), daemon=True).start()
         return made[-1]
 
-    ENGINES["ray-killed"] = Given(make)  # type: ignore[assignment]
+    ENGINES["ray-killed"] = Given(make)
     try:
         return run(asked, folder, processes=2, engine="ray-killed"), made[-1]
     finally:
