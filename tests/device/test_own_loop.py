@@ -186,3 +186,20 @@ def test_what_is_drawn_or_shared_by_weights_of_the_device_is_the_same(device):
         lambda given: np.concatenate(partition(given, 3, "stripes")),
     ):
         assert draw(weights.to(DEVICE)).tolist() == draw(weights).tolist() == draw(weights.tolist()).tolist()
+
+
+@pytest.mark.parametrize("kind", [History, LossHistory])
+def test_a_history_that_moves_to_the_device_checks_there_what_it_is_given(kind, device):
+    history = kind(N).to(DEVICE)
+    assert history.device.type == NAME.partition(":")[0]
+    give = (
+        (numbers(2, CLASSES).to(DEVICE), classes(2).to(DEVICE))
+        if kind is History
+        else (numbers(2).to(DEVICE),)
+    )
+    history.record(torch.tensor([1, 2]).to(DEVICE), *give)
+    history.check()
+    assert history.count.cpu().sum() == 2
+    history.record(torch.tensor([1, N]).to(DEVICE), *give)
+    with pytest.raises(InputError, match=r"out of range|outside"):
+        history.check()

@@ -13,7 +13,8 @@ from torch import multiprocessing
 
 from headrace.errors import InputError
 from headrace.histories import History, LossHistory, SharedHistory
-from headrace.histories.shared import _check_alike
+from headrace.histories._base import SPARE
+from headrace.histories.shared import _check_alike, _identity
 from headrace.training.parallel.joining import end
 
 from .brute import Batch, Stored, batches, record
@@ -219,3 +220,113 @@ def test_shares_of_the_rows_are_equal_and_end_in_zeros(ranks: int, rows: int) ->
     assert shares.shape == (ranks, -(-rows // ranks), 2)
     assert torch.equal(shares.flatten(0, 1)[:rows], table)
     assert float(shares.flatten(0, 1)[rows:].abs().sum()) == 0
+
+
+def saved_by(histories: list[History], base: torch.Tensor, chunk: int) -> list[dict]:
+    """What the ranks of these histories save between merges: each its own, and its share of the base."""
+    states = []
+    for rank, history in enumerate(histories):
+        shares = []
+        for rows in base.split(chunk):
+            share = -(-len(rows) // len(histories))
+            padded = torch.zeros(share * len(histories), rows.shape[1])
+            padded[: len(rows)] = rows
+            shares.append(padded.view(len(histories), share, -1)[rank].clone())
+        state = {"rank": rank, "ranks": len(histories), "history": history.state_dict(), "base": shares}
+        states.append(state)
+    return states
+
+
+@given(
+    batches(),
+    st.lists(batches(), min_size=2, max_size=4),
+    st.sampled_from(FORMS),
+    st.sampled_from([2, 3, 10]),
+)
+@settings(max_examples=40, deadline=None)
+def test_states_of_several_ranks_are_one_history_with_all_that_they_recorded(
+    before: list[Batch], parts: list[list[Batch]], form: dict, chunk: int
+) -> None:
+    common = History(N, **form)
+    for batch in before:
+        record(common, batch)
+    base = common.table.tensor.clone()
+    histories = []
+    for sequence in parts:
+        history = History(N, **form)
+        history.load_state_dict(common.state_dict())
+        for batch in sequence:
+            record(history, batch)
+        histories.append(history)
+    expected = common.table.united(base, torch.stack([history.table.tensor for history in histories]))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("headrace.histories.shared.CHUNK", chunk)
+        states = saved_by(histories, base, chunk)
+        # Whatever the history held is replaced.
+        resumed = SharedHistory(History(N, **form))
+        record(resumed.history, ([1, 1], np.ones((2, 3), np.float32), [0, 1]))
+        resumed.load_state_dict(*states)
+        assert torch.equal(resumed.history.table.tensor, expected)
+        assert resumed.history.num_classes == common.num_classes
+        with pytest.raises(InputError, match="those of all ranks that saved one, in their order"):
+            resumed.load_state_dict(*reversed(states))
+        with pytest.raises(InputError, match="those of all ranks that saved one"):
+            resumed.load_state_dict(*states[:-1])
+        assert torch.equal(resumed.history.table.tensor, expected)
+
+
+class Heard:
+    """Keeps the indices that it is told."""
+
+    def __init__(self) -> None:
+        self.indices: list[list[int]] = []
+
+    def __call__(self, index: torch.Tensor) -> None:
+        raise AssertionError("listeners are bound methods")
+
+    def take(self, index: torch.Tensor) -> None:
+        self.indices.append(index.tolist())
+
+
+@pytest.mark.parametrize("kind", [History, LossHistory])
+def test_whoever_listens_is_told_of_every_batch_while_it_lives(kind: type) -> None:
+    history, first, second = kind(N), Heard(), Heard()
+    give = (torch.eye(3)[:2], torch.tensor([0, 2])) if kind is History else (torch.tensor([0.5, 0.25]),)
+    history.listen(first.take)
+    history.record(torch.tensor([3, 1]), *give)
+    history.listen(second.take)
+    history.record(torch.tensor([0, 0]), *give)
+    assert (first.indices, second.indices) == ([[3, 1], [0, 0]], [[0, 0]])
+    del second
+    history.record(torch.tensor([2, 4]), *give)
+    assert first.indices[-1] == [2, 4]
+
+
+def test_what_a_rank_does_not_know_yet_is_0_and_all_else_a_number() -> None:
+    assert set(_identity(History(N))) >= {
+        "kind",
+        "num_examples",
+        "window",
+        "decay",
+        "num_classes",
+        "fingerprint",
+    }
+    empty, known = _identity(History(N)), _identity(History(N, window=3, fingerprint="f" * 64))
+    assert all(isinstance(value, int) for value in (*empty.values(), *known.values()))
+    assert (empty["num_classes"], empty["fingerprint"]) == (0, 0)
+    assert empty["window"] != known["window"]
+    assert known["fingerprint"] != 0
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("kind", [History, LossHistory])
+def test_the_bytes_of_an_example_are_those_of_its_tensors(kind: type, form: dict) -> None:
+    few, many = (
+        sum(
+            value.nbytes
+            for value in vars(kind(count, **form).table).values()
+            if isinstance(value, torch.Tensor) and len(value) == count + SPARE
+        )
+        for count in (100, 300)
+    )
+    assert (many - few) / 200 == kind(N, **form).bytes_per_example

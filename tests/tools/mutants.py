@@ -26,14 +26,15 @@ from mutations import Mutant, mutants
 ROOT = Path(__file__).parents[2]
 EQUIVALENT = Path(__file__).with_name("equivalent.toml")
 DEVICE = "tests/device/test_"
+STATES = "tests/test_states.py"
 TESTS = {
-    "sampling": ["tests/sampling", DEVICE + "own_loop.py"],
+    "sampling": ["tests/sampling", STATES, DEVICE + "own_loop.py"],
     "policies": ["tests/policies", DEVICE + "own_loop.py"],
-    "histories": ["tests/histories", DEVICE + "own_loop.py"],
-    "ensembles": ["tests/ensembles", DEVICE + "ensembles.py"],
+    "histories": ["tests/histories", STATES, DEVICE + "own_loop.py"],
+    "ensembles": ["tests/ensembles", STATES, DEVICE + "ensembles.py"],
     "selection": ["tests/selection", DEVICE + "selection.py"],
     "analysis": ["tests/analysis"],
-    "training": ["tests/training", DEVICE + "training.py"],
+    "training": ["tests/training", STATES, DEVICE + "training.py"],
 }
 """Room -> its tests."""
 COPIED = ("src", "tests", "examples", "docs", "benchmarks", "pyproject.toml", "README.md")
