@@ -19,6 +19,7 @@ from headrace.experiments import runner
 from headrace.specs.experiment import Experiment
 from headrace.store import experiments as store
 from headrace.store import lock
+from headrace.store import parts as parts_of_store
 from headrace.store.live import LiveFile
 from headrace.store.progress import State, StudyState
 
@@ -290,14 +291,14 @@ def _written(place: Path, workload: str) -> Path:
 def test_a_run_reads_its_folder_once(inline: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A new one, one that resumes, and one with nothing left; and what it passes on is what lies there."""
     calls: list[str] = []
-    for name in ("load", "read_part"):
-        original = getattr(store, name)
+    for room, name in ((store, "load"), (parts_of_store, "read_part")):
+        original = getattr(room, name)
 
         def counted(*given: object, original=original, name=name) -> object:
             calls.append(name)
             return original(*given)
 
-        monkeypatch.setattr(store, name, counted)
+        monkeypatch.setattr(room, name, counted)
     carried: list[store.StoredExperiment] = []
     conclude = experiments.conclude
 

@@ -86,7 +86,8 @@ def _size_errors(experiment: Experiment, inspection: Inspection) -> Iterator[Inp
                 f"a batch cannot be larger than {what} of {examples} examples",
                 where="grid.batch_size",
                 got=size,
-                fix=f"Use {examples} for the full batch, or leave it out for this subset by grid.exclude.",
+                fix=f"Use {examples} for the full batch"
+                + ("." if subset == FULL else ", or leave it out for this subset by grid.exclude."),
             )
 
 
