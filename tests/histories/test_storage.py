@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from safetensors.torch import save_file
 
 from headrace.errors import DamagedError, InputError
-from headrace.histories import History, LabelWindow, LossHistory, fingerprint
+from headrace.histories import History, LabelWindow, LossHistory, fingerprint, storage
 
 from .brute import Batch, Stored, batches, record
 from .test_history import expect
@@ -219,3 +219,14 @@ def test_a_label_window_goes_on_from_its_state_and_refuses_another_form() -> Non
         window.record(torch.tensor([3]), one_hot([0]))
     with pytest.raises(InputError, match="2 classes, 4 were announced"):
         window.record(torch.tensor([0]), torch.zeros(1, 2))
+
+
+@pytest.mark.parametrize("key", ["num_examples", "window", "kind"])
+def test_a_header_that_lacks_a_key_says_which(tmp_path: Path, key: str) -> None:
+    made = History(4)
+    about = {name: value for name, value in storage.description(made).items() if name != key}
+    storage.write(tmp_path / "h", about, made.table.tensor)
+    with pytest.raises(
+        DamagedError, match=rf"the header of the history was altered \({key}: Field required\)"
+    ):
+        History.load(tmp_path / "h")
