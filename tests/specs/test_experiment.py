@@ -40,7 +40,7 @@ def test_every_error_of_a_file_is_told_at_once(content) -> None:
         "search.trials: input should be a valid integer; got True",
         "search.space.learning_rate: low must be smaller than high, got low = 3.0 and high = 2.0; "
         "got {'low': 3.0, 'high': 2.0, 'scale': 'log'}",
-        "training.budget: give either steps or epochs; got {'steps': 5, 'epochs': 1}",
+        "training.budget: give either steps, epochs or tokens; got {'steps': 5, 'epochs': 1}",
     ]
 
 
@@ -84,7 +84,7 @@ def test_every_error_of_a_file_is_told_at_once(content) -> None:
             "label_smoothing must be a finite number >= 0",
         ),
         ("search.space.warmup_steps", 1.5, "warmup_steps must be a whole number"),
-        ("training.budget", {}, "training.budget: give either steps or epochs"),
+        ("training.budget", {}, "training.budget: give either steps, epochs or tokens"),
         (
             "training.budget",
             {"steps": 0},

@@ -76,5 +76,5 @@ def test_budgets_by_hand() -> None:
     assert budget_steps(3, 30, epochs=0.1) == 1
     assert budget_steps(7, 10, epochs=1.4) == 2
     for both in ({}, {"steps": 1, "epochs": 1}):
-        with pytest.raises(InputError, match="give either steps or epochs"):
+        with pytest.raises(InputError, match="give either steps, epochs or tokens"):
             budget_steps(1, 1, **both)

@@ -27,6 +27,7 @@ def conclude(
     examples: Mapping[str, int] | None = None,
     found: Mapping[str, Replicated] | None = None,
     cells: Sequence[Cell] = (),
+    tokens: float | None = None,
 ) -> list[str]:
     """The findings: how far batch size pays; what differs between policies, subsets, optimizers; the rules.
 
@@ -35,6 +36,7 @@ def conclude(
         examples: Subset of the grid -> its size.
         found: The fresh runs of each study; without them policies and subsets get hints and no verdict.
         cells: Their comparisons.
+        tokens: How many tokens an example has on average, if tokens are the unit.
 
     Returns:
         Sentences, the most important first.
@@ -42,6 +44,7 @@ def conclude(
     said: list[str] = []
     for curve in curves:
         said += _how_far(curve)
+        said += _in_tokens(curve, tokens)
     said += conclude_replicates(found, cells) if found else hints(curves, examples or {})
     said += _against_the_first(curves)
     said += _against_shuffle(found or {})
@@ -59,6 +62,22 @@ def _how_far(curve: CurveFit) -> list[str]:
     return [
         f"{name}: {_steps(curve)} "
         f"{_perfect(curve, fit, tolerance)} {_useful(fit, tolerance)} {_critical(fit)}{_free(fit)}"
+    ]
+
+
+def _in_tokens(curve: CurveFit, tokens: float | None) -> list[str]:
+    """The same in tokens: what the goal cost at both ends, and how large a batch still pays."""
+    if tokens is None or curve.fit is None:
+        return []
+    ends = [(study.batch_size, (study.result.steps or 0) * study.batch_size) for study in curve.points]
+    (small, least), (large, most) = ((size * tokens, cost * tokens) for size, cost in (ends[0], ends[-1]))
+    useful = words.number(curve.fit.max_useful_batch_size * tokens)
+    least_tested = "at least " if curve.fit.max_useful_batch_size_is_largest_tested else ""
+    return [
+        f"{words.curve(curve.curve)}, in tokens ({words.number(tokens)} per example): the luckiest run "
+        f"of each search took {words.number(least)} tokens to the goal at {words.number(small)} tokens per step "
+        f"and {words.number(most)} at {words.number(large)}. Larger batches saved steps up to "
+        f"{least_tested}{useful} tokens per step."
     ]
 
 

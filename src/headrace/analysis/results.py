@@ -242,6 +242,7 @@ def _results(
     cells: Sequence[Cell],
 ) -> dict[str, Any]:
     decided = all(study.decided is not None for study in studies)
+    tokens = stored.facts.tokens_per_example if stored.facts else None
     warnings = [
         *warn_of_changes(stored.facts, [record.fingerprint for record in stored.records]),
         *warn(
@@ -253,9 +254,10 @@ def _results(
         *warn_of_replicates(_asked_for(stored), trained(replicated), decided),
     ]
     told = [curve for curve in curves if own(stored, curve.studies)]
-    said = conclude(told, _sizes(stored), trained(replicated), cells)
+    said = conclude(told, _sizes(stored), trained(replicated), cells, tokens)
     return {
         "format": FORMAT,
+        **({} if tokens is None else {"tokens_per_example": tokens}),
         "workload": stored.experiment.workload.name,
         "goal": stored.goal,
         "goal_metric": f"validation/{stored.metric_name}",
@@ -264,6 +266,7 @@ def _results(
         "finished": decided,
         "studies": [
             _study(study, stored.metric_name)
+            | _in_tokens(study, tokens)
             | _tuned(study, curves)
             | _fresh(study, replicated)
             | shared_with(study, stored)
@@ -321,6 +324,25 @@ def _study(study: Study, metric: str) -> dict[str, Any]:
         "budget_steps": study.budget,
         "decided_at_step": study.decided,
     }
+
+
+def _in_tokens(study: Study, tokens: float | None) -> dict[str, Any]:
+    """Tokens to result next to examples to result, if tokens are the unit."""
+    if tokens is None:
+        return {}
+    cost, size = study.to_result, study.key.configuration.batch_size
+    ends = (study.result.steps, study.result.high)
+    return {
+        "batch_tokens": _worth(size, tokens),
+        "tokens_to_result": _worth(cost.backpropagated, tokens) if cost else None,
+        "tokens_interval": [None if steps is None else _worth(steps * size, tokens) for steps in ends],
+        "tokens_trained": _worth(study.total.backpropagated, tokens),
+    }
+
+
+def _worth(examples: int, tokens: float) -> float:
+    """How many tokens some examples have: exact where all have as many."""
+    return examples * int(tokens) if tokens.is_integer() else rounded(examples * tokens)
 
 
 def _tuned(study: Study, curves: Sequence[CurveFit]) -> dict[str, Any]:

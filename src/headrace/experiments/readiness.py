@@ -156,7 +156,7 @@ def _budget_errors(experiment: Experiment, inspection: Inspection) -> Iterator[I
     for study in experiment.studies():
         try:
             examples = inspection.facts.examples_in(study.configuration.subset)
-            budget = experiment.budget_steps(study, examples)
+            budget = experiment.budget_steps(study, examples, inspection.facts.tokens_per_example)
             experiment.evaluation_steps(budget)
             # Where nothing of the schedule is tuned, every trial has that of the first.
             for trial in experiment.order(study)[: None if tuned else 1]:

@@ -181,14 +181,24 @@ def frame_size(axes: Axes) -> tuple[int, int]:
     return round(box.width), round(box.height)
 
 
-def batch_axis(axes: Axes, sizes: Sequence[float], *, label: str = "batch size (examples)") -> None:
-    """The horizontal axis of batch sizes: powers of two as plain numbers, `1k` being 1024."""
+def batch_axis(
+    axes: Axes, sizes: Sequence[float], *, label: str | None = None, tokens: float | None = None
+) -> None:
+    """The horizontal axis of batch sizes: powers of two as plain numbers, `1k` being 1024.
+
+    Args:
+        axes: Where.
+        sizes: The batch sizes, in examples.
+        label: In place of the usual one.
+        tokens: How many tokens an example has: the axis is then labelled in tokens.
+    """
     low, high = _limits(sizes, 1.5)
     axes.set_xscale("log", base=2)
     axes.set_xlim(low, high)
     ticks = binary_ticks(low, high, frame_size(axes)[0] // 40)
-    _set_ticks(axes, "x", ticks, [short(tick) for tick in ticks])
-    axes.set_xlabel(label)
+    _set_ticks(axes, "x", ticks, [short(round(tick * (tokens or 1))) for tick in ticks])
+    usual = "batch size (examples)" if tokens is None else "batch size (tokens)"
+    axes.set_xlabel(usual if label is None else label)
 
 
 def binary_axis(axes: Axes, values: Sequence[float], *, which: str = "y", pad: float = 1.35) -> None:

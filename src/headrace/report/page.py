@@ -48,6 +48,7 @@ def page(
         absent=[figure for figure in figures if isinstance(figure, Absent)],
         replicates=replicate_part(analysis),
         studies=study_rows(analysis, curves),
+        unit=curves[0].unit if curves else "examples",
         counts=counts(analysis),
         headline=grid.headline if grid else headline(curves),
         verdict=grid.lines if grid else (),
@@ -172,7 +173,7 @@ def _study_row(
         "batch_size": whole(point.batch_size),
         "steps": whole(point.steps) if point.steps is not None else "not reached",
         "interval": interval(*point.interval) if point.steps is not None else "",
-        "examples": whole(point.examples),
+        "examples": whole(None if point.examples is None else point.examples * curve.worth),
         **{name: plain(best.get((name, curve.label, point.batch_size))) for name in names},
         **{name: whole(row[name]) for name in ("complete", "stopped", "infeasible", "failed")},
     }

@@ -91,12 +91,31 @@ class Fit:
 
 @dataclass(frozen=True, kw_only=True)
 class Curve:
-    """S(B) of one optimizer, subset, policy and number of workers; points in ascending batch size."""
+    """S(B) of one optimizer, subset, policy and number of workers; points in ascending batch size.
+
+    Attributes:
+        label: Its name.
+        optimizer: Its optimizer.
+        points: Its studies.
+        fit: What was fitted to them.
+        tokens: How many tokens an example has, if tokens are the unit.
+    """
 
     label: str
     optimizer: str
     points: tuple[Point, ...]
     fit: Fit | None = None
+    tokens: float | None = None
+
+    @property
+    def unit(self) -> str:
+        """What costs are counted in."""
+        return "examples" if self.tokens is None else "tokens"
+
+    @property
+    def worth(self) -> float:
+        """How many of the unit an example is."""
+        return 1.0 if self.tokens is None else self.tokens
 
     @property
     def reached(self) -> tuple[Point, ...]:
@@ -128,6 +147,7 @@ def curves(analysis: Analysis) -> tuple[Curve, ...]:
             optimizer=str(key[0]),
             points=_points(row for row in studies if key_of(row) == key),
             fit=_fit(fits.get(key)),
+            tokens=analysis.results.get("tokens_per_example"),
         )
         for key in keys
     )

@@ -129,15 +129,22 @@ class Experiment(Tables):
         # What was widened for other optimizers alone is the same space here.
         return [*(one for one, after in pairwise(layers) if one.space != after.space), own]
 
-    def budget_steps(self, study: StudyKey, train_examples: int) -> int:
+    def budget_steps(
+        self, study: StudyKey, train_examples: int, tokens_per_example: float | None = None
+    ) -> int:
         """The step budget of a trial in `study`, on a subset of `train_examples`.
 
         Raises:
-            InputError: The budget allows no step.
+            InputError: The budget allows no step, or is in tokens and the workload does not count tokens.
         """
         asked = self.training.budget
         return budget.budget_steps(
-            study.configuration.batch_size, train_examples, steps=asked.steps, epochs=asked.epochs
+            study.configuration.batch_size,
+            train_examples,
+            steps=asked.steps,
+            epochs=asked.epochs,
+            tokens=asked.tokens,
+            tokens_per_example=tokens_per_example,
         )
 
     @property

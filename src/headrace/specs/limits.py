@@ -64,6 +64,7 @@ Steps = Annotated[int, Field(ge=1), at_most(10**12, "that many steps take years"
 Epochs = Annotated[
     float, Field(gt=0, allow_inf_nan=False), at_most(10**9, "that many passes over the data take years")
 ]
+Tokens = Annotated[float, Field(gt=0, allow_inf_nan=False), at_most(10**18, "that many tokens take years")]
 Count = Annotated[
     int, Field(ge=1), at_most(2**40, "an index of that many examples takes terabytes of memory")
 ]

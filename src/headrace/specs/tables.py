@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal, Self, cast
 
-from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from headrace.policies import ACTIVE_BIAS
 from headrace.specs.checkpoints import Schedule
 from headrace.specs.document import Document, Table
 from headrace.specs.grid import Grid
-from headrace.specs.limits import FEW, Attempts, Count, Epochs, Fresh, Name, Seed, Steps, Trials
+from headrace.specs.limits import FEW, Attempts, Count, Epochs, Fresh, Name, Seed, Steps, Tokens, Trials
 from headrace.specs.space import Entry, Setting
 from headrace.specs.studies import StudyKey
 from headrace.specs.subset_names import is_search
@@ -63,17 +63,12 @@ class Search(Table):
         before: Earlier spaces, the narrowest first, see `specs.widening`; written by `headrace run --extend`.
     """
 
+    later: ClassVar[frozenset[str]] = frozenset({"before"})
     trials: Trials = 16
     max_trials: Attempts | None = None
     space: Annotated[dict[str, Entry], Field(min_length=1), FEW]
     policy: Annotated[dict[str, Annotated[dict[str, Setting], FEW]], FEW] = Field(default_factory=dict)
     before: Annotated[tuple[Before, ...], Field(strict=False), FEW] = ()
-
-    @model_serializer(mode="wrap")
-    def _plain(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Without what most experiments lack, so that their identity is that of older versions."""
-        made = handler(self)
-        return made if self.before else {key: value for key, value in made.items() if key != "before"}
 
     @field_validator("policy")
     @classmethod
@@ -90,15 +85,17 @@ class Search(Table):
 
 
 class Budget(Table):
-    """How long a trial is trained at most: in steps, or in epochs (B * step <= epochs * examples)."""
+    """How long a trial is trained at most: in steps, epochs (B * step <= epochs * examples) or tokens."""
 
+    later: ClassVar[frozenset[str]] = frozenset({"tokens"})
     steps: Steps | None = None
     epochs: Epochs | None = None
+    tokens: Tokens | None = None
 
     @model_validator(mode="after")
     def _one(self) -> Self:
-        if (self.steps is None) == (self.epochs is None):
-            raise ValueError("give either steps or epochs")
+        if sum(value is not None for value in (self.steps, self.epochs, self.tokens)) != 1:
+            raise ValueError("give either steps, epochs or tokens")
         return self
 
 

@@ -130,7 +130,8 @@ class StoredExperiment:
         """
         if self.facts is None:
             raise InputError("nothing was run yet", where=str(self.directory), fix="Run the experiment.")
-        return self.experiment.budget_steps(study, self.facts.examples_in(study.configuration.subset))
+        examples = self.facts.examples_in(study.configuration.subset)
+        return self.experiment.budget_steps(study, examples, self.facts.tokens_per_example)
 
     def rules(self, study: StudyKey) -> Rules:
         """What decides `study`."""

@@ -47,6 +47,7 @@ class WorkloadFacts(Record):
         train_examples: The size of the training set.
         validation_examples: The size of the validation set.
         test_examples: The size of the test set, or None without one.
+        tokens_per_example: How many tokens a training example has on average, if tokens are the unit.
         parameters: The number of trained parameters of the model.
         description: The workload's own words.
         classes: The names of the classes, or None.
@@ -65,6 +66,7 @@ class WorkloadFacts(Record):
     train_examples: int = Field(ge=1)
     validation_examples: int = Field(ge=1)
     test_examples: int | None = Field(default=None, ge=1)
+    tokens_per_example: float | None = Field(default=None, gt=0)
     parameters: int = Field(default=0, ge=0)
     description: str = ""
     classes: tuple[str, ...] | None = None

@@ -11,37 +11,60 @@ MOST_EVALUATIONS = 1_000_000
 
 
 def budget_steps(
-    batch_size: int, num_examples: int, *, steps: int | None = None, epochs: float | None = None
+    batch_size: int,
+    num_examples: int,
+    *,
+    steps: int | None = None,
+    epochs: float | None = None,
+    tokens: float | None = None,
+    tokens_per_example: float | None = None,
 ) -> int:
     """The step budget of a trial.
 
     A step budget is itself. An epoch budget allows `epochs * num_examples` examples, so all steps with
     `batch_size * step <= epochs * num_examples` (Shallue et al. 2019): step budgets favour large batches,
-    epoch budgets small ones.
+    epoch budgets small ones. A budget of tokens allows all steps with
+    `batch_size * tokens_per_example * step <= tokens`.
 
     Args:
         batch_size: Examples per step.
         num_examples: Examples in the training set.
         steps: The budget in steps, or
-        epochs: the budget in passes over the training set, not necessarily whole.
+        epochs: the budget in passes over the training set, not necessarily whole, or
+        tokens: the budget in tokens.
+        tokens_per_example: How many tokens an example has, on average; needed for a budget of tokens.
 
     Raises:
-        InputError: Not exactly one of the two is given, or the budget allows no step.
+        InputError: Not exactly one of the three is given, the budget allows no step, or it is in tokens and
+            examples have none.
     """
-    if (steps is None) == (epochs is None):
-        raise InputError(
-            "give either steps or epochs", where="budget", got={"steps": steps, "epochs": epochs}
-        )
+    given = {"steps": steps, "epochs": epochs, "tokens": tokens}
+    if sum(value is not None for value in given.values()) != 1:
+        raise InputError("give either steps, epochs or tokens", where="budget", got=given)
+    if tokens is not None:
+        epochs = _epochs(tokens, tokens_per_example, num_examples)
     # The tolerance keeps 0.1 epochs of 30 examples at 3 examples: the product is a rounding error less.
     allowed = steps if steps is not None else int((epochs or 0.0) * num_examples * (1 + 1e-12) / batch_size)
     if allowed < 1:
         raise InputError(
             "the budget allows no step at this batch size",
             where="budget",
-            got={"batch_size": batch_size, "steps": steps, "epochs": epochs},
+            got={"batch_size": batch_size, **{name: v for name, v in given.items() if v is not None}},
             fix="Give a larger budget or a smaller batch.",
         )
     return allowed
+
+
+def _epochs(tokens: float, tokens_per_example: float | None, num_examples: int) -> float:
+    """A budget of tokens in passes over the training set."""
+    if not tokens_per_example:
+        raise InputError(
+            "a budget in tokens needs a workload that counts tokens",
+            where="budget.tokens",
+            got=tokens,
+            fix='Give steps or epochs, or state targets="tokens" in the workload.',
+        )
+    return tokens / tokens_per_example / num_examples
 
 
 def evaluation_steps(budget_steps: int, ratio: float = 1.05, every: int | None = None) -> list[int]:

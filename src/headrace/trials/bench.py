@@ -174,6 +174,7 @@ class Bench:
                 train_examples=len(workload.train),
                 validation_examples=len(workload.validation),
                 test_examples=None if workload.test is None else len(workload.test),
+                tokens_per_example=setting.tokens_per_example,
                 parameters=_parameters(model),
                 description=workload.description,
                 classes=workload.classes,

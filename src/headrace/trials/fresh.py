@@ -48,7 +48,7 @@ class FreshRun:
             self.study.configuration.subset, kind, self.seed, endless=self.until == "budget"
         )
         trial = RunningTrial(setting=setting, study=self.study, trial=self.trial, values=self.values)
-        budget = setting.experiment.budget_steps(self.study, len(setting.workload.train))
+        budget = setting.budget_steps(self.study)
         trial.advance(budget, lambda: budget)
         error = trial.record().error
         bench.place.agree(error or "", f"in a fresh run of {self.study.name}")

@@ -60,7 +60,7 @@ def measure_course(
     data = setting.workload.train
     examples = min(examples, len(data))
     running = RunningTrial(setting=setting, study=study, trial=trial)
-    budget = setting.experiment.budget_steps(study, len(data))
+    budget = setting.budget_steps(study)
     found: list[NoisePoint] = []
     for step in chosen_steps(setting.experiment.evaluation_steps(budget), until, points):
         running.advance(step, lambda: budget)

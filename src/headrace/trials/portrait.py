@@ -94,7 +94,7 @@ def _trained(setting: Setting, task: PortraitTask, steps: int) -> _Training:
     values = setting.experiment.hyperparameters(study, trial)
     weights = None if setting.weights is None else on_host(setting.weights, np.float64)
     training = _Training(memory=Memory(_wanted(setting), setting), log=FedLog(examples, weights))
-    budget = setting.experiment.budget_steps(study, examples)
+    budget = setting.budget_steps(study)
     fed = feed(setting, study, trial, values, budget, log=training.log)
 
     def record(indices: Tensor, outputs: Tensor, targets: Tensor) -> None:

@@ -64,7 +64,7 @@ class Replicate:
         endless = replace(bench.setting, experiment=experiment, goal=-math.inf, _parts={})
         setting = endless.on(self.study.configuration.subset)
         trial = RunningTrial(setting=setting, study=self.study, trial=self.trial)
-        budget = experiment.budget_steps(self.study, len(setting.workload.train))
+        budget = setting.budget_steps(self.study)
         trial.advance(budget, lambda: budget)
         record, metric = trial.record(), setting.workload.metric_name
         if record.error is not None:

@@ -72,7 +72,7 @@ def begin(
             weight_decay_on=experiment.training.weight_decay_on,
             **split(values)[0],
         ),
-        budget_steps=experiment.budget_steps(study, len(workload.train)),
+        budget_steps=setting.budget_steps(study),
         evaluation_steps=evaluation_steps,
         evaluate=evaluate,
         microbatch=experiment.training.microbatch,
@@ -116,7 +116,7 @@ class RunningTrial:
 
     def __post_init__(self) -> None:
         experiment = self.setting.experiment
-        self._budget = experiment.budget_steps(self.study, len(self.setting.workload.train))
+        self._budget = self.setting.budget_steps(self.study)
         self._steps = experiment.evaluation_steps(self._budget)
         self._hyperparameters = (
             experiment.hyperparameters(self.study, self.trial) if self.values is None else self.values

@@ -38,6 +38,8 @@ class Setting:
         draws: Whether the workload draws from NumPy's or Python's global generators while it trains.
         weights: What a subset's examples' losses are multiplied by, mean 1, on `device` [part]; None: all 1.
         file: The checksum of the subset's file as it was read, or None if there is none.
+        tokens_per_example: How many tokens an example of the whole training set has on average, if tokens are
+            the unit.
         together: Whether the workers are the processes of `torch.distributed`, and not played by this one.
         alike: Whether a trial's streams are named after nothing but its seed, so that the runs of all studies
             begin with one initialisation and, as far as their policies allow, one order.
@@ -52,6 +54,7 @@ class Setting:
     file: str | None = None
     together: bool = False
     alike: bool = False
+    tokens_per_example: float | None = None
     _parts: dict[str, Setting] = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -59,6 +62,8 @@ class Setting:
             with random.torch_stream(self.experiment.seed, "inspection"):
                 model = self.workload.build_model().to(self.device)
             object.__setattr__(self, "workload", inspected(self.workload, model))
+        if self.workload.counts_tokens and self.tokens_per_example is None:
+            object.__setattr__(self, "tokens_per_example", self.workload.targets_per_example)
 
     def on(self, subset: str) -> Setting:
         """The same on a subset of the grid, which is loaded at its first use.
@@ -132,6 +137,14 @@ class Setting:
 
     def _evaluated_at_once(self) -> int:
         """Examples per forward pass of an evaluation."""
-        if not self.workload.counts_tokens:
+        if not self.tokens_per_example:
             return EVALUATION_BATCH
-        return max(1, min(EVALUATION_BATCH, int(EVALUATION_TOKENS / self.workload.targets_per_example)))
+        return max(1, min(EVALUATION_BATCH, int(EVALUATION_TOKENS / self.tokens_per_example)))
+
+    def budget_steps(self, study: StudyKey) -> int:
+        """The step budget of a trial in `study`, on its subset.
+
+        Raises:
+            InputError: The budget allows no step.
+        """
+        return self.experiment.budget_steps(study, len(self.workload.train), self.tokens_per_example)

@@ -98,18 +98,23 @@ def sizes(curves: Sequence[Curve]) -> list[float]:
     return [float(point.batch_size) for curve in curves for point in curve.points]
 
 
+def tokens(curves: Sequence[Curve]) -> float | None:
+    """How many tokens an example has, if tokens are the unit; the same for all curves."""
+    return curves[0].tokens if curves else None
+
+
 def bounds(points: Iterable[Point]) -> list[float]:
     """The steps of points that have them and the finite ends of their intervals."""
     return finite(value for point in points for value in (point.steps, *point.interval))
 
 
 def fit_line(axes: Axes, curve: Curve, place: int, *, against_steps: bool) -> None:
-    """The examples of the fitted law, E = Emin (1 + B/Bcrit), against batch size or against its steps."""
+    """The costs of the fitted law, E = Emin (1 + B/Bcrit), against batch size or against its steps."""
     if not curve.reached or curve.fit is None or curve.fit.steps(1) is None:
         return
     sizes = dense(curve.reached[0].batch_size, curve.reached[-1].batch_size)
     steps = [curve.fit.steps(size) or math.nan for size in sizes]
-    examples = [size * count for size, count in zip(sizes, steps, strict=True)]
+    examples = [size * count * curve.worth for size, count in zip(sizes, steps, strict=True)]
     joined(axes, examples if against_steps else sizes, steps if against_steps else examples, place)
 
 

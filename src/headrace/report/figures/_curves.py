@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -26,7 +27,7 @@ def curve_figure(
     curves: Sequence[Curve],
     draw: Callable[[Sequence[Curve], Layout], Figure],
     *,
-    unit: str,
+    unit: str | None = None,
     values: Callable[[Point], float | None],
 ) -> Picture | Absent:
     """A figure of curves; left out where no trial reached the goal.
@@ -36,25 +37,36 @@ def curve_figure(
         words: Its words.
         curves: What is drawn.
         draw: Draws them.
-        unit: What is counted, in the description.
+        unit: What is counted, in the description; None: examples, or tokens if these are the unit.
         values: So many, of a point.
     """
     if not any(curve.reached for curve in curves):
         return Absent(name=name, words=words, reason=_NONE_REACHED)
+    worth = curves[0].worth if unit is None else 1.0
+    unit = curves[0].unit if unit is None else unit
     return Picture(
         name=name,
         words=words,
-        description=f"{words.title}. {_in_words(curves, unit, values)}",
+        description=f"{words.title}. {_in_words(curves, unit, values, worth)}",
         table=scaling_table(curves),
         draw=partial(draw, curves),
     )
 
 
-def _in_words(curves: Sequence[Curve], unit: str, values: Callable[[Point], float | None]) -> str:
+def in_unit(words: Words, curves: Sequence[Curve]) -> Words:
+    """The words of a figure of costs: those of examples, or of tokens if these are the unit."""
+    unit = curves[0].unit if curves else "examples"
+    caption = tuple(text.replace("examples", unit) for text in words.caption)
+    return replace(words, title=words.title.replace("examples", unit), caption=caption)
+
+
+def _in_words(
+    curves: Sequence[Curve], unit: str, values: Callable[[Point], float | None], worth: float = 1.0
+) -> str:
     """`SGD: 4,096 steps at batch size 8, ..`, the first and the last of each curve."""
     parts: list[str] = []
     for curve in curves:
-        counted = [whole(values(point)) for point in curve.reached]
+        counted = [whole(_times(values(point), worth)) for point in curve.reached]
         if counted:
             ends = sorted({0, len(counted) - 1})
             said = " and ".join(

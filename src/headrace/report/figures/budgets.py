@@ -142,7 +142,7 @@ def draw(budgets: Sequence[Budget], curves: Sequence[Curve], metric: str, layout
 
 
 def _panel(axes: Axes, budgets: Sequence[Budget], curves: Sequence[Curve], metric: str) -> None:
-    batch_axis(axes, common.sizes(curves))
+    batch_axis(axes, common.sizes(curves), tokens=common.tokens(curves))
     decimal_axis(axes, common.finite(value for b in budgets for value in b.validation), pad=1.2)
     heading(axes, f"best validation {metric}\nat a budget of {budgets[0].kind}", left=_BOX.left)
     named: list[float] = []

@@ -16,7 +16,7 @@ from headrace.report.canvas import (
 )
 from headrace.report.figures import _common as common
 from headrace.report.figures._base import Absent, Picture, Words
-from headrace.report.figures._curves import curve_figure
+from headrace.report.figures._curves import curve_figure, in_unit
 from headrace.report.values import Curve, curves
 
 if TYPE_CHECKING:
@@ -40,9 +40,7 @@ _BOX = Box(left=74)
 def figures(analysis: Analysis) -> list[Picture | Absent]:
     """The figure of an analysis."""
     found = curves(analysis)
-    return [
-        curve_figure("examples", WORDS, found, draw, unit="examples", values=lambda point: point.examples)
-    ]
+    return [curve_figure("examples", in_unit(WORDS, found), found, draw, values=lambda point: point.examples)]
 
 
 def draw(curves: Sequence[Curve], layout: Layout) -> Figure:
@@ -51,14 +49,14 @@ def draw(curves: Sequence[Curve], layout: Layout) -> Figure:
     handles += [common.missing_handle()] if common.any_missing(curves) else []
     head = legend_height(handles, layout.width)
     canvas, (axes,) = panel_grid(layout, 1, columns=1, height=250, box=_BOX, head=head)
-    batch_axis(axes, common.sizes(curves))
+    batch_axis(axes, common.sizes(curves), tokens=common.tokens(curves))
     decimal_axis(
         axes,
         common.finite(
-            p.batch_size * v for c in curves for p in c.reached for v in (p.steps, *p.interval) if v
+            p.batch_size * v * c.worth for c in curves for p in c.reached for v in (p.steps, *p.interval) if v
         ),
     )
-    heading(axes, "examples to reach the goal", left=_BOX.left)
+    heading(axes, f"{curves[0].unit} to reach the goal", left=_BOX.left)
     for place, curve in enumerate(curves):
         common.not_reached(axes, curve, place, len(curves))
         if curve.reached:
@@ -68,7 +66,10 @@ def draw(curves: Sequence[Curve], layout: Layout) -> Figure:
 
 
 def _against_batch_size(axes: Axes, curve: Curve, place: int, count: int) -> None:
-    points = [(common.dodged(p.batch_size, place, count), p.examples or 0.0) for p in curve.reached]
-    spans = [(p.batch_size * p.interval[0], p.batch_size * p.interval[1]) for p in curve.reached]
+    worth = curve.worth
+    points = [(common.dodged(p.batch_size, place, count), (p.examples or 0.0) * worth) for p in curve.reached]
+    spans = [
+        (p.batch_size * p.interval[0] * worth, p.batch_size * p.interval[1] * worth) for p in curve.reached
+    ]
     common.draw_points(axes, points, spans, place)
     common.fit_line(axes, curve, place, against_steps=False)

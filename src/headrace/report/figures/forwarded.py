@@ -58,7 +58,7 @@ def draw(curves: Sequence[Curve], layout: Layout) -> Figure:
     canvas, (axes,) = panel_grid(
         layout, 1, columns=1, height=250, box=_BOX, head=legend_height(handles, layout.width)
     )
-    batch_axis(axes, common.sizes(curves))
+    batch_axis(axes, common.sizes(curves), tokens=common.tokens(curves))
     reached = [point for curve in curves for point in curve.reached]
     decimal_axis(axes, common.finite(v for p in reached for v in (p.forwarded, *_forwarded_span(p))))
     heading(axes, "examples forwarded to reach the goal", left=_BOX.left)

@@ -183,7 +183,7 @@ def _handles(curves: Sequence[Curve], *, rules: bool) -> list[Any]:
 
 def _panel(axes: Axes, name: str, trends: Sequence[Trend], curves: Sequence[Curve]) -> None:
     momentum = name == "momentum"
-    batch_axis(axes, common.sizes(curves))
+    batch_axis(axes, common.sizes(curves), tokens=common.tokens(curves))
     values = [_shown(v, momentum) for t in trends for v in (*t.values, *t.lows, *t.highs)]
     decimal_axis(axes, common.finite(values), pad=2, complement=momentum)
     if momentum:

@@ -69,7 +69,7 @@ def draw(curves: Sequence[Curve], layout: Layout) -> Figure:
 def _relative_to_first(axes: Axes, curves: Sequence[Curve]) -> None:
     firsts = [(curve, curve.reached[0].steps or 1.0) for curve in curves if curve.reached]
     values = [value / first for curve, first in firsts for value in common.bounds(curve.reached)]
-    batch_axis(axes, common.sizes(curves))
+    batch_axis(axes, common.sizes(curves), tokens=common.tokens(curves))
     decimal_axis(axes, values)
     heading(axes, "steps relative to the\nsmallest batch size", left=_BOX.left)
     for place, curve in enumerate(curves):

@@ -62,11 +62,11 @@ def draw(curves: Sequence[Curve], layout: Layout) -> Figure:
     canvas = Canvas(layout.width, total)
     axes = canvas.axes(_LEFT, top, width, height)
     _curves(axes, curves)
-    batch_axis(axes, common.sizes(curves), label="")
+    batch_axis(axes, common.sizes(curves), label="", tokens=common.tokens(curves))
     axes.tick_params(labelbottom=False)
     strip = canvas.axes(_LEFT, strip_top, width, _ROW * len(curves))
     _regimes(strip, curves)
-    batch_axis(strip, common.sizes(curves))
+    batch_axis(strip, common.sizes(curves), tokens=common.tokens(curves))
     canvas.legend(handles)
     canvas.legend(regimes, key_top)
     return canvas.figure

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ from headrace.report.canvas import (
 )
 from headrace.report.figures import _common as common
 from headrace.report.figures._base import Absent, Picture, Words
-from headrace.report.figures._curves import curve_figure
+from headrace.report.figures._curves import curve_figure, in_unit
 from headrace.report.numbers import short
 from headrace.report.style import mark
 from headrace.report.values import Curve, curves
@@ -41,7 +42,7 @@ def figures(analysis: Analysis) -> list[Picture | Absent]:
     """The figure of an analysis."""
     found = curves(analysis)
     return [
-        curve_figure("trade-off", WORDS, found, draw, unit="examples", values=lambda point: point.examples)
+        curve_figure("trade-off", in_unit(WORDS, found), found, draw, values=lambda point: point.examples)
     ]
 
 
@@ -51,12 +52,17 @@ def draw(curves: Sequence[Curve], layout: Layout) -> Figure:
     head = legend_height(handles, layout.width)
     canvas, (axes,) = panel_grid(layout, 1, columns=1, height=280, box=Box(), head=head)
     reached = [point for curve in curves for point in curve.reached]
-    decimal_axis(axes, common.finite(p.examples for p in reached), which="x", pad=1.6)
+    decimal_axis(
+        axes,
+        common.finite((p.examples or math.nan) * c.worth for c in curves for p in c.reached),
+        which="x",
+        pad=1.6,
+    )
     binary_axis(axes, common.finite(p.steps for p in reached), pad=1.6)
-    axes.set_xlabel("examples to reach the goal (cost)")
+    axes.set_xlabel(f"{curves[0].unit} to reach the goal (cost)")
     heading(axes, "steps to reach the goal (time)", left=Box().left)
     for place, curve in enumerate(curves):
-        points = [(p.examples or 0.0, p.steps or 0.0) for p in curve.reached]
+        points = [((p.examples or 0.0) * curve.worth, p.steps or 0.0) for p in curve.reached]
         common.draw_points(axes, points, [(y, y) for _, y in points], place)
         common.fit_line(axes, curve, place, against_steps=True)
         _name_points(axes, curve, place, every=2 if layout.panels > 1 else 4)
@@ -69,8 +75,8 @@ def _name_points(axes: Axes, curve: Curve, place: int, *, every: int) -> None:
     side = -1 if place % 2 == 0 else 1
     for point in curve.reached[place * every // 2 % every :: every]:
         axes.annotate(
-            short(point.batch_size),
-            xy=(point.examples or 0.0, point.steps or 0.0),
+            short(round(point.batch_size * curve.worth)),
+            xy=((point.examples or 0.0) * curve.worth, point.steps or 0.0),
             xytext=(5 * side, 5 * side),
             textcoords="offset points",
             ha="left" if side > 0 else "right",
