@@ -11,6 +11,7 @@ from headrace.workloads.language.build import Model, language_model
 from headrace.workloads.language.gpt import GPT
 from headrace.workloads.language.lstm import LSTM
 from headrace.workloads.language.metrics import Metric
+from headrace.workloads.language.splits import split_corpus
 from headrace.workloads.language.text import read_text
 from headrace.workloads.locations import SHAKESPEARE_FILE, file_in, require
 
@@ -26,6 +27,7 @@ def shakespeare_gpt(
     window: int = 64,
     dropout: float = 0.0,
     metric: Metric = "nats",
+    validation: float = 0.05,
 ) -> Workload:
     """A transformer on the characters of Shakespeare's plays; 205,056 parameters.
 
@@ -36,6 +38,7 @@ def shakespeare_gpt(
         window: Characters that it sees.
         dropout: Share that is dropped in training.
         metric: Of the goal: "nats" per character, "perplexity" or "bits_per_byte".
+        validation: Share of the text for validation: a smaller one makes evaluations cheaper.
     """
     sizes = {"width": width, "layers": layers, "heads": heads}
     sizes = {name: _settings.integer(name, value) for name, value in sizes.items()}
@@ -45,7 +48,9 @@ def shakespeare_gpt(
     def model(vocabulary: int, window: int) -> GPT:
         return GPT(vocabulary, window, **sizes, dropout=share)
 
-    return _shakespeare("shakespeare-gpt", model, window, metric, "A small transformer")
+    return _shakespeare(
+        "shakespeare-gpt", model, window, metric, "A small transformer", validation=validation
+    )
 
 
 def shakespeare_lstm(
@@ -69,10 +74,16 @@ def shakespeare_lstm(
     return _shakespeare("shakespeare-lstm", model, window, metric, f"An LSTM of {layers} layers")
 
 
-def _shakespeare(name: str, model: Model, window: int, metric: Metric, what: str) -> Workload:
+def _shakespeare(
+    name: str, model: Model, window: int, metric: Metric, what: str, *, validation: float = 0.05
+) -> Workload:
     folder = require("shakespeare")
+    text = read_text(file_in(folder, SHAKESPEARE_FILE) or folder / SHAKESPEARE_FILE)
+    parts = split_corpus(text, validation=validation)
     return language_model(
-        read_text(file_in(folder, SHAKESPEARE_FILE) or folder / SHAKESPEARE_FILE),
+        parts.train,
+        validation=parts.validation,
+        test=parts.test,
         model=model,
         window=_settings.integer("window", window),
         goal=GOALS.get(metric, GOALS["nats"]),
