@@ -70,13 +70,14 @@ def _in_tokens(curve: CurveFit, tokens: float | None) -> list[str]:
     if tokens is None or curve.fit is None:
         return []
     ends = [(study.batch_size, (study.result.steps or 0) * study.batch_size) for study in curve.points]
-    (small, least), (large, most) = ((size * tokens, cost * tokens) for size, cost in (ends[0], ends[-1]))
+    sizes = [words.number(size * tokens) for size, _ in (ends[0], ends[-1])]
+    costs = [words.number(cost * tokens) for _, cost in (ends[0], ends[-1])]
     useful = words.number(curve.fit.max_useful_batch_size * tokens)
     least_tested = "at least " if curve.fit.max_useful_batch_size_is_largest_tested else ""
     return [
         f"{words.curve(curve.curve)}, in tokens ({words.number(tokens)} per example): the luckiest run "
-        f"of each search took {words.number(least)} tokens to the goal at {words.number(small)} tokens per step "
-        f"and {words.number(most)} at {words.number(large)}. Larger batches saved steps up to "
+        f"of each search took {costs[0]} tokens to the goal at {sizes[0]} tokens per step "
+        f"and {costs[1]} at {sizes[1]}. Larger batches saved steps up to "
         f"{least_tested}{useful} tokens per step."
     ]
 
