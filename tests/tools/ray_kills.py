@@ -3,8 +3,9 @@
     python -m tests.tools.ray_kills --studies 200 --kills 25
 
 It needs `pip install "headrace[ray]"`. It prints one JSON object: whether results.json is the same, how many
-workers were killed, how many jobs were done again (at most one for each kill), and how many suspended trials
-began again.
+workers were killed, how many jobs were sent again, and how many suspended trials began again. A kill ends at
+most one job that runs. With two workers a second one may be sent again, which waited there, because a job
+whose own worker does not come back soon is lent to the other one.
 """
 
 from __future__ import annotations
@@ -156,14 +157,14 @@ def main() -> int:
             "studies": len(asked.studies()),
             "same_bytes": results(stored) == expected,
             "killed": len(engine.killed),
-            "jobs_done_again": len(engine.again),
+            "jobs_sent_again": len(engine.again),
             "suspended_trials_begun_again": engine.restarted,
             "local_seconds": round(local, 1),
             "ray_seconds": round(time.monotonic() - start - local, 1),
         }
     print(json.dumps(found))
     held = found["same_bytes"] and len(engine.killed) == given.kills
-    return 0 if held and len(engine.again) <= given.kills else 1
+    return 0 if held and len(engine.again) <= 2 * given.kills else 1
 
 
 if __name__ == "__main__":
