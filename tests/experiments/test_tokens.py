@@ -101,4 +101,4 @@ def test_results_of_other_workloads_have_no_tokens() -> None:
     # Held in full by the folders of before (tests/house); here only that nothing is added without a unit.
     from headrace.analysis.conclusions import conclude
 
-    assert conclude([]) == conclude([], {}, 4.0) == []
+    assert conclude([]) == conclude([], {}, tokens=4.0) == []
