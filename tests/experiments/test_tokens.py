@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -31,7 +32,7 @@ CHANGES: dict[str, Any] = {
 
 
 def run_it(content: Callable[..., dict[str, Any]], folder: Path, changes: dict[str, Any]) -> dict[str, Any]:
-    run(Experiment.from_dict(content({**CHANGES, **changes})), folder, processes=1)
+    run(Experiment.from_dict(content({**copy.deepcopy(CHANGES), **changes})), folder, processes=1)
     return analyse(load(folder)).results
 
 
