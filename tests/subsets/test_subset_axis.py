@@ -242,7 +242,9 @@ def test_all_that_does_not_fit_is_told_before_anything_is_trained(content, tmp_p
     assert "'none.parquet' cannot be used" in errors[1]
     assert "the subset file does not exist" in errors[1]
     large = "a batch cannot be larger than the subset"
-    assert f"{large} 'random:0.01' of 1 examples; got 4. Use 1 for the full batch." in errors[2]
+    assert (
+        f"{large} 'random:0.01' of 1 examples; got 4. Use 1 for the full batch, or leave it out" in errors[2]
+    )
     assert f"{large} 'random:0.01' of 1 examples; got 16" in errors[3]
     assert f"{large} 'small.parquet' of 8 examples; got 16" in errors[4]
     assert not (tmp_path / "run" / "studies").exists()

@@ -74,7 +74,7 @@ def test_a_missing_set_names_every_place_and_how_to_get_it(no_data: Path) -> Non
 def test_survey_tells_of_each_set(no_data: Path) -> None:
     write_mnist(no_data / "mnist", train=10, test=10)
     found = {place.name: place for place in survey()}
-    assert set(found) == {"mnist", "fashion-mnist", "cifar-10", "mr"}
+    assert set(found) == {"mnist", "fashion-mnist", "cifar-10", "mr", "shakespeare"}
     assert found["mnist"].path == str(no_data / "mnist")
     assert found["mnist"].verdict == "found"
     assert found["mnist"].sound is None

@@ -65,12 +65,8 @@ def cells_of(replicated: Mapping[str, Replicated]) -> list[Cell]:
     there = [one for one in replicated.values() if one.runs]
     beside = {_place(one) for one in there if one.own}
     kept = [one for one in there if one.own or _place(one) in beside]
-    copies = Counter(_source(one) for one in kept)
-    return [replace(_cell(one), copies=copies[_source(one)]) for one in kept]
-
-
-def _source(one: Replicated) -> str:
-    return one.source or one.study.key.name
+    copies = Counter(one.trained for one in kept)
+    return [replace(_cell(one), copies=copies[one.trained]) for one in kept]
 
 
 def _place(one: Replicated) -> tuple[str, str, int, int]:

@@ -157,7 +157,7 @@ def _once(tables: Iterator[Table]) -> Iterator[Table]:
     """Each comparison once: studies that are the same function have the same runs."""
     seen: set[tuple[str, str]] = set()
     for base, others in tables:
-        pairs = {(one.source, base.source): one for one in others if one.source != base.source or one.own}
+        pairs = {(one.trained, base.trained): one for one in others if one.trained != base.trained or one.own}
         fresh = [one for pair, one in pairs.items() if pair not in seen]
         seen |= pairs.keys()
         if fresh:

@@ -68,7 +68,7 @@ class Replicated:
         runs: By seed; without those in which the user's code raised an error.
         until: Where they ended: at the "goal" or at the "budget".
         metric: The name of the metric that the goal is judged by.
-        source: The study that was trained; another one if both are the same function.
+        source: The study that was trained, if it is another one, because both are the same function.
     """
 
     study: Study
@@ -79,9 +79,14 @@ class Replicated:
     source: str = ""
 
     @property
+    def trained(self) -> str:
+        """The study whose runs these are: of two that are the same function only one was trained."""
+        return self.source or self.study.key.name
+
+    @property
     def own(self) -> bool:
         """Whether the study was trained itself."""
-        return self.source in ("", self.study.key.name)
+        return self.trained == self.study.key.name
 
     @property
     def reached(self) -> int:
