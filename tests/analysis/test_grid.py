@@ -148,3 +148,7 @@ def test_a_study_far_off_the_model_is_said_to_be_where_it_was_measured():
         i for i, p in enumerate(found.joint.points) if p.log_steps == pytest.approx(np.mean(odd[7].log_steps))
     )
     assert found.joint.log_steps[place] == pytest.approx(np.mean(odd[7].log_steps), abs=0.05)
+    # And it is known about as well as its own replicates know it.
+    low, high = np.quantile(found.joint.draws(4000, random.generator(1, "draws"))[:, place], [0.025, 0.975])
+    own = stdtrit(found.joint.freedom, 0.975) * found.joint.points[place].error
+    assert 0.7 * own < (high - low) / 2 < 1.6 * own

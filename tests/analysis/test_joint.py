@@ -103,11 +103,17 @@ def test_a_shift_is_shown_if_it_is_larger_than_what_is_said_to_be_detectable():
 
 def test_a_pair_of_levels_has_a_term_only_if_each_was_tried_beside_the_others_baseline():
     points = world({})
-    alone = [p for p in points if p.levels != {"policy": "a", "subset": "full"}]
+    both = {"policy": "a", "subset": "half"}
     pairs = {term.parts for term in terms_of(points, BASE) if len(term.parts) == 2}
-    left = {term.parts for term in terms_of(alone, BASE) if len(term.parts) == 2}
-    assert pairs - left == {(("policy", "a"), ("subset", "half"))}
     assert len(pairs) == 2
+    lost = {("a", "full"): {"a"}, ("a", "half"): {"a"}, ("shuffle", "half"): {"a", "b"}}
+    for (policy, subset), gone in lost.items():
+        alone = [p for p in points if p.levels != {"policy": policy, "subset": subset}]
+        left = {term.parts for term in terms_of(alone, BASE) if len(term.parts) == 2}
+        assert {parts[0][1] for parts in pairs - left} == gone
+    # Two levels together at two batch sizes alone shift the curve and do not bend it.
+    few = [p for p in points if p.levels != both or p.batch_size in (64, 256)]
+    assert [term.curved for term in terms_of(few, BASE) if term.holds(both)] == [True, True, True, False]
 
 
 def test_a_level_that_was_tried_at_two_batch_sizes_shifts_the_curve_and_says_nothing_of_its_ends():
