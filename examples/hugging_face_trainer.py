@@ -1,6 +1,6 @@
 """Hugging Face's Trainer, fed by a policy; the lines marked `# headrace` are all that differs.
 
-    pip install 'headrace[transformers]'
+    pip install '.[transformers]'
     python examples/hugging_face_trainer.py --policy weight-difficulty
 
 It trains a small BERT, made here, to say which of two tokens is more frequent in a row of eight. Interrupt

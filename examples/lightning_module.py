@@ -1,6 +1,6 @@
 """A Lightning module fed by a policy; the lines marked `# headrace` are all that differs.
 
-pip install 'headrace[lightning]'
+pip install '.[lightning]'
 python examples/lightning_module.py --policy importance-prediction-variance
 """
 

@@ -125,7 +125,9 @@ def test_the_quadratic_world_is_its_closed_form():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("claim", ["fit", "critical", "surface", "fresh", "subsets", "hint", "recommend"])
+@pytest.mark.parametrize(
+    "claim", ["fit", "critical", "surface", "fresh", "subsets", "hint", "recommend", "grid"]
+)
 def test_what_is_claimed_of_curves_holds(claim):
     """Few repetitions: only what is far from what is asked is seen."""
     from benchmarks.calibration import run

@@ -60,7 +60,7 @@ def test_ray_is_imported_when_it_is_asked_for_and_its_extra_is_named(monkeypatch
     )
     assert subprocess.run([sys.executable, "-c", code], check=False, timeout=200).returncode == 0
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(InputError, match=r'ray, which is not installed.*pip install "headrace\[ray\]"'):
+    with pytest.raises(InputError, match=r"ray, which is not installed.*pip install '\.\[ray\]'"):
         make_engine("ray", None)
 
 

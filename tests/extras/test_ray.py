@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import ray
 from tests.experiments.conftest import CONTENT, merged
 from tests.tools.ray_kills import TINY, experiment, importable, killed_run, results
 
@@ -25,8 +26,6 @@ from headrace.experiments.runner import run
 from headrace.search.runner import search_subset
 from headrace.specs.experiment import Experiment
 from headrace.specs.search import SubsetSearch
-
-ray = pytest.importorskip("ray")
 
 
 @pytest.fixture(autouse=True)

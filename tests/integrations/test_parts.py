@@ -102,7 +102,7 @@ def test_a_fed_loader_gives_the_rest_of_an_epoch_after_placeholders():
 
 
 def test_a_package_that_is_missing_is_named_with_its_extra():
-    with pytest.raises(InputError, match=r"nowhere_at_all.*pip install 'headrace\[some\]'"):
+    with pytest.raises(InputError, match=r"nowhere_at_all.*pip install '\.\[some\]'"):
         needed("nowhere_at_all", "some")
 
 

@@ -2,7 +2,7 @@
 
     python -m tests.tools.ray_kills --studies 200 --kills 25
 
-It needs `pip install "headrace[ray]"`. It prints one JSON object: whether results.json is the same, how many
+It needs `pip install '.[ray]'`. It prints one JSON object: whether results.json is the same, how many
 workers were killed, how many jobs were sent again, and how many suspended trials began again. A kill ends at
 most one job that runs. With two workers a second one may be sent again, which waited there, because a job
 whose own worker does not come back soon is lent to the other one.

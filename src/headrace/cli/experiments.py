@@ -61,7 +61,7 @@ def run(
         out: The folder of the results. Default: runs/NAME for NAME.toml.
         processes: How many trials run at the same time. Default: one per core.
         engine: Where trials are trained: "local" for processes of this machine, "inline" for this process,
-            "ray" for a Ray cluster (with pip install "headrace[ray]").
+            "ray" for a Ray cluster (with pip install '.[ray]').
         accept_change: Why a run may continue although the workload's code or data have changed since its
             first trials. The reason is recorded, and the report says which trials are from before.
         part: K/N, for example 3/8: train only the third of eight parts of the studies, in a folder of its

@@ -38,7 +38,7 @@ def ray() -> Any:
                 "needs the package ray, which is not installed",
                 where="engine",
                 got="ray",
-                fix='Install it: pip install "headrace[ray]".',
+                fix="Install it, in the folder of Headrace's source: pip install '.[ray]'.",
             ) from None
 
 

@@ -26,5 +26,5 @@ def needed(module: str, extra: str) -> Any:
         raise InputError(
             f"needs the package {error.name}, which is not installed",
             where=f"headrace.integrations.{extra}",
-            fix=f"Install it: pip install 'headrace[{extra}]'.",
+            fix=f"Install it, in the folder of Headrace's source: pip install '.[{extra}]'.",
         ) from None

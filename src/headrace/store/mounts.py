@@ -52,7 +52,7 @@ def _is_shared(kind: str) -> bool:
 
 
 def _mount_of(directory: Path) -> Mount | None:
-    """The mount that holds a folder; None where there is no table of mounts."""
+    """The mount that holds a folder; None without a table of mounts."""
     path = str(directory.resolve())
     holding = [m for m in _mounts() if m.place in ("/", path) or path.startswith(f"{m.place}/")]
     # Of mounts at one place the last hides the others.
