@@ -58,13 +58,11 @@ def guarded(folder: str | Path, *, make: bool = False) -> Generator[None]:
     if path in _guards:
         yield
         return
-    try:
+    with storing(path):
         if make:
             path.mkdir(parents=True, exist_ok=True)
         # Open until the end, so that no other folder can be given the same identity.
         descriptor = os.open(path, _FOLDER)
-    except OSError as error:
-        raise _explained(path, error) from error
     try:
         with guarding({path: _identity(descriptor)}):
             yield
@@ -87,6 +85,19 @@ def guarding(folders: Mapping[Path, Identity]) -> Generator[None]:
     finally:
         for path in added:
             del _guards[path]
+
+
+@contextmanager
+def storing(path: str | Path) -> Generator[None]:
+    """Say of an error of the operating system within the block that a file or folder could not be written.
+
+    Raises:
+        StorageError: There was one.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise _explained(Path(path), error) from error
 
 
 def write_whole(path: str | Path, content: bytes) -> None:
@@ -113,21 +124,18 @@ def writing(path: str | Path) -> Generator[BinaryIO]:
     """
     path = Path(path)
     beside = f".{path.name[:100]}.{secrets.token_hex(16)}.partial"
-    try:
-        with _opened(path.parent) as folder:
-            try:
-                with _created(beside, folder) as file:
-                    yield file
-                    file.flush()
-                    os.fsync(file.fileno())
-                os.rename(beside, path.name, src_dir_fd=folder, dst_dir_fd=folder)
-            except BaseException:
-                with suppress(OSError):
-                    os.unlink(beside, dir_fd=folder)
-                raise
-            _flush(folder)
-    except OSError as error:
-        raise _explained(path, error) from error
+    with storing(path), _opened(path.parent) as folder:
+        try:
+            with _created(beside, folder) as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            os.rename(beside, path.name, src_dir_fd=folder, dst_dir_fd=folder)
+        except BaseException:
+            with suppress(OSError):
+                os.unlink(beside, dir_fd=folder)
+            raise
+        _flush(folder)
 
 
 def remove(path: str | Path) -> None:
@@ -139,11 +147,8 @@ def remove(path: str | Path) -> None:
     path = Path(path)
     if not path.parent.exists():
         return
-    try:
-        with _opened(path.parent) as folder, suppress(FileNotFoundError):
-            os.unlink(path.name, dir_fd=folder)
-    except OSError as error:
-        raise _explained(path, error) from error
+    with storing(path), _opened(path.parent) as folder, suppress(FileNotFoundError):
+        os.unlink(path.name, dir_fd=folder)
 
 
 def rename(path: str | Path, name: str) -> None:
@@ -153,12 +158,9 @@ def rename(path: str | Path, name: str) -> None:
         StorageError: It cannot be renamed.
     """
     path = Path(path)
-    try:
-        with _opened(path.parent) as folder:
-            os.rename(path.name, name, src_dir_fd=folder, dst_dir_fd=folder)
-            _flush(folder)
-    except OSError as error:
-        raise _explained(path, error) from error
+    with storing(path), _opened(path.parent) as folder:
+        os.rename(path.name, name, src_dir_fd=folder, dst_dir_fd=folder)
+        _flush(folder)
 
 
 def clean(folder: Path) -> None:

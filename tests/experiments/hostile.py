@@ -23,6 +23,7 @@ import pytest
 from headrace import files
 from headrace.errors import HeadraceError
 from headrace.files import StorageError
+from headrace.store import lock
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,24 +41,28 @@ class Kind:
     stored: Callable[[Path], set]
 
 
-class FullDisk:
-    """The operating system as the writer of files sees it, whose disk fails at the call numbered `at`.
+class Killed(BaseException):
+    """In place of a kill: nothing is written any more."""
+
+
+class Failing:
+    """The operating system as the writer of files sees it, which fails at the call numbered `at`.
 
     Args:
-        at: Which of the calls that may need room fails, from 0 on, and all after it.
-        code: With which error.
+        at: Which of the calls that write fails, from 0 on, and all after it.
+        error: With what.
+        calls: Which calls write.
     """
 
-    CALLS = ("fsync", "rename", "mkdir")
-
-    def __init__(self, at: int, code: int) -> None:
+    def __init__(self, at: int, error: BaseException, calls: tuple[str, ...]) -> None:
         self._left = at
-        self._code = code
+        self._error = error
+        self._calls = calls
         self.failed = False
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(os, name)
-        return self._counted(found) if name in self.CALLS else found
+        return self._counted(found) if name in self._calls else found
 
     def open(self, path: str | Path, flags: int, *args: Any, **kwargs: Any) -> int:
         return (
@@ -71,45 +76,70 @@ class FullDisk:
             self._left -= 1
             if self._left < 0:
                 self.failed = True
-                raise OSError(self._code, os.strerror(self._code))
+                raise self._error
             return call(*args, **kwargs)
 
         return counted
 
 
-def full_disks(kind: Kind, base: Path, work: Path, monkeypatch: pytest.MonkeyPatch, *, step: int) -> int:
-    """Go on with a copy of `base`, the disk failing at each `step`-th call in turn; returns how many."""
-    expected, at = None, 0
-    code = (errno.ENOSPC, errno.EIO, errno.EDQUOT, errno.EROFS)
+def full_disk(at: int) -> Failing:
+    """A disk that is full, broken or read-only from a call on; what needs no room is still done."""
+    code = (errno.ENOSPC, errno.EIO, errno.EDQUOT, errno.EROFS)[at % 4]
+    return Failing(at, OSError(code, os.strerror(code)), ("fsync", "rename", "mkdir", "pwrite"))
+
+
+def killed(at: int) -> Failing:
+    """A process that is killed at a call: it does nothing any more, not even remove what it began."""
+    return Failing(at, Killed(), ("fsync", "rename", "mkdir", "pwrite", "ftruncate", "unlink"))
+
+
+def slowly(step: int) -> list:
+    """Parameters for `ended` that take minutes."""
+    return [pytest.param(end, step, marks=pytest.mark.slow) for end in (full_disk, killed)]
+
+
+def ended(
+    end: Callable[[int], Failing],
+    kind: Kind,
+    base: Path,
+    work: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    step: int,
+) -> int:
+    """Go on with a copy of `base`, ended at each `step`-th call in turn, and again; returns how often."""
+    expected, count = None, 0
     while True:
-        folder = work / f"at-{at}"
+        folder = work / f"ended-{count}"
         shutil.copytree(base, folder)
         before = kind.stored(folder)
-        disk = FullDisk(at, code[at // step % len(code)])
+        system = end(count * step)
         with monkeypatch.context() as patch:
-            patch.setattr(files, "os", disk)
-            if not disk_failed(kind, folder, disk):
+            patch.setattr(files, "os", system)
+            patch.setattr(lock, "os", system)
+            if not failed(kind, folder, system):
                 break
-        assert before <= kind.stored(folder), f"lost at call {at}"
-        assert not list(folder.rglob("*.partial"))
+        assert before <= kind.stored(folder), f"lost at call {count * step}"
+        assert end is killed or not list(folder.rglob("*.partial"))
         kind.go_on(folder)
         found = kind.conclude(folder)
         expected = found if expected is None else expected
-        assert found == expected, f"other results after call {at}"
+        assert found == expected, f"other results after call {count * step}"
+        assert not list(folder.rglob("*.partial"))
         shutil.rmtree(folder)
-        at += step
+        count += 1
     assert kind.conclude(folder) == expected
-    return at // step
+    return count
 
 
-def disk_failed(kind: Kind, folder: Path, disk: FullDisk) -> bool:
-    """Whether the disk failed; then that must have been said."""
+def failed(kind: Kind, folder: Path, system: Failing) -> bool:
+    """Whether the system failed; then that must have been said."""
     try:
         kind.go_on(folder)
         kind.conclude(folder)
-    except StorageError:
-        assert disk.failed
-    return disk.failed
+    except (StorageError, Killed):
+        assert system.failed
+    return system.failed
 
 
 def alterations(content: bytes, random: Random, places: int) -> Iterator[tuple[str, bytes]]:

@@ -19,7 +19,7 @@ from headrace.store import checkpoints
 from headrace.store import experiments as store
 from headrace.tensors import read_checkpoint
 
-from .hostile import Kind, corruptions, everything, full_disks, kills, linked
+from .hostile import Kind, corruptions, ended, everything, full_disk, killed, kills, linked, slowly
 from .inline_engine import Given, InlineEngine
 from .test_runner import canonical
 
@@ -96,11 +96,13 @@ def finished(kind: Kind, tmp_path: Path) -> Path:
 
 
 @pytest.mark.timeout(1200)
-@pytest.mark.parametrize("step", [9, pytest.param(1, marks=pytest.mark.slow)])
-def test_a_full_disk_loses_nothing(kind: Kind, half: Path, tmp_path: Path, monkeypatch, step: int) -> None:
+@pytest.mark.parametrize(("end", "step"), [(full_disk, 9), (killed, 20), *slowly(1)])
+def test_an_end_at_any_write_loses_nothing(
+    kind: Kind, half: Path, tmp_path: Path, monkeypatch, end, step: int
+) -> None:
     (tmp_path / "work").mkdir()
-    count = full_disks(kind, half, tmp_path / "work", monkeypatch, step=step)
-    print(f"full disks: {count} of {count} lost nothing and went on to the same bytes")
+    count = ended(end, kind, half, tmp_path / "work", monkeypatch, step=step)
+    print(f"{end.__name__}: {count} of {count} lost nothing and went on to the same bytes")
     assert count >= 24 // step
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments.hostile import Kind, corruptions, full_disks, kills
+from experiments.hostile import Kind, corruptions, ended, full_disk, killed, kills, slowly
 from headrace.analysis.subset_search import write
 
 from .test_subset_search import Spec, files, run
@@ -34,12 +34,12 @@ def finished(kind: Kind, tmp_path: Path) -> Path:
     return tmp_path / "finished"
 
 
-@pytest.mark.parametrize("step", [40, pytest.param(2, marks=pytest.mark.slow)])
-def test_a_full_disk_loses_nothing(kind: Kind, tmp_path: Path, monkeypatch, step: int) -> None:
+@pytest.mark.parametrize(("end", "step"), [(full_disk, 40), (killed, 70), *slowly(2)])
+def test_an_end_at_any_write_loses_nothing(kind: Kind, tmp_path: Path, monkeypatch, end, step: int) -> None:
     (tmp_path / "work").mkdir()
     (tmp_path / "empty").mkdir()
-    count = full_disks(kind, tmp_path / "empty", tmp_path / "work", monkeypatch, step=step)
-    print(f"full disks: {count} of {count} lost nothing and went on to the same bytes")
+    count = ended(end, kind, tmp_path / "empty", tmp_path / "work", monkeypatch, step=step)
+    print(f"{end.__name__}: {count} of {count} lost nothing and went on to the same bytes")
     assert count >= 80 // step
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import signal
 from pathlib import Path
 
 import pytest
 
 from headrace.errors import BusyError, InputError
+from headrace.files import StorageError
 from headrace.store import lock, mounts
 
 LINE = "{number} 1 0:{number} / {place} rw,relatime shared:1 - {kind} {source} rw,vers=4.2{options}\n"
@@ -91,3 +94,93 @@ def test_a_lock_of_an_older_version_and_what_is_no_lock(tmp_path: Path) -> None:
         with pytest.raises(InputError, match="is not a lock file"), lock.exclusive(tmp_path):
             pass
         assert (tmp_path / lock.NAME).read_text() == content
+
+
+WHOLE = f"{os.getpid()} {lock.host()}".encode()
+
+
+@pytest.mark.parametrize("old", [b"", b"4711", b"4711 " + lock.host().encode() + b"x" * 40])
+@pytest.mark.parametrize("call", ["open", "ftruncate", "pwrite", "half"])
+def test_a_lock_whose_owner_was_killed_while_writing_it_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, old: bytes, call: str
+) -> None:
+    folder = tmp_path / "run"
+    if old:
+        folder.mkdir()
+        (folder / lock.NAME).write_bytes(old)
+    child = os.fork()
+    if child == 0:
+        _killed_after(monkeypatch, call)
+        with lock.exclusive(folder):
+            os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+    assert lock.holder(folder) is None
+    with lock.exclusive(folder):
+        assert (folder / lock.NAME).read_bytes() == WHOLE
+        assert lock.holder(folder) == str(os.getpid())
+
+
+def _killed_after(monkeypatch: pytest.MonkeyPatch, call: str) -> None:
+    """Have this process killed after a call of the operating system on the lock."""
+    whole = getattr(os, "pwrite" if call == "half" else call)
+
+    def last(*given, **named):
+        if call == "half":
+            whole(given[0], given[1][: len(given[1]) // 2], given[2])
+        elif call != "open" or str(given[0]).endswith(lock.NAME):
+            whole(*given, **named)
+        else:
+            return whole(*given, **named)
+        os.kill(os.getpid(), signal.SIGKILL)
+        raise AssertionError
+
+    monkeypatch.setattr(os, "pwrite" if call == "half" else call, last)
+
+
+def test_what_a_power_loss_leaves_of_a_lock_is_taken(tmp_path: Path) -> None:
+    """Any part of it, and zeros in place of what had not reached the disk."""
+    parts = [WHOLE[:end] for end in range(len(WHOLE) + 1)]
+    zeros = [bytes(place) + WHOLE[place:] for place in range(1, len(WHOLE) + 1)]
+    for left in (*parts, *zeros, *(part + bytes(9) for part in parts), b"12 node7.clus\0\0\0\0"):
+        (tmp_path / lock.NAME).write_bytes(left)
+        assert lock.holder(tmp_path) is None
+        with lock.exclusive(tmp_path):
+            assert (tmp_path / lock.NAME).read_bytes() == WHOLE
+
+
+@pytest.mark.parametrize("content", [b"\0\0/home", b"\x7fELF\0\0", b"a, b\0", b"\xff\xfe1\0"])
+def test_a_file_of_someone_else_with_zeros_is_left_alone(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / lock.NAME).write_bytes(content)
+    with pytest.raises(InputError, match="is not a lock file"), lock.exclusive(tmp_path):
+        pass
+    assert (tmp_path / lock.NAME).read_bytes() == content
+
+
+@pytest.mark.parametrize("call", ["open", "ftruncate", "pwrite"])
+def test_a_lock_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str) -> None:
+    (tmp_path / lock.NAME).write_bytes(b"12")
+    whole = getattr(os, call)
+
+    def full(*given, **named):
+        if call == "open" and not str(given[0]).endswith(lock.NAME):
+            return whole(*given, **named)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, call, full)
+        with pytest.raises(StorageError, match="the disk is full"), lock.exclusive(tmp_path):
+            pass
+    with lock.exclusive(tmp_path):
+        assert lock.holder(tmp_path) == str(os.getpid())
+
+
+def test_a_lock_that_cannot_be_emptied_hides_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(*_: object) -> None:
+        raise OSError(errno.ESTALE, "Stale file handle")
+
+    with pytest.raises(KeyError, match="mine"), lock.exclusive(tmp_path):
+        monkeypatch.setattr(os, "ftruncate", gone)
+        raise KeyError("mine")
+    monkeypatch.undo()
+    with lock.exclusive(tmp_path):
+        pass

@@ -14,14 +14,14 @@ import re
 import stat
 import time
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
 from socket import gethostname
-from typing import TextIO
 
 from headrace.errors import BusyError, InputError
-from headrace.files import clean, guarded
+from headrace.files import clean, guarded, storing
 from headrace.store.mounts import unshared_locks
 
 NAME = "lock"
@@ -32,6 +32,8 @@ _TRIES = 5
 """Checking whether a folder is in use holds the lock for an instant: one refusal proves nothing."""
 _LONGEST = 300
 _CONTENT = re.compile(r"(?P<process>\d+)(?: (?P<host>[\w.-]{1,255}))?", re.ASCII)
+_TORN = re.compile(r"[\0\w. -]*\0[\0\w. -]*", re.ASCII)
+"""After a power loss a file may hold zeros where its content had not reached the disk."""
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 """The answers of file systems that have no locks."""
 
@@ -71,7 +73,7 @@ def holder(directory: Path) -> str | None:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:
                 return str(_holder(file) or "unknown")
-    except OSError:
+    except (OSError, InputError):
         return None
     return None
 
@@ -90,24 +92,27 @@ def exclusive(directory: Path) -> Generator[None]:
             raise InputError(
                 "is a file, but a folder is needed", where=str(place), fix="Choose another name."
             )
-    with guarded(directory, make=True):
-        try:
-            file = _opened(directory, os.O_RDWR | os.O_CREAT)
-        except OSError as error:
-            if error.errno in (errno.ELOOP, errno.EISDIR, errno.ENXIO):
-                raise _no_lock(directory) from None
-            raise
-        with file:
+    with guarded(directory, make=True), _held(directory):
+        clean(directory)
+        yield
+
+
+@contextmanager
+def _held(directory: Path) -> Generator[None]:
+    with storing(directory / NAME):
+        file = _opened(directory, os.O_RDWR | os.O_CREAT)
+    with file:
+        with storing(directory / NAME):
             _take(file, directory)
-            try:
-                clean(directory)
-                yield
-            finally:
-                # The name of a process that was killed stays: see `_take`.
-                file.truncate(0)
+        try:
+            yield
+        finally:
+            # The name of a process that was killed stays: see `_take`.
+            with suppress(OSError):
+                os.ftruncate(file.fileno(), 0)
 
 
-def _take(file: TextIO, directory: Path) -> None:
+def _take(file: FileIO, directory: Path) -> None:
     """Make the open lock file ours."""
     unshared = unshared_locks(directory)
     try:
@@ -132,27 +137,29 @@ def _take(file: TextIO, directory: Path) -> None:
             where=str(directory),
             fix=f"If it has ended, remove {directory / NAME} and give the command again.",
         )
-    file.truncate(0)
-    file.write(f"{os.getpid()} {host()}")
-    file.flush()
+    os.ftruncate(file.fileno(), 0)
+    os.pwrite(file.fileno(), f"{os.getpid()} {host()}".encode(), 0)
 
 
-def _opened(directory: Path, flags: int) -> TextIO:
+def _opened(directory: Path, flags: int) -> FileIO:
     """The lock file, never through a link, because a link could lead to any of the user's files."""
     flags |= os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-    descriptor = os.open(directory / NAME, flags, 0o666)
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise OSError(errno.ENXIO, "not a file")
-    return os.fdopen(descriptor, "r+" if flags & os.O_RDWR else "r", errors="replace")
+    try:
+        file = FileIO(os.open(directory / NAME, flags, 0o666), "r+" if flags & os.O_RDWR else "r")
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.EISDIR, errno.ENXIO):
+            raise _no_lock(directory) from None
+        raise
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise _no_lock(directory)
+    return file
 
 
-def _holder(file: TextIO) -> Holder | None:
+def _holder(file: FileIO) -> Holder | None:
     """Whom a lock file names, perhaps nobody; None if the file holds something else."""
-    file.seek(0)
-    content = file.read(_LONGEST).strip()
-    file.seek(0)
-    if not content:
+    content = os.pread(file.fileno(), _LONGEST, 0).decode(errors="replace").strip()
+    if not content or _TORN.fullmatch(content):
         return Holder(process="")
     match = _CONTENT.fullmatch(content)
     return None if match is None else Holder(process=match["process"], host=match["host"])
@@ -166,7 +173,7 @@ def _no_lock(directory: Path) -> InputError:
     )
 
 
-def _taken(file: TextIO) -> bool:
+def _taken(file: FileIO) -> bool:
     for _ in range(_TRIES):
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
