@@ -16,6 +16,7 @@ from headrace.cli import (
     comparison,
     data,
     experiments,
+    exports,
     feeds,
     figures,
     noise,
@@ -45,6 +46,7 @@ app.command(experiments.report)
 app.command(clusters.merge)
 app.command(clusters.submit)
 app.command(figures.figure)
+app.command(exports.export)
 app.command(subsets.subset)
 app.command(tables.fit)
 app.command(comparison.compare)

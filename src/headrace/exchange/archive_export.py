@@ -19,12 +19,13 @@ from headrace.exchange.archive_layout import (
     StudyFile,
     read_file,
 )
+from headrace.exchange.frames import status_of
 from headrace.files import write_whole
 from headrace.folders import making
 from headrace.specs.space import AnyEntry, Choices, Range
 from headrace.specs.studies import StudyKey
 from headrace.store.experiments import StoredExperiment, study_directory
-from headrace.store.records import TrialRecord
+from headrace.store.records import Status, TrialRecord
 
 if TYPE_CHECKING:
     import polars as pl
@@ -161,13 +162,8 @@ def _parameter(name: str, value: float | str, content: Mapping[str, Any]) -> flo
 
 
 def _status(record: TrialRecord, budget: int) -> str:
-    if record.failed:
-        return "INCOMPLETE"
-    if record.reached is not None:
-        return "COMPLETE"
-    if record.diverged is not None:
-        return "INFEASIBLE"
-    return "COMPLETE" if record.trained >= budget else "INCOMPLETE"
+    status = status_of(record, budget)
+    return "INCOMPLETE" if status in (Status.FAILED, Status.STOPPED) else status.value
 
 
 def _write_json(path: Path, content: Mapping[str, Any]) -> None:
