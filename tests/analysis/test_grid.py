@@ -11,8 +11,10 @@ import pytest
 from scipy.special import stdtrit
 
 from headrace import random
-from headrace.analysis.grid import Cell, baselines_of, read_grid
-from headrace.analysis.verdict import AIMS, MOST_LINES
+from headrace.analysis.grid import Cell, baselines_of, cells_of, read_grid
+from headrace.analysis.verdict import AIMS, MOST_LINES, losses
+
+from .test_replicate_verdicts import replicated
 
 SIZES = (16, 64, 256, 1024, 4096)
 
@@ -90,6 +92,45 @@ def test_a_chosen_subset_is_compared_with_a_random_one_as_large():
     )
     assert told.verdict == "less"
     assert told.ratio == pytest.approx(math.exp(-0.4), rel=0.15)
+
+
+def test_which_subsets_are_compared():
+    """Each with the whole, and chosen ones with random ones as large: never random ones with each other."""
+    sizes = {"full": 1000, "half": 500, "mine": 200, "random:0.5": 500, "random:0.48": 480, "random:0.2": 200}
+    found = grid(("shuffle",), tuple(sizes), {}, sizes=sizes)
+    against_chance = {("half", "random:0.5"), ("half", "random:0.48"), ("mine", "random:0.2")}
+    against_all = {(name, "full") for name in sizes if name != "full"}
+    assert {effect.side for effect in found.effects} == {
+        (("subset", *pair),) for pair in against_chance | against_all
+    }
+
+
+def test_what_each_aim_weighs_and_how_often_draws_agree():
+    """Steps, examples, or their geometric mean; near is what needs at most a tenth more than the least."""
+    effects = {("a",): -0.15, ("half",): 0.1}
+    found = grid(("shuffle", "a", "b"), ("full", "half"), effects, sigma=0.3)
+    work = np.array([choice.work for choice in found.choices])
+    drawn = np.exp(found.joint.draws(4000, random.generator(1, "agree")))
+    for pick in found.picks:
+        power = {"fastest": 0.0, "cheapest": 1.0, "balanced": 0.5}[pick.aim]
+        needs = np.exp(found.joint.log_steps) * work**power
+        more = np.exp(losses(found.joint, found.choices, pick.aim))
+        assert more == pytest.approx(needs / needs.min())
+        best = int(needs.argmin())
+        assert pick.choice is found.choices[best]
+        relative = drawn * work**power / (drawn * work**power).min(axis=1, keepdims=True)
+        assert pick.near == pytest.approx((relative[:, best] <= 1.1).mean(), abs=0.05)
+        assert pick.share == pytest.approx((relative[:, best] == 1).mean(), abs=0.05)
+        assert pick.near > pick.share + 0.1
+        assert pick.examples == pytest.approx(pick.steps * pick.choice.work)
+
+
+@pytest.mark.parametrize(("passes", "worth"), [(1, 1.0), (3, 1 + 2 / 3), (4, 2.0)])
+def test_an_example_that_is_only_forwarded_is_a_third_of_the_work(passes, worth):
+    one = replicated([100.0, 200.0, None], size=32, passes=passes)
+    (cell,) = cells_of({one.study.key.name: one})
+    assert cell.work == pytest.approx(32 * worth)
+    assert (len(cell.log_steps), cell.missed) == (2, 1)
 
 
 def test_work_decides_what_is_cheap():

@@ -148,8 +148,10 @@ def surfaces() -> Any:
     found = surface.fit_surface(batch, rate, np.minimum(steps, 6.5), steps > 6.5)
     assert found is not None
     ahead = found.expected(50, generator(0, "numbers", "ahead"))
+    numbers = {**vars(found), "critical_interval": found.critical_interval, "fitted": None}
     # The parameters themselves are read off by these.
-    return {**vars(found), "fitted": None, "ahead": [ahead.learning_rates, ahead.steps, ahead.draws[:3]]}
+    numbers["ahead"] = [ahead.learning_rates, ahead.steps, ahead.draws[:3]]
+    return {name: value for name, value in numbers.items() if not callable(value)}
 
 
 def times() -> dict[str, Any]:

@@ -15,8 +15,9 @@ which misses the best one by what the trials do not show.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property, partial
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -93,12 +94,12 @@ class Surface:
         intervals: Of those steps.
         learning_rates: The best learning rate at each batch size.
         critical_batch_size: Where twice the fewest steps are needed, by the law.
-        critical_interval: Its profile interval, open at 0 or infinity.
         steps_min: The fewest steps that any batch size needs, by the law.
         scatter: The standard deviation of log steps between seeds, in the middle of the batch sizes.
         reached: How many trials reached the goal.
         level: Of the intervals.
         fitted: The parameters.
+        critical_ends: Finds the logs of `critical_interval`, which takes longer than the fit.
     """
 
     batch_sizes: tuple[float, ...]
@@ -106,12 +107,18 @@ class Surface:
     intervals: tuple[tuple[float, float], ...]
     learning_rates: tuple[float, ...]
     critical_batch_size: float
-    critical_interval: tuple[float, float]
     steps_min: float
     scatter: float
     reached: int
     level: float
     fitted: Fitted = field(repr=False, compare=False)
+    critical_ends: Callable[[], tuple[float, float]] = field(repr=False, compare=False)
+
+    @cached_property
+    def critical_interval(self) -> tuple[float, float]:
+        """The profile interval of the critical batch size, open at 0 or infinity."""
+        low, high = self.critical_ends()
+        return math.exp(low), math.exp(high) if math.isfinite(high) else math.inf
 
     def expected(self, draws: int, rng: np.random.Generator) -> Expected:
         """What a fresh run takes at the setting of each batch size that can be recommended.
@@ -184,8 +191,6 @@ def fit_surface(
     sizes = np.unique(batch_sizes)
     log_tuned, rows = _along(fitted)
     half = t * np.sqrt(np.einsum("bi,ij,bj->b", rows, fitted.covariance, rows) + fitted.steps_error**2)
-    error = min(math.sqrt(max(law.covariance(by_law)[1, 1], 1e-6)), 2.0)
-    low, high = (law.end(1, by_law, least + t**2 / 2, sign * error) for sign in (-1, 1))
     return Surface(
         batch_sizes=tuple(sizes.tolist()),
         steps=tuple(np.exp(log_tuned).tolist()),
@@ -194,13 +199,19 @@ def fit_surface(
         ),
         learning_rates=tuple(math.exp(_best(fitted, index)[0]) for index in range(len(sizes))),
         critical_batch_size=math.exp(by_law[1]),
-        critical_interval=(math.exp(low), math.exp(high) if math.isfinite(high) else math.inf),
         steps_min=math.exp(by_law[0]),
         scatter=math.exp(best[9]),
         reached=reached,
         level=level,
         fitted=fitted,
+        critical_ends=partial(_critical_ends, law, by_law, least + t**2 / 2),
     )
+
+
+def _critical_ends(law: Posterior, by_law: Theta, threshold: float) -> tuple[float, float]:
+    """Where the loss passes a threshold, on both sides of the log critical batch size."""
+    error = min(math.sqrt(max(law.covariance(by_law)[1, 1], 1e-6)), 2.0)
+    return law.end(1, by_law, threshold, -error), law.end(1, by_law, threshold, error)
 
 
 def ratio_of(
