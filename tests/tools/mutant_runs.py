@@ -21,8 +21,9 @@ from pathlib import Path
 from types import CodeType, FunctionType
 from typing import Any
 
-PATIENCE = 4
-"""A test may take so many times the longest one's processor time without a fault, and `GRACE_SECONDS`."""
+PATIENCE = 3
+"""A test may take so many times the processor time without a fault of the longest one in its file, whose
+fixtures it may have to make, and `GRACE_SECONDS`."""
 GRACE_SECONDS = 5
 START_SECONDS = 60
 STARTS = "starts a process"
@@ -74,9 +75,8 @@ class Watch:
         if self.wanted is None:
             sys.settrace(self._note)
         else:
-            # A fault may make a loop endless: the signal ends the process. Any test may have to make what
-            # several share.
-            signal.setitimer(signal.ITIMER_PROF, GRACE_SECONDS + PATIENCE * max(self.wanted.values()))
+            # A fault may make a loop endless: the signal ends the process.
+            signal.setitimer(signal.ITIMER_PROF, longest(self.wanted, item.nodeid))
 
     def pytest_runtest_teardown(self, item) -> None:
         sys.settrace(None)
@@ -98,6 +98,12 @@ class Watch:
             self._calls.add(f"{code.co_filename}:{code.co_firstlineno}")
         elif code.co_qualname in ("Popen.__init__", "BaseProcess.start"):
             self._calls.add(STARTS)
+
+
+def longest(seconds: dict[str, float], test: str) -> float:
+    """The processor time that a test may take, of tests with what they take without a fault."""
+    file = test.partition("::")[0]
+    return GRACE_SECONDS + PATIENCE * max(took for name, took in seconds.items() if name.startswith(file))
 
 
 class Ready(Watch):

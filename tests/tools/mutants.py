@@ -10,18 +10,17 @@ suites that the package ships (`testing.py`) are tests themselves and are left a
 from __future__ import annotations
 
 import argparse
-import ast
 import random
 import shutil
 import sys
 import tempfile
 import tomllib
 from collections.abc import Callable
-from functools import lru_cache
 from pathlib import Path
 
 from mutant_runs import PATIENCE, START_SECONDS, STARTS, UNFIT, Known, Stand, run_anew
 from mutations import Mutant, mutants
+from places import first_line, functions_at, naming
 
 ROOT = Path(__file__).parents[2]
 EQUIVALENT = Path(__file__).with_name("equivalent.toml")
@@ -41,35 +40,24 @@ COPIED = ("src", "tests", "examples", "docs", "benchmarks", "pyproject.toml", "R
 
 
 def covering(mutant: Mutant, copy: Path, known: Known) -> dict[str, float]:
-    """The tests that call the function with the fault, the quickest first; of one outside functions, all.
+    """The tests that call the function with the fault, the quickest first.
 
-    After them those that start processes, where the function may be called unseen.
+    Of a fault outside functions those that call a function which names what it defines, or all if it may act
+    otherwise. After them those that start processes, where the function may be called unseen.
 
     Returns:
         Test -> its processor time without the fault.
     """
-    around = _functions(copy / mutant.file, mutant.line)
-    called = f"{copy / mutant.file}:{_first(around[-1])}" if around else ""
-    seen = [test for test, calls in known.called.items() if not around or called in calls]
+    around = functions_at(copy / mutant.file, mutant.line)
+    called = (
+        {f"{copy / mutant.file}:{first_line(around[-1])}"}
+        if around
+        else naming(mutant.file, mutant.line, copy)
+    )
+    seen = [test for test, calls in known.called.items() if called is None or called & set(calls)]
     unseen = [test for test, calls in known.called.items() if STARTS in calls and test not in seen]
     quickest = [sorted(tests, key=lambda test: known.seconds[test]) for tests in (seen, unseen)]
     return {test: known.seconds[test] for tests in quickest for test in tests}
-
-
-def _functions(file: Path, line: int) -> list[ast.FunctionDef]:
-    """The functions around a line, the outermost first."""
-    functions = _all_functions(file.read_bytes())
-    around = [node for node in functions if node.lineno <= line <= (node.end_lineno or 0)]
-    return sorted(around, key=lambda node: node.lineno)
-
-
-@lru_cache(maxsize=4)
-def _all_functions(source: bytes) -> tuple[ast.FunctionDef, ...]:
-    return tuple(node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.FunctionDef))
-
-
-def _first(function: ast.FunctionDef) -> int:
-    return min([function.lineno, *(decorator.lineno for decorator in function.decorator_list)])
 
 
 def telling(found: list[Mutant]) -> list[Mutant]:
@@ -79,7 +67,7 @@ def telling(found: list[Mutant]) -> list[Mutant]:
     functions = {(one["file"], one["function"]) for one in listed if "function" in one}
 
     def changes_nothing(mutant: Mutant) -> bool:
-        around = _functions(ROOT / mutant.file, mutant.line)
+        around = functions_at(ROOT / mutant.file, mutant.line)
         name = around[-1].name if around else ""
         where = str(mutant.file)
         line = {(where, mutant.before, mutant.after), (where, mutant.before, None)}
@@ -98,7 +86,7 @@ def all_mutants(room: str) -> list[Mutant]:
 def lives(mutant: Mutant, stand: Stand, known: Known) -> bool:
     """Whether no test of the room notices the fault."""
     copy = stand.copy
-    tests, around = covering(mutant, copy, known), _functions(copy / mutant.file, mutant.line)
+    tests, around = covering(mutant, copy, known), functions_at(copy / mutant.file, mutant.line)
     if not tests:
         return True
     file = copy / mutant.file
@@ -106,7 +94,7 @@ def lives(mutant: Mutant, stand: Stand, known: Known) -> bool:
     file.write_bytes(mutant.applied(source))
     try:
         limit = START_SECONDS + PATIENCE * sum(tests.values())
-        first = _first(around[0]) if around else 0
+        first = first_line(around[0]) if around else 0
         status = stand.run(tests, limit, file, first)[0] if around else UNFIT
         if status == UNFIT:
             status = run_anew(copy, stand.room, tests, limit)

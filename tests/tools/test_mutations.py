@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from .mutations import mutants
+from .places import naming
 
 FILE = Path("some.py")
 EQUIVALENT = Path(__file__).with_name("equivalent.toml")
@@ -95,3 +96,24 @@ def test_every_fault_that_is_listed_as_changing_nothing_is_one():
             pairs = {(mutant.before, mutant.after) for mutant in mutants(Path(one["file"]), source)}
             assert one["before"] in {before for before, _ in pairs}, one
             assert "after" not in one or (one["before"], one["after"]) in pairs, one
+
+
+def test_a_fault_in_a_constant_is_tried_by_tests_of_the_functions_that_read_it(tmp_path: Path) -> None:
+    room = tmp_path / "src" / "headrace" / "room"
+    room.mkdir(parents=True)
+    (room / "one.py").write_text(
+        "A, B = 1, 2\nKEPT = 3\nHELD = KEPT + 1\nC = 5\n\n\n"
+        "def first():\n    return A\n\n\ndef second():\n    return C\n"
+    )
+    (room / "two.py").write_text("from one import B\n\n\ndef third():\n    return B\n")
+    (room.parent / "other.py").write_text("from room.one import C\n\n\ndef fourth():\n    return C\n")
+    (room.parent / "alike.py").write_text("KEPT = A = 7\nprint(A)\n")
+    file = Path("src/headrace/room/one.py")
+
+    def functions(line: int) -> set[str] | None:
+        found = naming(file, line, tmp_path)
+        return found and {place.rpartition("/")[2] for place in found}
+
+    assert functions(1) == {"one.py:7", "two.py:4"}
+    # Read where the module is made, read in another room, where calls are not noted, and read nowhere.
+    assert [functions(line) for line in (2, 4, 3)] == [None, None, None]
