@@ -115,6 +115,19 @@ def test_the_effect_is_a_ratio_of_steps_with_its_interval_and_says_whether_the_s
     assert worth.startswith("2 of 3 comparisons showed a difference. They rest on 5 fresh seeds")
 
 
+@pytest.mark.parametrize(("curves", "said"), [(1, 1), (3, 3), (4, 4), (5, 0), (9, 0)])
+def test_what_a_fresh_run_takes_is_said_of_few_curves(curves: int, said: int) -> None:
+    """Of more than four it is in the table of studies alone."""
+    some = [
+        replicated([300.0 * (i + 1), 310.0 * (i + 1), 305.0 * (i + 1)], policy=f"policy-{i}", size=size)
+        for i in range(curves)
+        for size in (8, 32, 128)
+    ]
+    lines = [line for line in conclude_replicates(found(*some), []) if "a fresh run" in line]
+    assert len(lines) == said
+    assert all("at batch size 8 and " in line and line.endswith("at batch size 128 steps.") for line in lines)
+
+
 def test_runs_short_of_the_goal_are_an_outcome_and_enter_no_mean() -> None:
     base = replicated([300.0] * 8)
     bad = replicated([280.0, 290.0, *[None] * 6], policy="rs2")

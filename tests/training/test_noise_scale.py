@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import json
 import math
 
 import numpy as np
@@ -181,6 +183,27 @@ def test_blocks_state_and_windows(monkeypatch: pytest.MonkeyPatch) -> None:
     assert measure.estimate(half_life=3).signal == pytest.approx(expected)
     with pytest.raises(InputError, match="must be 1"):
         other.load_state_dict({**measure.state_dict(), "version": 2})
+
+
+@pytest.mark.parametrize(
+    "dtypes", list(itertools.permutations([torch.float16, torch.float32, torch.float64]))
+)
+def test_a_state_keeps_every_digit_of_parameters_of_several_types(dtypes: tuple[torch.dtype, ...]) -> None:
+    def weights() -> list[nn.Parameter]:
+        return [nn.Parameter(torch.zeros(2, dtype=dtype)) for dtype in dtypes]
+
+    there, fresh = weights(), NoiseScale(weights())
+    measure = NoiseScale(there)
+    for step in range(1, 4):
+        for part in (1 / 3, step / 7):
+            sum((weight * part).sum().double() for weight in there).backward()
+        measure.step(6)
+        for weight in there:
+            weight.grad = None
+    fresh.load_state_dict(json.loads(json.dumps(measure.state_dict())))
+    for kept, found in zip(measure.pairs(), fresh.pairs(), strict=True):
+        assert kept.tolist() == found.tolist()
+    assert fresh.state_dict() == measure.state_dict()
 
 
 def test_a_step_that_overflowed_is_left_out() -> None:

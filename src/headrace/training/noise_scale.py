@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from functools import partial
+from functools import partial, reduce
 from typing import Any, Self
 
 import numpy as np
@@ -181,8 +181,10 @@ class NoiseScale:
             if state.get(key) != expected:
                 raise InputError(f"must be {expected}", where=f"state[{key!r}]", got=state.get(key))
         check_state(state)
-        device = self._parameters[0].device
-        squares = torch.tensor(state["squares"], dtype=_wide(self._parameters[0].dtype), device=device)
+        device, dtypes = self._parameters[0].device, [parameter.dtype for parameter in self._parameters]
+        squares = torch.tensor(
+            state["squares"], dtype=reduce(torch.promote_types, map(_wide, dtypes)), device=device
+        )
         self._blocks, self._recent = ([squares] if len(squares) else []), []
         self._examples, self._shares = [*state["examples"]], [*state["shares"]]
 
