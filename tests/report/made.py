@@ -70,6 +70,7 @@ def analysis(made: Made | None = None) -> Analysis:
             infer_schema_length=None,
         ),
         budgets=_budgets(made),
+        courses=_courses(made, trials),
     )
 
 
@@ -178,6 +179,27 @@ def _budgets(made: Made) -> pl.DataFrame:
     return pl.DataFrame(
         rows, infer_schema_length=None, schema_overrides={"test": pl.Float64, "budget": pl.Float64}
     )
+
+
+def _courses(made: Made, trials: list[dict[str, Any]]) -> pl.DataFrame:
+    """Of each best trial a few measurements that fall to its last one."""
+    names = ("study", "optimizer", "subset", "policy", "workers", "batch_size", "trial")
+    size = {_key(o, w, b)["study"]: b for o in made.laws for w in made.workers for b in made.sizes}
+    rows = [
+        {name: ({**row, "batch_size": size[row["study"]]})[name] for name in names}
+        | {
+            "step": (step := max(1, row["trained"] * part // 8)),
+            "examples": step * size[row["study"]],
+            "train_loss": None if part == 1 else 1.9 / part,
+            "validation_loss": 2.1 / part,
+            "validation": row["validation"] * 8 / part,
+            "test": None,
+        }
+        for row in trials
+        if row["best"]
+        for part in (1, 2, 5, 8)
+    ]
+    return pl.DataFrame(rows, infer_schema_length=None, schema_overrides={"test": pl.Float64})
 
 
 def _error(made: Made, optimizer: str, size: int, kind: str, budget: float) -> float:

@@ -58,6 +58,8 @@ SHOWN = {
     "ends": "critical_batch_size",
     "recommendation": "seconds",
     "scaling": "steps",
+    "training": "validation",
+    "losses": "validation_loss",
     "normalised": "steps_relative_to_first",
     "examples": "examples",
     "forwarded": "examples_forwarded",

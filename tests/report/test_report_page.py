@@ -115,7 +115,7 @@ def test_the_conclusions_come_before_the_first_figure_and_warnings_apart(text: s
 
 def test_every_figure_has_its_data_and_its_files(folder: Path, text: str, page: Page) -> None:
     figures = re.findall(r"<figure.*?</figure>", text, flags=re.DOTALL)
-    assert len(figures) == 7
+    assert len(figures) == 9
     for figure in figures:
         assert figure.count("<svg") == 2
         assert figure.count('href="data:text/csv') == 1

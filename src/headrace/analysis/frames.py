@@ -30,6 +30,7 @@ def _types() -> dict[str, Any]:
         "forwarded_high",
         "best_trial",
         "trial",
+        "step",
         "reached",
         "trained",
     )
@@ -165,6 +166,26 @@ def best_frame(studies: Sequence[Study]) -> pl.DataFrame:
     ]
     columns = (*IDENTITY, *_names(studies), "effective_learning_rate", "on_border")
     return _frame(rows, columns, **_texts(studies))
+
+
+def courses_frame(studies: Sequence[Study], metric: str) -> pl.DataFrame:
+    """One row a measurement of the trial that each study shows."""
+    names = {
+        "trial": "trial",
+        "step": "step",
+        "examples": "examples_backpropagated",
+        "train_loss": "train/loss",
+        "validation_loss": "validation/loss",
+        "validation": f"validation/{metric}",
+        "test": f"test/{metric}",
+    }
+    rows = [
+        study.identity | {name: row.get(column) for name, column in names.items()}
+        for study in studies
+        if study.course is not None
+        for row in study.course.iter_rows(named=True)
+    ]
+    return _frame(rows, (*IDENTITY, *names))
 
 
 def budgets_frame(rows: Sequence[dict[str, Any]]) -> pl.DataFrame:

@@ -19,7 +19,14 @@ from headrace.analysis.advice import Advice, advise
 from headrace.analysis.budgets import budget_rows
 from headrace.analysis.conclusions import conclude, warn
 from headrace.analysis.curves import CurveFit, fit_curves
-from headrace.analysis.frames import best_frame, budgets_frame, fits_frame, steps_frame, trials_frame
+from headrace.analysis.frames import (
+    best_frame,
+    budgets_frame,
+    courses_frame,
+    fits_frame,
+    steps_frame,
+    trials_frame,
+)
 from headrace.analysis.grid import Grid, cells_of, read_grid
 from headrace.analysis.hyperparameters import effective_learning_rate
 from headrace.analysis.opening import opening
@@ -100,6 +107,10 @@ class Analysis:
         noise: Every trial whose noise scale was measured, with the measured critical batch size.
         replicated: Study -> its fresh runs; empty if none were asked for.
         verdicts: Every comparison of fresh runs.
+        courses: How the best trial of each study was trained, or the nearest to the goal where none reached
+            it, one row a measurement: study, optimizer, subset, policy, workers, batch_size, trial, step,
+            examples (back-propagated), train_loss, validation_loss, validation, test (the metric); null
+            where not measured. None if not read.
     """
 
     results: dict[str, Any]
@@ -115,6 +126,7 @@ class Analysis:
     noise: tuple[noise_course.Comparison, ...] = ()
     replicated: Mapping[str, Replicated] = field(default_factory=dict)
     verdicts: tuple[Cell, ...] = ()
+    courses: pl.DataFrame | None = None
 
     @property
     def opening(self) -> list[str]:
@@ -172,6 +184,7 @@ def analyse(stored: StoredExperiment) -> Analysis:
         noise=_noise(stored, results),
         replicated=replicated,
         verdicts=tuple(cells),
+        courses=courses_frame(studies, stored.metric_name),
     )
 
 

@@ -48,6 +48,7 @@ class Study:
         last: Trial -> its last canonical measurement: step and metrics.
         evaluated: The steps at which its trials are evaluated.
         scales: Tuned name -> the scale of its range ("log", ..); "choices" for a list.
+        course: The measurements of its best trial, or of the nearest to the goal; None without any.
     """
 
     key: StudyKey
@@ -61,6 +62,7 @@ class Study:
     last: Mapping[int, Mapping[str, Any]]
     evaluated: Sequence[int] = ()
     scales: Mapping[str, str] = field(default_factory=dict)
+    course: pl.DataFrame | None = None
 
     @property
     def batch_size(self) -> int:
@@ -156,6 +158,9 @@ def _study(stored: StoredExperiment, key: StudyKey) -> Study:
     space = stored.experiment.space_of(key)
     best = None if result.best_trial is None else values[result.best_trial]
     budget = stored.budget_steps(key) if values else 0
+    measured = stored.study_measurements(key.name)
+    # Of an undecided study all is shown; nothing is concluded from it.
+    known = canonical(measured, trials) if trials else measured
     return Study(
         key=key,
         budget=budget,
@@ -165,9 +170,10 @@ def _study(stored: StoredExperiment, key: StudyKey) -> Study:
         hyperparameters=values,
         tuned=stored.experiment.tuned(key),
         borders=borders(space, best, policy=key.configuration.policy) if best is not None else (),
-        last=_last(canonical(stored.study_measurements(key.name), trials)) if trials else {},
+        last=_last(known) if trials else {},
         evaluated=stored.experiment.evaluation_steps(budget) if budget else (),
         scales={name: _scale(space[name]) for name in stored.experiment.tuned(key)},
+        course=course_of(known, result.best_trial, f"validation/{stored.metric_name}"),
     )
 
 
@@ -185,6 +191,16 @@ def canonical(measurements: pl.DataFrame, trials: tuple[Judged, ...]) -> pl.Data
     )
     rows = measurements.join(ends, on="trial", how="inner").filter(pl.col("step") <= pl.col("end"))
     return rows.drop("end").sort("trial", "step")
+
+
+def course_of(measurements: pl.DataFrame, best: int | None, metric: str) -> pl.DataFrame | None:
+    """The measurements of the best trial; without one, of that with the least metric anywhere."""
+    import polars as pl
+
+    if best is None:
+        seen = measurements.filter(pl.col(metric).is_finite()).sort(metric, "trial", "step")
+        best = None if seen.is_empty() else seen["trial"][0]
+    return None if best is None else measurements.filter(pl.col("trial") == best).sort("step")
 
 
 def _last(measurements: pl.DataFrame) -> dict[int, dict[str, Any]]:

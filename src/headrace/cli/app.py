@@ -23,6 +23,7 @@ from headrace.cli import (
     recommend,
     subsets,
     tables,
+    watch,
 )
 from headrace.cli._common import INTERRUPTED
 from headrace.errors import HeadraceError, InputError
@@ -42,6 +43,7 @@ app = App(
 app.command(experiments.demo)
 app.command(experiments.run)
 app.command(experiments.status)
+app.command(watch.watch)
 app.command(experiments.report)
 app.command(clusters.merge)
 app.command(clusters.submit)

@@ -31,6 +31,19 @@ class Shown:
     files: Mapping[str, str]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Live:
+    """What a page says of a run that is under way.
+
+    Attributes:
+        state: How far it is, in words.
+        seconds: After how many seconds a browser reads the page again.
+    """
+
+    state: str
+    seconds: int
+
+
 _PACKAGES = ("headrace", "torch", "numpy", "scipy", "polars", "matplotlib")
 
 

@@ -10,7 +10,7 @@ from headrace.analysis.advice import Advice
 from headrace.report.figures import Absent
 from headrace.report.figures.hyperparameters import trends
 from headrace.report.figures.recommendation import frontier_rows
-from headrace.report.frame import Provenance, Shown, lead, render
+from headrace.report.frame import Live, Provenance, Shown, lead, render
 from headrace.report.numbers import plain, whole
 from headrace.report.portrait_part import portrait_part
 from headrace.report.replicate_part import replicate_part
@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 
 
 def page(
-    analysis: Analysis, figures: Sequence[Shown | Absent], about_examples: Sequence[Shown | Absent]
+    analysis: Analysis,
+    figures: Sequence[Shown | Absent],
+    about_examples: Sequence[Shown | Absent],
+    live: Live | None = None,
 ) -> str:
     """The whole page as HTML; one file that fetches nothing.
 
@@ -31,6 +34,7 @@ def page(
         analysis: What is shown.
         figures: Its figures.
         about_examples: Those of its portraits.
+        live: What it says of a run that is under way, or None.
     """
     curves = curves_of(analysis)
     grid = analysis.grid
@@ -59,6 +63,7 @@ def page(
         provenance=provenance(analysis),
         portraits=portrait_part(analysis, about_examples),
         glossary=GLOSSARY,
+        live=live,
         plain=plain,
     )
 

@@ -51,6 +51,19 @@ def mark(place: int) -> Mark:
     )
 
 
+_SHADES = ((198, 219, 239), (66, 146, 198), (8, 29, 88))
+"""Light, middle and dark blue, of ColorBrewer's sequence; they differ in grey too."""
+
+
+def shade(place: int, count: int) -> str:
+    """The colour of the line at `place` of `count` that are in an order, from light to dark."""
+    at = 2 * (place + 0.5) / count if count > 1 else 1.5
+    first = min(int(at), len(_SHADES) - 2)
+    low, high = _SHADES[first], _SHADES[first + 1]
+    mixed = (round(a + (b - a) * (at - first)) for a, b in zip(low, high, strict=True))
+    return "#" + "".join(f"{value:02x}" for value in mixed)
+
+
 _STYLE: dict[str, Any] = {
     "font.family": "DejaVu Sans",
     "font.size": TEXT,

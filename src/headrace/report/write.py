@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from headrace.files import guarded, write_whole
 from headrace.report import search_page
 from headrace.report.figures import Absent, Picture, figures
-from headrace.report.frame import Shown
+from headrace.report.frame import Live, Shown
 from headrace.report.page import page
 
 if TYPE_CHECKING:
@@ -22,7 +22,11 @@ PAGE = "report.html"
 
 
 def write_report(
-    analysis: Analysis, directory: Path, *, formats: Sequence[Format] = ("svg", "pdf", "png")
+    analysis: Analysis,
+    directory: Path,
+    *,
+    formats: Sequence[Format] = ("svg", "pdf", "png"),
+    live: Live | None = None,
 ) -> Path:
     """Write `report.html`, and next to it `figures/NAME` as SVG, PDF, PNG and CSV.
 
@@ -33,6 +37,7 @@ def write_report(
         analysis: What `headrace.analysis.results.analyse` gave.
         directory: The folder to write to.
         formats: The formats of the figures' files; empty for the page alone.
+        live: What the page says of a run that is under way; None for a page that stays as it is.
 
     Returns:
         The path of the page.
@@ -44,7 +49,7 @@ def write_report(
         shown = draw_all(figures("experiment", analysis), directory, formats)
         first = 1 + sum(isinstance(figure, Shown) for figure in shown)
         about_examples = draw_all(figures("portraits", analysis), directory, formats, first=first)
-        return _written(page(analysis, shown, about_examples), directory)
+        return _written(page(analysis, shown, about_examples, live), directory)
 
 
 def write_search_report(

@@ -31,6 +31,8 @@ FIGURES: dict[str, FigureEntry] = {
     "ends": FigureEntry(home=_ROOM + "grid_ends:figures", part="experiment"),
     "recommendation": FigureEntry(home=_ROOM + "recommendation:figures", part="experiment"),
     "scaling": FigureEntry(home=_ROOM + "scaling:figures", part="experiment"),
+    "training": FigureEntry(home=_ROOM + "training:figures", part="experiment"),
+    "losses": FigureEntry(home=_ROOM + "losses:figures", part="experiment"),
     "normalised": FigureEntry(home=_ROOM + "normalised:figures", part="experiment"),
     "examples": FigureEntry(home=_ROOM + "examples:figures", part="experiment"),
     "forwarded": FigureEntry(home=_ROOM + "forwarded:figures", part="experiment"),
