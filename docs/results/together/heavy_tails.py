@@ -1,0 +1,179 @@
+"""A linear regression on which importance sampling must pay, and by how much, in closed form.
+
+Each example touches one of 16 coordinates: its input is `x e_k`, its target `x (w_k + noise s)` with w_k = 1
+and s = +1 or -1. Feature norms x span three decades, a factor of ten of it between the coordinates, so that
+their curvatures h_k go from 1 down to 1/100 and even the largest batch needs dozens of steps. Every (k, x)
+comes with both signs, so the full gradient is exactly `h_k (v_k - w_k)`.
+
+With probabilities p the gradient noise is `N^-2 sum |g_i|^2 / p_i - |G|^2`. So in the mean over seeds, with
+m_k = E (v_k - w_k), u_k = E (v_k - w_k)^2, batches of B independent draws and a constant learning rate a,
+
+    m_k <- (1 - a h_k) m_k
+    u_k <- (1 - a h_k)^2 u_k + a^2/B (g_k - h_k^2 u_k)
+    g_k = sum over k's examples of x^4 (u_k + noise^2 - 2 noise s m_k) / (N^2 p_i)
+
+`predicted_steps` iterates this with the p of the policy: uniform, or in proportion to the mean loss so far
+plus its mean over the examples, renewed once per epoch, as `importance-sample` draws.
+`python -m docs.results.together.heavy_tails DIR` holds the experiment in DIR against it.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from scipy.stats import t as student
+from torch import Tensor, nn
+
+from headrace import Workload
+from headrace.training.data import TensorData
+
+COORDINATES, NORMS, NOISE, GOAL = 16, 64, 0.5, 0.05
+SPREAD, CURVATURES = 1e3, 1e2
+SIGNS = np.array([1.0, -1.0])
+CURVATURE = CURVATURES ** -(np.arange(COORDINATES) / (COORDINATES - 1))
+"""Of each coordinate."""
+
+
+def feature_norms() -> Float[np.ndarray, "coordinates norms 1"]:
+    """Log-uniform within each coordinate; the mean of x^2 over all examples gives the curvature."""
+    within = (SPREAD / np.sqrt(CURVATURES)) ** ((np.arange(NORMS) + 0.5) / NORMS)
+    scale = np.sqrt(CURVATURE * COORDINATES / np.mean(within**2))
+    return (scale[:, None] * within)[:, :, None]
+
+
+def heavy_tails() -> Workload:
+    """The regression: 2,048 training examples; validation is the mean squared error of the coefficients."""
+    x = feature_norms()
+    inputs = np.eye(COORDINATES)[:, None, None] * np.broadcast_to(x, (COORDINATES, NORMS, 2))[..., None]
+    targets = x * (1 + NOISE * SIGNS)
+    return Workload(
+        name="heavy-tails",
+        train=TensorData(_float(inputs).reshape(-1, COORDINATES), _float(targets).reshape(-1, 1)),
+        validation=TensorData(torch.eye(COORDINATES), torch.ones(COORDINATES, 1)),
+        build_model=_zero,
+        loss=_half_squared_error,
+        metric=_squared_error,
+        metric_name="squared_error",
+        goal=GOAL,
+        targets="numbers",
+        description="Linear regression, feature norms over three decades.",
+    )
+
+
+def _float(values: Float[np.ndarray, ...]) -> Tensor:
+    return torch.tensor(values, dtype=torch.float32)
+
+
+def _zero() -> nn.Module:
+    model = nn.Linear(COORDINATES, 1, bias=False)
+    nn.init.zeros_(model.weight)
+    return model
+
+
+def _squared_error(
+    outputs: Float[Tensor, "batch 1"], targets: Float[Tensor, "batch 1"]
+) -> Float[Tensor, " batch"]:
+    return (outputs - targets).square().squeeze(1)
+
+
+def _half_squared_error(
+    outputs: Float[Tensor, "batch 1"], targets: Float[Tensor, "batch 1"]
+) -> Float[Tensor, " batch"]:
+    return _squared_error(outputs, targets) / 2
+
+
+@dataclass
+class Mean:
+    """The mean of SGD over all seeds, and of the losses that its policy has seen."""
+
+    batch_size: int
+    learning_rate: float
+    importance: bool
+    first: Float[np.ndarray, " coordinates"] = field(default_factory=lambda: -np.ones(COORDINATES))
+    second: Float[np.ndarray, " coordinates"] = field(default_factory=lambda: np.ones(COORDINATES))
+
+    def __post_init__(self) -> None:
+        self.x = feature_norms()
+        self.examples = 2 * self.x.size
+        self.seen = np.zeros((COORDINATES, NORMS, 2))
+        self.draw(np.ones_like(self.seen))
+
+    def draw(self, odds: Float[np.ndarray, "coordinates norms signs"]) -> None:
+        """From the next step on, by these odds."""
+        weight = self.x**4 / (self.examples**2 * odds / odds.sum())
+        self.noise = weight.sum((1, 2)), (weight * SIGNS).sum((1, 2))
+
+    def losses(self) -> Float[np.ndarray, "coordinates norms signs"]:
+        """Expected loss of each example."""
+        residual = self.second + NOISE**2, 2 * NOISE * self.first
+        return self.x**2 * (residual[0][:, None, None] - residual[1][:, None, None] * SIGNS) / 2
+
+    def step(self, number: int) -> None:
+        """Step `number`, counted from 1; at the end of an epoch the policy looks at its history."""
+        self.seen += self.losses()
+        gradients = self.noise[0] * (self.second + NOISE**2) - self.noise[1] * 2 * NOISE * self.first
+        spread = gradients - CURVATURE**2 * self.second
+        kept = 1 - self.learning_rate * CURVATURE
+        self.second = kept**2 * self.second + self.learning_rate**2 / self.batch_size * spread
+        self.first = kept * self.first
+        epochs = (number - 1) * self.batch_size // self.examples
+        if self.importance and number * self.batch_size // self.examples > epochs:
+            self.draw(self.seen + self.seen.mean())
+
+    def steps_to_goal(self, most: float) -> float:
+        """The first step below the goal; infinite if that takes more than `most`."""
+        number = 0
+        while self.second.mean() >= GOAL:
+            number += 1
+            if number > most or self.second.mean() > 1 / GOAL:
+                return np.inf
+            self.step(number)
+        return number
+
+
+def predicted_steps(batch_size: int, policy: str) -> float:
+    """At the best of 25 learning rates from 0.02 to 2.5, the range of the search."""
+    fewest = np.inf
+    for rate in np.geomspace(0.02, 2.5, 25):
+        mean = Mean(batch_size, rate, policy == "importance-sample")
+        fewest = min(fewest, mean.steps_to_goal(min(fewest, 4000)))
+    return fewest
+
+
+Studies = dict[tuple[str, int], dict[str, Any]]
+"""(policy, batch size) -> its part of results.json."""
+
+
+def measured_ratio(studies: Studies, size: int, policy: str, against: str) -> list[float]:
+    """Steps of `policy` over those of `against`: the mean of pairs of seeds, and its 95% interval."""
+    runs = [studies[name, size]["replicates"]["runs"] for name in (policy, against)]
+    logs = np.array([np.log(one["steps"] / other["steps"]) for one, other in zip(*runs, strict=True)])
+    half = student.ppf(0.975, len(logs) - 1) * logs.std(ddof=1) / np.sqrt(len(logs))
+    return np.exp(logs.mean() + half * np.array([0, -1, 1])).tolist()
+
+
+def table(directory: Path) -> list[str]:
+    """The lines of the page's table."""
+    found = json.loads((directory / "results.json").read_text())["studies"]
+    studies = {(s["configuration"]["policy"], s["configuration"]["batch_size"]): s for s in found}
+    lines = [
+        "| batch size | over uniform: predicted | measured | over shuffle: measured |",
+        "|---:|---:|---|---|",
+    ]
+    for size in sorted({size for _, size in studies}):
+        foreseen = predicted_steps(size, "importance-sample") / predicted_steps(size, "uniform")
+        ratios = [measured_ratio(studies, size, "importance-sample", name) for name in ("uniform", "shuffle")]
+        shown = " | ".join("{:.2f} ({:.2f} to {:.2f})".format(*ratio) for ratio in ratios)
+        lines.append(f"| {size:,} | {foreseen:.2f} | {shown} |")
+    return lines
+
+
+if __name__ == "__main__":
+    sys.stdout.write("\n".join(table(Path(sys.argv[1]))) + "\n")
