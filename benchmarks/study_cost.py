@@ -1,4 +1,4 @@
-"""What the race saves: the demo's experiment against an Optuna loop that trains to the budget.
+"""What the race saves: SGD against Nesterov on digits, against an Optuna loop that trains to the budget.
 
 The peer draws with Optuna's quasi-random sampler; the hyperparameters of our trials are enqueued in
 it, so that both train the very same trials with the same training code, on as many processes.
@@ -10,7 +10,6 @@ import tempfile
 import time
 from concurrent.futures import ProcessPoolExecutor
 from functools import cache
-from importlib.resources import as_file, files
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -20,16 +19,19 @@ from headrace.specs.experiment import Experiment
 from headrace.store.bound import Rules, judge
 from headrace.store.records import Outcome, TrialRecord
 
-DESCRIPTION = "the demo's experiment: the race against an Optuna loop that trains every trial to its budget"
+DESCRIPTION = (
+    "SGD against Nesterov on digits: the race against an Optuna loop that trains every trial to its budget"
+)
+
+EXAMPLE = Path(__file__).parent.parent / "examples/sgd_and_nesterov.toml"
 
 Best = dict[str, tuple[int, int] | None]
 """Study -> (S(B), best trial), None where the goal was not reached."""
 
 
-def demo(**changes: Any) -> Experiment:
-    """The demo's experiment, some of its keys changed: `{"training": {"stop": "budget"}}`."""
-    with as_file(files("headrace.experiments") / "demo.toml") as file:
-        content = Experiment.from_toml(file).model_dump(exclude_none=True)
+def example(**changes: Any) -> Experiment:
+    """The example's experiment, some of its keys changed: `{"training": {"stop": "budget"}}`."""
+    content = Experiment.from_toml(EXAMPLE).model_dump(exclude_none=True)
     for table, keys in changes.items():
         content[table] = {**content[table], **keys}
     return Experiment.from_dict(content)
@@ -47,7 +49,7 @@ def run(
     changes |= {"search": {"trials": trials}} if trials else {}
     with tempfile.TemporaryDirectory() as directory:
         start = time.perf_counter()
-        stored = run_experiment(demo(**changes), Path(directory) / "run", processes=processes)
+        stored = run_experiment(example(**changes), Path(directory) / "run", processes=processes)
         ours = time.perf_counter() - start
         judged = {study.name: stored.judgement(study) for study in stored.experiment.studies()}
     our_best: Best = {name: (j.best[0] if j and j.best else None) for name, j in judged.items()}
@@ -69,7 +71,7 @@ def run(
 def optuna_loop(changes: dict[str, dict[str, Any]], processes: int) -> tuple[Best, int]:
     """Every study of the experiment by Optuna, a study a task."""
     changes = {**changes, "training": {"stop": "budget"}}
-    studies = len(demo(**changes).studies())
+    studies = len(example(**changes).studies())
     pool = ProcessPoolExecutor(processes, mp_context=get_context("spawn"), initializer=_one_thread)
     with pool:
         results = list(pool.map(_optuna_study, [changes] * studies, reversed(range(studies))))
@@ -98,7 +100,7 @@ def _optuna_study(changes: dict[str, dict[str, Any]], number: int) -> tuple[str,
     from headrace.trials.setting import Setting
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    experiment = demo(**changes)
+    experiment = example(**changes)
     key, search = experiment.studies()[number], experiment.search
     workload = _workload(experiment.workload.name)
     device = torch.device("cpu")

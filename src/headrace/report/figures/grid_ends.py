@@ -30,7 +30,7 @@ WORDS = Words(
         "fewest possible steps: what no batch size gets below; further left is faster.",
     ),
 )
-_ROW, _TOP, _BOTTOM, _GAP = 24, 34, 52, 14
+_ROW, _TOP, _BOTTOM, _GAP, _LETTER = 24, 34, 52, 14, 7
 _LEAST, _MOST = 2.0**-7, 2.0**7
 """An axis shows this far beyond the estimates; an interval that goes further leaves the frame."""
 
@@ -93,42 +93,53 @@ def rows(grid: Grid) -> list[Row]:
 
 
 def draw(found: Sequence[Row], layout: Layout) -> Figure:
-    """Two panels of the same rows: next to each other if there is room, or else one below the other."""
-    height = len(found) * _ROW
+    """Two panels of the same rows: next to each other if there is room, or else one below the other.
+
+    Names are left of the rows if they take less than half of the width, or else above them.
+    """
     wide = layout.panels > 1
-    names = 0 if not wide else min(260, 8 + max(len(row.label) for row in found) * 7)
-    step = height * (1 if wide else 2)
+    labels = [_short(row.label, (layout.width - _GAP) // (_LETTER * layout.panels)) for row in found]
+    names = 8 + max(map(len, labels)) * _LETTER
+    left = wide and names < layout.width * 0.45
+    height = len(found) * _ROW * (1 if left else 2)
+    start = names if left else 0
+    width = (layout.width - start - 2 * _GAP) / 2 if wide else layout.width - _GAP
     whole = _TOP + height + _BOTTOM
-    canvas = Canvas(layout.width, whole if wide else 2 * (_TOP + step + _BOTTOM))
-    width = (layout.width - names - 2 * _GAP) / 2 if wide else layout.width - _GAP
-    first = canvas.axes(names, _TOP, width, step)
-    second = (
-        canvas.axes(names + width + 2 * _GAP, _TOP, width, step)
-        if wide
-        else canvas.axes(0, 2 * _TOP + step + _BOTTOM, width, step)
-    )
-    _panel(first, "critical batch size (examples)", found, [row.critical for row in found], 0, above=not wide)
-    _panel(second, "fewest possible steps", found, [row.fewest for row in found], 1, above=not wide)
-    if wide:
-        first.set_yticklabels([row.label for row in found])
+    canvas = Canvas(layout.width, whole if wide else 2 * whole)
+    first = canvas.axes(start, _TOP, width, height)
+    beside, below = (start + width + 2 * _GAP, _TOP), (0, _TOP + whole)
+    second = canvas.axes(*(beside if wide else below), width, height)
+    _panel(first, "critical batch size (examples)", [row.critical for row in found], 0)
+    _panel(second, "fewest possible steps", [row.fewest for row in found], 1)
+    if left:
+        first.set_yticklabels(labels)
+    else:
+        _name_above(first, labels)
+        _name_above(second, labels)
     return canvas.figure
 
 
-def _panel(
-    axes: Axes,
-    label: str,
-    found: Sequence[Row],
-    values: Sequence[tuple[float, float, float]],
-    place: int,
-    *,
-    above: bool,
-) -> None:
+def _short(label: str, room: int) -> str:
+    """A configuration without the axes' names, in at most `room` letters; the table has all of it."""
+    parts = [part.removeprefix("policy ").removeprefix("subset ") for part in label.split(", ")]
+    said = ", ".join(parts)
+    return said if len(said) <= room else f"{said[: room - 1]}…"
+
+
+def _name_above(axes: Axes, labels: Sequence[str]) -> None:
+    axes.set_ylim(len(labels) - 0.5, -0.8)
+    for row, label in enumerate(labels):
+        place = axes.get_yaxis_transform()
+        axes.text(0, row - 0.28, label, transform=place, ha="left", va="bottom")
+
+
+def _panel(axes: Axes, label: str, values: Sequence[tuple[float, float, float]], place: int) -> None:
     middle = [value for value, _, _ in values]
     least, most = min(middle) * _LEAST, max(middle) * _MOST
     shown = [min(max(end, least), most) for span in values for end in span]
     binary_axis(axes, shown, which="x")
-    axes.set_ylim(len(found) - 0.5, -0.5 - (0.3 if above else 0))
-    axes.set_yticks(range(len(found)), labels=[""] * len(found))
+    axes.set_ylim(len(values) - 0.5, -0.5)
+    axes.set_yticks(range(len(values)), labels=[""] * len(values))
     axes.tick_params(axis="y", length=0)
     axes.grid(visible=False, axis="y")
     axes.set_xlabel(label)
@@ -136,7 +147,3 @@ def _panel(
     for row, (value, low, high) in enumerate(values):
         axes.plot([max(low, least / 2), min(high, most * 2)], [row, row], color=style.colour, linewidth=1.6)
         axes.plot([value], [row], linestyle="", **style.style())
-        if above:
-            axes.text(
-                0, row - 0.28, found[row].label, transform=axes.get_yaxis_transform(), ha="left", va="bottom"
-            )
