@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from headrace import selection
+from headrace.errors import InputError
 from headrace.random import generator
 from headrace.selection.testing import Pool, check_selection, random_pool
 from selection.test_conformance import MOST, STRATEGIES
@@ -50,6 +51,15 @@ def test_all_kinds_give_the_same_choice(name, kind, device):
     assert chosen.tolist() == expected.tolist()
     of = STRATEGIES[name](given, 4, generator(0, "rng"), KINDS[kind](candidates))
     assert of.tolist() == expected_of.tolist()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("example", "feature", "value"), [(0, 2, np.nan), (3, 1, np.inf), (4, 0, -np.inf)])
+def test_the_example_with_a_bad_feature_is_named(kind, example, feature, value, device):
+    features = np.ones((5, 3))
+    features[example, feature] = value
+    with pytest.raises(InputError, match=f"features, example {example}: a feature is not finite"):
+        selection.k_center(KINDS[kind](features), 2)
 
 
 @pytest.mark.parametrize("name", STRATEGIES)

@@ -104,6 +104,20 @@ def test_counts_are_bytes_up_to_255_members(members, dtype):
     assert one.votes.counts.tolist() == [[0, members]]
 
 
+@pytest.mark.parametrize(("mine", "theirs"), list(itertools.product([0, 1, 2, 3, 6], repeat=2)))
+def test_ballots_and_counts_of_each_side_are_merged(mine: int, theirs: int) -> None:
+    """Of 20 classes up to two members are kept as ballots, and more as counts."""
+    one, other = EnsembleStatistics(2, 20), EnsembleStatistics(2, 20)
+    expected = np.zeros((2, 20), int)
+    for number in range(mine + theirs):
+        votes = [number % 5, (3 * number + 7) % 20]
+        (one if number < mine else other).add_member(0, np.eye(20)[votes])
+        expected[[0, 1], votes] += 1
+    assert [side.votes.counts is None for side in (one, other)] == [mine < 3, theirs < 3]
+    merged = one.merge(other)
+    assert [part.tolist() for _, part in merged.votes.blocks(iter([slice(0, 2)]))] == [expected.tolist()]
+
+
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 2**32), st.sampled_from([3, 20, 40, 70]), st.booleans())
 def test_votes_added_and_merged_in_any_order_are_counted_once(seed, classes, apart):
@@ -183,6 +197,19 @@ def test_a_state_of_which_one_part_is_altered_is_refused(form):
     for one in altered:
         with pytest.raises(InputError):
             EnsembleStatistics.from_state_dict(one)
+
+
+@pytest.mark.parametrize("size", ["num_examples", "num_classes"])
+def test_a_state_of_nothing_is_refused_although_it_fits_together(size: str) -> None:
+    whole = EnsembleStatistics(4, 3).state_dict()
+    keep = {"num_examples": lambda tensor: tensor[:0], "num_classes": lambda tensor: tensor[:, :0]}[size]
+    tensors = {
+        name: keep(value) if value.ndim == 2 or size == "num_examples" else value
+        for name, value in whole["tensors"].items()
+    }
+    with pytest.raises(InputError, match=f"cannot be used .*{size}"):
+        EnsembleStatistics.from_state_dict(whole | {size: 0, "tensors": tensors})
+    EnsembleStatistics.from_state_dict(EnsembleStatistics(1, 1, multilabel=True).state_dict())
 
 
 @pytest.mark.parametrize("edge", [[0, 4], [3, 4], [0, 1]])

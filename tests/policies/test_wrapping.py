@@ -235,3 +235,22 @@ def test_policies_without_any_value_treat_all_alike() -> None:
             weights = np.ones(30) if plan.weights is None else plan.weights
             assert weights == pytest.approx(np.ones(30))
             assert len(set(plan.indices.tolist())) >= 15
+
+
+@pytest.mark.parametrize("name", [name for name in POLICIES if not name.startswith("partition")])
+def test_one_unknown_value_leaves_the_others_as_they_are(name: str) -> None:
+    """As much more or less is seen of a small value than of a large one, whether a third is known or not."""
+    known = np.array([0.05, 0.4, 0.9, 0.8, 0.6, 0.5])
+    partly = np.where(np.arange(6) == 5, np.nan, known)
+    policy = make_policy(name, **SETTINGS.get(name, {}))
+    at = Epoch(number=1, epochs=EPOCHS, num_examples=6, size=600, workers=2)
+
+    def seen(values: np.ndarray) -> np.ndarray:
+        found = np.zeros(6)
+        for seed in range(20):
+            plan = policy.plan(values.copy(), at, generator(seed, "plan"))
+            weights = np.ones(6) if plan.weights is None else plan.weights
+            found += np.bincount(plan.indices, weights[plan.indices], minlength=6)
+        return found / found[:5].sum()
+
+    assert seen(partly)[:5] == pytest.approx(seen(known)[:5], abs=0.05)

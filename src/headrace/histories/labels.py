@@ -125,7 +125,7 @@ class LabelWindow:
         size = count.clamp(1, self.window).float()
         total = torch.zeros_like(size)
         for place in range(self.window):
-            equal = ((labels == labels[:, place : place + 1]) & there).sum(1).clamp_min(1)
+            equal = ((labels == labels[:, place : place + 1]) & there).sum(1)
             total -= torch.where(there[:, place], (equal / size).log(), 0.0)
         return total / size
 
