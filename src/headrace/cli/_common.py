@@ -70,6 +70,21 @@ def counting(total: int) -> Generator[Callable[[str], None]]:
         yield lambda line: bar.update(task, advance=1, description=printable(line, one_line=True))
 
 
+@contextmanager
+def sharing(on: str) -> Generator[Callable[[float], None]]:
+    """A bar on the terminal (standard error) that is shown the share of the work that is done."""
+    if not sys.stderr.isatty():
+        yield lambda share: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(file=sys.stderr), transient=True) as bar:
+        task = bar.add_task(on, total=1.0)
+        yield lambda share: bar.update(task, completed=share)
+
+
 def say(text: str, *, error: bool = False) -> None:
     """A paragraph on standard output, or on standard error; on a terminal lines break between words.
 

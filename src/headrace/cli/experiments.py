@@ -6,11 +6,11 @@ import sys
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from headrace.cli._common import Json, print_json, print_table, say, working
+from headrace.cli._common import Json, print_json, print_table, say, sharing, working
 from headrace.cli._options import APath, OptionalPath, OptionalText, check_processes
 from headrace.errors import InputError, InputErrors
 
@@ -54,11 +54,13 @@ def run(
     accept_change: str | None = None,
     part: OptionalText = None,
     extend: Annotated[bool, Parameter(negative="")] = False,
+    plan: Annotated[bool, Parameter(negative="")] = False,
     json: Json = False,
 ) -> int:
     """Run an experiment, or resume it; at the end OUT holds results.json and report.html.
 
     Example: headrace run experiment.toml --out runs/first
+    Example: headrace run experiment.toml --plan
 
     Args:
         experiment: The experiment file (TOML).
@@ -72,6 +74,8 @@ def run(
             own. `headrace merge` puts the parts together. Default folder: runs/NAME-part-K-of-N.
         extend: Extend the experiment in OUT to EXPERIMENT, which has more studies, more trials or a wider
             search space: its trials are kept, and what is missing is trained. Without it a terminal is asked.
+        plan: Only say what the run would do and take: studies, trials, examples, memory, disk, and time on
+            this machine after a calibration of at most half a minute. Nothing is written.
     """
     from headrace.specs.experiment import Experiment
     from headrace.specs.shares import Share
@@ -88,6 +92,7 @@ def run(
         accept_change=accept_change,
         share=share,
         extend=extend,
+        plan=plan,
         json=json,
     )
 
@@ -148,12 +153,15 @@ def _run(
     accept_change: str | None = None,
     share: Share | None = None,
     extend: bool = False,
+    plan: bool = False,
     json: bool,
 ) -> int:
     from headrace.cli.bar import Bar
+    from headrace.cli.plans import announce, say_plan
     from headrace.cli.subsets import with_searched
     from headrace.engines import torchrun
     from headrace.experiments.listeners import Showing
+    from headrace.experiments.plan_facts import plan_facts
     from headrace.experiments.readiness import check_workers
     from headrace.experiments.runner import follow
     from headrace.experiments.runner import run as run_experiment
@@ -172,6 +180,19 @@ def _run(
             check_workers(experiment)
         except InputError as error:
             raise InputErrors([error], where=str(file)) from None
+    if plan:
+        with _named(file):
+            facts = _planned(
+                experiment,
+                directory,
+                processes=processes,
+                engine=engine,
+                accept_change=accept_change,
+                share=share,
+                extend=partial(_agrees, extend),
+            )
+        print_json(facts) if json else say_plan(facts)
+        return 0
     with _named(file):
         experiment = with_searched(experiment, directory, processes=processes)
     if torchrun.rank() > 0:
@@ -188,9 +209,18 @@ def _run(
             accept_change=accept_change,
             share=share,
             extend=partial(_agrees, extend),
+            announce=lambda made: announce(plan_facts(made)),
         )
     code = conclude(stored, json) if share is None else _tell_part(stored, share, json)
     return 1 if tell_failures(stored) else code
+
+
+def _planned(experiment: Experiment, directory: Path, **how: Any) -> dict[str, Any]:
+    from headrace.experiments.plan_facts import plan_facts
+    from headrace.experiments.planning import plan
+
+    with sharing("calibrating") as show:
+        return plan_facts(plan(experiment, directory, show=show, **how))
 
 
 def _agrees(asked: bool, plan: Plan) -> bool:

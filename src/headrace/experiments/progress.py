@@ -32,9 +32,13 @@ class Watch:
         self._share_at_start: float | None = None
 
     def show(self, races: Sequence[Race], *, last: bool = False) -> None:
-        """Report the state of the studies and of the fresh runs, unless it was reported a moment ago."""
+        """Report the state of the studies and of the fresh runs, unless it was reported a moment ago.
+
+        While parts of studies race, nothing is: their rules are others.
+        """
         now = time.monotonic()
-        if not self._listeners or (now < self._next and not last):
+        quiet = not self._listeners or any(race.partial for race in races)
+        if quiet or (now < self._next and not last):
             return
         self._next = now + self.INTERVAL_SECONDS
         share = share_done(races, self.replicates)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from headrace.specs.shares import expected_cost
@@ -43,6 +43,7 @@ class Race:
         home: The worker that began the study, or None.
         bound: The step beyond which no trial need be trained.
         decided: Whether it is over.
+        partial: Whether it is run by the rules of a part of its trials, and continues when that is over.
     """
 
     key: StudyKey
@@ -58,6 +59,7 @@ class Race:
     home: int | None = None
     bound: int = 0
     decided: bool = False
+    partial: bool = False
 
     def __post_init__(self) -> None:
         if self.to_budget:
@@ -73,6 +75,11 @@ class Race:
         self.queue = [task for task in tasks if task[0] not in self.running]
         self.queue.sort(key=lambda task: (self.metrics.get(task[0], float("-inf")), task[0]))
         self.decided = not tasks
+
+    def judge_by(self, rules: Rules, *, partial: bool) -> None:
+        """Continue by other rules."""
+        self.rules, self.partial = rules, partial
+        self.refill()
 
     def finish(self, outcome: Outcome) -> None:
         """Note what came of a task."""
@@ -111,9 +118,16 @@ class Schedule:
     def __init__(self, races: Iterable[Race]) -> None:
         self.races = list(races)
 
-    def next(self, worker: int) -> Task | None:
-        """The next task of an idle worker, or None where it must wait."""
+    def next(self, worker: int, only: Collection[int] | None = None) -> Task | None:
+        """The next task of an idle worker, or None where it must wait.
+
+        Args:
+            worker: Which.
+            only: The numbers of the studies of which it may be; None for all.
+        """
         for race, held in self._options(worker):
+            if only is not None and race.number not in only:
+                continue
             task = race.take(worker, held=held)
             if task is not None:
                 if race.home is None:

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 from headrace.engines import torchrun
-from headrace.engines._base import Engine, do_all, each_done, prepare
-from headrace.engines.registry import make_engine
-from headrace.engines.torchrun import TorchrunEngine
+from headrace.engines._base import Engine, each_done, prepare
 from headrace.experiments import fresh
+from headrace.experiments.dispatch import Dispatch, races_of
 from headrace.experiments.ledger import Ledger
 from headrace.experiments.listeners import Listener, Listeners, Showing
-from headrace.experiments.progress import Watch
-from headrace.experiments.race import Race, Schedule, rungs
+from headrace.experiments.outlook import work_plan
+from headrace.experiments.race import Schedule
 from headrace.experiments.readiness import check_files, check_readiness, check_workers
+from headrace.experiments.starting import start
+from headrace.experiments.work_plan import WorkPlan
 from headrace.specs.experiment import Experiment
 from headrace.specs.shares import Share
-from headrace.specs.studies import StudyKey
 from headrace.store import experiments as store
 from headrace.store import lock
 from headrace.store.changes import check_reason
@@ -29,11 +27,10 @@ from headrace.store.experiments import StoredExperiment
 from headrace.store.extending import Agree, extended
 from headrace.store.portraits import missing, write_portrait
 from headrace.store.progress import State
-from headrace.trials.advance import Advance, Expect, Inspect, MakeBench, Portray
-from headrace.trials.tasks import Inspection, Report
+from headrace.trials.advance import Expect, MakeBench, Portray
 
-PROCESSES_PER_GPU = 4
-"""Default number of trials at once on one GPU."""
+Announce = Callable[[WorkPlan], object]
+"""Called with what a run will do and take."""
 
 
 def run(
@@ -47,6 +44,7 @@ def run(
     accept_change: str | None = None,
     share: Share | None = None,
     extend: Agree | None = None,
+    announce: Announce | None = None,
 ) -> StoredExperiment:
     """Run an experiment, or resume it, until every study is decided and the portraits are made.
 
@@ -68,6 +66,8 @@ def run(
         share: Which share of the studies is trained, in a folder of its own; None for all.
         extend: Called with the plan if the folder holds an experiment that this one extends; whether to do
             it. None refuses it.
+        announce: Called with the plan, once the first trials have shown what a step takes; under torchrun
+            not. None: the run begins without a calibration.
 
     Raises:
         InputError: The folder holds another experiment or share, or trials of one, the workload does not fit
@@ -87,7 +87,14 @@ def run(
         if stored.facts is not None:
             check_files(experiment, stored.facts)
         shown = [] if progress is None else [Showing(progress)]
-        return _train(stored, processes, Listeners([*shown, *listeners]), accept_change, engine)
+        return _train(
+            stored,
+            processes,
+            Listeners([*shown, *listeners]),
+            accept_change=accept_change,
+            where=engine,
+            announce=announce,
+        )
 
 
 def follow(experiment: Experiment) -> None:
@@ -107,22 +114,24 @@ def _train(
     stored: StoredExperiment,
     processes: int | None,
     listeners: Listeners,
+    *,
     accept_change: str | None,
     where: str,
+    announce: Announce | None,
 ) -> StoredExperiment:
     """Train what is missing; if nothing is, see whether the workload is still the one of the results.
 
     Returns:
         What the folder holds then.
     """
-    experiment = stored.experiment
+    experiment, started = stored.experiment, time.monotonic()
     finished = (
         stored.facts is not None
-        and Schedule(_races(stored)).finished
+        and Schedule(races_of(stored)).finished
         and not missing(stored)
         and not fresh.incomplete(stored)
     )
-    engine, inspection = _start(experiment, 1 if finished else processes, where)
+    engine, inspection = start(experiment, 1 if finished else processes, where)
     with engine:
         facts = inspection.facts
         if finished and stored.facts is not None:
@@ -143,21 +152,15 @@ def _train(
         prepare(engine, Expect(facts))
         ledger = Ledger(stored.directory, facts)
         listeners.begin(experiment, facts)
-        schedule = Schedule(_races(stored))
-        watch = Watch(listeners, fresh.at_most(stored))
-        _Run(
-            schedule=schedule,
-            engine=engine,
-            ledger=ledger,
-            watch=watch,
-            listeners=listeners,
-            metric=f"validation/{facts.metric_name}",
-        ).to_the_end()
+        dispatch = Dispatch.of(stored, engine, ledger, listeners)
+        if announce is not None and not engine.together:
+            announce(work_plan(stored, dispatch, start_seconds=time.monotonic() - started))
+        dispatch.to_the_end()
         stored = stored.with_parts(ledger.written.values())
 
         def tell(done: int, of: int) -> None:
-            watch.replicates = done, of
-            watch.show(schedule.races)
+            dispatch.watch.replicates = done, of
+            dispatch.watch.show(dispatch.schedule.races)
 
         fresh.replicate(stored, engine, tell)
         # The studies are safe in the store: what follows is for the report.
@@ -197,7 +200,7 @@ def complete(
         stored = store.load(directory)
         if not (missing(stored) or fresh.incomplete(stored)):
             return stored
-        opened, inspection = _start(stored.experiment, processes, engine)
+        opened, inspection = start(stored.experiment, processes, engine)
         with opened:
             carried = {record.fingerprint for record in stored.records}
             facts = store.write_facts(stored.directory, inspection.facts, carried=carried)
@@ -206,101 +209,3 @@ def complete(
             fresh.replicate(stored, opened, lambda done, of: None)
             _portray(stored, opened)
         return stored
-
-
-def _start(experiment: Experiment, processes: int | None, where: str) -> tuple[Engine, Inspection]:
-    """Start the workers; on GPUs, if that many would not fit, start again with fewer."""
-    if torchrun.active():
-        check_workers(experiment)
-        return _opened(TorchrunEngine(experiment.training.device), experiment)
-    engine, inspection = _opened(make_engine(where, processes), experiment)
-    most = PROCESSES_PER_GPU * inspection.gpus or engine.workers
-    if processes is None and engine.workers > most and not getattr(engine, "rations", False):
-        engine.close()
-        return _opened(make_engine(where, most), experiment)
-    return engine, inspection
-
-
-def _opened(engine: Engine, experiment: Experiment) -> tuple[Engine, Inspection]:
-    """Start the workers, each of which loads the workload; one looks at it."""
-    with ExitStack() as stack:
-        stack.enter_context(engine)
-        engine.open(MakeBench.of(experiment), numbers=len(experiment.studies()))
-        (inspection,) = do_all(engine, [Inspect()])
-        stack.pop_all()
-    return engine, inspection
-
-
-def _races(stored: StoredExperiment) -> list[Race]:
-    return [_race(stored, number, key) for number, key in enumerate(stored.trained())]
-
-
-def _race(stored: StoredExperiment, number: int, key: StudyKey) -> Race:
-    """A study as far as it is known; trials that failed are tried again."""
-    rules = stored.rules(key)
-    return Race(
-        key=key,
-        number=number,
-        rules=rules,
-        ladder=rungs(stored.experiment.evaluation_steps(rules.budget)),
-        to_budget=stored.experiment.training.stop == "budget",
-        outcomes={record.trial: record for record in stored.study_records(key.name) if not record.failed},
-    )
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Run:
-    """One run: tasks go out to idle workers, reports come in, until nothing is left to train."""
-
-    schedule: Schedule
-    engine: Engine
-    ledger: Ledger
-    watch: Watch
-    listeners: Listeners
-    metric: str
-    decided: defaultdict[int, list[str]] = field(default_factory=lambda: defaultdict(list))
-    """Worker -> decided studies of which it keeps trials; it lets go of them with its next job."""
-
-    def to_the_end(self) -> None:
-        for race in self.schedule.races:
-            self.engine.publish(race.number, race.bound)
-        try:
-            self._dispatch()
-            while self.engine.busy:
-                for worker, reports in self.engine.finished():
-                    for report in reports:
-                        self._take(worker, report)
-        finally:
-            # What ended the run does not matter: what is known is worth keeping.
-            self.ledger.store_all()
-
-    def _take(self, worker: int, report: Report) -> None:
-        race, record = self.schedule.races[report.task.number], report.record
-        if report.rows:
-            race.metrics[record.trial] = report.rows[-1][self.metric]
-        if report.suspended:
-            race.holders[record.trial] = worker
-        else:
-            race.holders.pop(record.trial, None)
-        race.finish(record)
-        self.engine.publish(race.number, race.bound)
-        # The worker continues first; storing what it has brought can wait a moment.
-        self._dispatch()
-        self.ledger.note(report)
-        self.listeners.measured(record, report.rows)
-        if record.settled:
-            self.listeners.settled(record)
-        if race.decided and not race.running:
-            for holder in set(race.holders.values()):
-                self.decided[holder].append(race.key.name)
-            race.holders.clear()
-            self.ledger.store_study(race.key.name)
-            self.listeners.decided(race.key)
-        self.watch.show(self.schedule.races)
-
-    def _dispatch(self) -> None:
-        for worker in sorted(set(range(self.engine.workers)) - self.engine.busy):
-            task = self.schedule.next(worker)
-            if task is not None:
-                forget = tuple(self.decided.pop(worker, ()))
-                self.engine.submit(worker, Advance(tasks=(task,), forget=forget))

@@ -6,13 +6,13 @@ what identifies the experiment's trials is the checksum of that file.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from headrace.errors import InputError, InputErrors
 from headrace.specs.experiment import Experiment
 from headrace.specs.search import SubsetSearch
-from headrace.specs.subset_names import is_search
+from headrace.specs.subset_names import RANDOM, is_search
 
 SUBSETS, SUBSET = "subsets", "subset.parquet"
 
@@ -86,3 +86,14 @@ def with_found(experiment: Experiment, directory: Path) -> Experiment:
         for name, path in experiment.subsets.items()
     }
     return experiment.model_copy(update={"subsets": found})
+
+
+def stand_ins(experiment: Experiment, sought: Mapping[str, SubsetSearch]) -> Experiment:
+    """The experiment with a random subset in the place of each that is yet to be searched for, as large.
+
+    Args:
+        experiment: The experiment.
+        sought: Subset -> its search.
+    """
+    random = {name: f"{RANDOM}{spec.search.sizes[-1]!r}" for name, spec in sought.items()}
+    return experiment.model_copy(update={"subsets": experiment.subsets | random})

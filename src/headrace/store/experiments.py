@@ -29,6 +29,7 @@ from headrace.store.bound import Judgement, Rules, judge
 from headrace.store.changes import settle
 from headrace.store.columns import schema
 from headrace.store.facts import WorkloadFacts
+from headrace.store.leftovers import work_in
 from headrace.store.parts import Part, finish_part, in_order, read_parts, write_part
 from headrace.store.records import TrialRecord
 from headrace.store.shares import check_share, read_share, write_share
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 
 EXPERIMENT = "experiment.toml"
 FACTS = "workload.json"
+Extend = Callable[["StoredExperiment", Experiment], Experiment]
+"""Called with what a folder holds and another experiment: the one by which it is extended; raises why not."""
 MERGING = "merging.json"
 """Where a merge that was interrupted is noted, see `store.merging`."""
 STUDIES = "studies"
@@ -176,7 +179,7 @@ def create(
     experiment: Experiment,
     share: Share | None = None,
     *,
-    extend: Callable[[StoredExperiment, Experiment], Experiment] | None = None,
+    extend: Extend | None = None,
 ) -> None:
     """Make the folder, or find it made for the same experiment.
 
@@ -194,26 +197,62 @@ def create(
             things; or there are more shares than studies.
         StorageError: The folder cannot be written.
     """
+    asked = _joined(Path(directory), experiment, share, extend)
+    path = Path(directory) / EXPERIMENT
+    if not _begun(Path(directory)):
+        write_share(Path(directory), share)
+        write_toml(path, asked.to_toml())
+    elif asked != read_experiment(Path(directory)):
+        write_toml(path, asked.to_toml())
+
+
+def as_joined(
+    directory: str | Path,
+    experiment: Experiment,
+    share: Share | None = None,
+    *,
+    extend: Extend | None = None,
+) -> StoredExperiment:
+    """What the folder would hold after `create` with the same arguments; nothing is written.
+
+    Raises:
+        InputError: As in `create`.
+        DamagedError: A stored part is truncated or was altered.
+    """
+    asked = _joined(Path(directory), experiment, share, extend)
+    if _begun(Path(directory)):
+        return replace(load(directory), experiment=asked)
+    return StoredExperiment(
+        experiment=asked, facts=None, records=(), directory=Path(directory), parts={}, share=share
+    )
+
+
+def _begun(directory: Path) -> bool:
+    """Whether the folder holds an experiment that got as far as a workload."""
+    begun = (directory / FACTS).exists() or (directory / STUDIES).exists()
+    return begun and (directory / EXPERIMENT).exists()
+
+
+def _joined(
+    directory: Path, experiment: Experiment, share: Share | None, extend: Extend | None
+) -> Experiment:
+    """The experiment as the folder will hold it; raises why it cannot."""
     if share is not None:
         studies_of(experiment, share)
-    path = Path(directory) / EXPERIMENT
-    if (Path(directory) / "search.toml").is_file():
+    if (directory / "search.toml").is_file():
         raise InputError(
             "this is the folder of a subset search", where=str(directory), fix="Choose another folder."
         )
-    check_merged(Path(directory))
-    if not path.exists() and (left := work_in(Path(directory))) is not None:
+    check_merged(directory)
+    if not (directory / EXPERIMENT).exists() and (left := work_in(directory)) is not None:
         raise InputError(
             f"holds work of an experiment ({left}), but not its {EXPERIMENT}",
             where=str(directory),
             fix="Put that file back, or choose another folder.",
         )
-    begun = (Path(directory) / FACTS).exists() or (Path(directory) / STUDIES).exists()
-    if not path.exists() or not begun:
-        write_share(Path(directory), share)
-        write_toml(path, experiment.to_toml())
-        return
-    there = read_experiment(Path(directory))
+    if not _begun(directory):
+        return experiment
+    there = read_experiment(directory)
     experiment = inherit(there, experiment)
     if there.identity() != experiment.identity():
         if extend is None:
@@ -223,11 +262,9 @@ def create(
                 fix="Choose another folder, or undo the change.",
             )
         experiment = extend(load(directory), experiment)
-    check_share(Path(directory), share)
+    check_share(directory, share)
     # What follows the studies may be changed afterwards, and subset files may have been moved.
-    asked = experiment.model_copy(update={"subsets": there.subsets | experiment.subsets})
-    if asked != there:
-        write_toml(path, asked.to_toml())
+    return experiment.model_copy(update={"subsets": there.subsets | experiment.subsets})
 
 
 def check_merged(directory: Path) -> None:
@@ -239,21 +276,6 @@ def check_merged(directory: Path) -> None:
     if (directory / MERGING).exists() and not (directory / EXPERIMENT).exists():
         fix = "Give the same `headrace merge` again: it continues."
         raise InputError("a merge into this folder was interrupted", where=str(directory), fix=fix)
-
-
-_MADE = frozenset({".json", ".parquet", ".safetensors"})
-
-
-def work_in(directory: Path) -> str | None:
-    """The first file of trials, portraits or checkpoints in a folder, or None."""
-    found = (
-        path
-        for name in (STUDIES, "replicates", "portraits", "checkpoints")
-        for path in (directory / name).rglob("*.*")
-    )
-    # Files that file managers and sync clients leave behind are not work of an experiment.
-    made = (path for path in found if path.suffix in _MADE and path.name[0] != "." and path.is_file())
-    return next((str(path.relative_to(directory)) for path in made), None)
 
 
 def write_facts(

@@ -27,10 +27,10 @@ from headrace.store.experiments import (
     MERGING,
     StoredExperiment,
     load,
-    work_in,
     write_trials,
 )
 from headrace.store.facts import WorkloadFacts
+from headrace.store.leftovers import work_in
 from headrace.store.parts import Part
 from headrace.store.records import TrialRecord
 from headrace.store.shares import FILE as SHARE

@@ -45,7 +45,7 @@ def portrait_tasks(stored: StoredExperiment) -> tuple[PortraitTask, ...]:
     best = {name: found.best[0] for name, found in judged.items() if found and found.best}
     facts = stored.facts
     return tuple(
-        _task(
+        portrait_task(
             key,
             best[key.name],
             epochs,
@@ -81,7 +81,8 @@ def representatives(keys: Sequence[StudyKey], best: Mapping[str, Best]) -> list[
     return groups[min(groups, key=rank)]
 
 
-def _task(key: StudyKey, best: Best, epochs: float, *, examples: int, budget: int) -> PortraitTask:
+def portrait_task(key: StudyKey, best: Best, epochs: float, *, examples: int, budget: int) -> PortraitTask:
+    """The portrait of a study's best trial: to the goal, and over that many epochs if the budget allows."""
     goal_step, trial = best
     passes = math.ceil(epochs * examples / key.configuration.batch_size)
     steps = max(1, min(budget, max(goal_step, passes)))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
+from math import inf
 from typing import TYPE_CHECKING, Self
 
 from headrace.engines._base import Place
@@ -67,16 +69,19 @@ class Advance:
     Attributes:
         tasks: The trials, and how far.
         forget: Studies that were decided: their suspended trials are let go first.
+        seconds: After them each ends at its next evaluation; None: whenever it is far enough.
     """
 
     tasks: tuple[Task, ...]
     forget: tuple[str, ...] = ()
+    seconds: float | None = None
 
     def do(self, bench: Bench) -> list[Report]:
         """Do it."""
         for study in self.forget:
             bench.forget(study)
-        return [bench.advance(task) for task in self.tasks]
+        end = inf if self.seconds is None else time.monotonic() + self.seconds
+        return [bench.advance(task, end) for task in self.tasks]
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect as signatures
 import math
+import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -209,8 +210,12 @@ class Bench:
         reasons = {name: refusal(name, self.setting) for name in self._experiment.grid.policy}
         return {name: reason for name, reason in reasons.items() if reason is not None}
 
-    def advance(self, task: Task) -> Report:
+    def advance(self, task: Task, end: float = math.inf) -> Report:
         """Train a trial on, from where it was suspended or from its start.
+
+        Args:
+            task: Which trial, and how far.
+            end: When `time.monotonic` has reached it, no further than the next evaluation.
 
         Raises:
             InputError: The workload or a subset's file is not that of the folder.
@@ -224,7 +229,8 @@ class Bench:
         if trial is None:
             trial = RunningTrial(setting=setting, study=task.study, trial=task.trial)
         start = len(trial.rows)
-        trial.advance(task.until, lambda: self.place.published[task.number])
+        published = self.place.published
+        trial.advance(task.until, lambda: published[task.number] if time.monotonic() < end else trial.trained)
         taken = tuple(trial.checkpoints)
         trial.checkpoints.clear()
         keep = not trial.settled and len(self._suspended) < self.room

@@ -70,3 +70,40 @@ class Inspection:
     gpus: int
     refused_policies: dict[str, str] = field(default_factory=dict)
     refused_subsets: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Memory:
+    """The memory of one worker process.
+
+    Attributes:
+        bytes: The most that was its own so far, without what it shares with others, such as libraries. None
+            if the system does not report it.
+        device_bytes: The most that its tensors took on a GPU; 0 on the CPU.
+        device_total: What the GPU has; 0 on the CPU.
+    """
+
+    bytes: int | None
+    device_bytes: int = 0
+    device_total: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gauged:
+    """What the parts of a trial of one study take in one process.
+
+    Attributes:
+        study: The study.
+        begin_seconds: To make the model and what it is fed by.
+        step_seconds: A step.
+        evaluation_seconds: An evaluation.
+        memory: Of the process, the steps included.
+        error: What the user's code raised; then the seconds are 0.
+    """
+
+    study: StudyKey
+    begin_seconds: float
+    step_seconds: float
+    evaluation_seconds: float
+    memory: Memory
+    error: str | None = None
