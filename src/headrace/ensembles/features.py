@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from headrace.arrays import widest
 from headrace.ensembles.inference import Examples
 from headrace.errors import InputError
+from headrace.nested import moved
 
 _FIX = (
     "End the model with nn.Linear(features, classes) on one row per example, or use a strategy that needs no "
@@ -35,7 +36,7 @@ class Embedding:
     probabilities: Float64[np.ndarray, "examples classes"]
 
 
-def last_layer(model: nn.Module, inputs: Tensor) -> nn.Linear:
+def last_layer(model: nn.Module, inputs: Any) -> nn.Linear:
     """The linear layer that gives the classes: the last one called whose width is that of the output.
 
     Args:
@@ -62,7 +63,7 @@ def last_layer(model: nn.Module, inputs: Tensor) -> nn.Linear:
     name = type(model).__name__
     for layer, shape in reversed(calls):
         if layer.out_features == outputs.shape[-1]:
-            if shape != (len(inputs), layer.in_features):
+            if shape != (len(outputs), layer.in_features):
                 what = "the input of the model's last linear layer is not one row per example"
                 raise InputError(what, where=name, got=shape, fix=_FIX)
             return layer
@@ -88,12 +89,12 @@ def embed(
     model.eval()
     try:
         inputs, _ = data.fetch(torch.arange(min(2, count)))
-        layer = last_layer(model, inputs.to(device))
+        layer = last_layer(model, moved(inputs, device))
         features = np.empty((count, layer.in_features), dtype=np.float32)
         probabilities = np.empty((count, layer.out_features))
         with _watching(layer) as seen, torch.inference_mode():
             for rows in torch.arange(count).split(batch_size):
-                outputs = model(data.fetch(rows)[0].to(device))
+                outputs = model(moved(data.fetch(rows)[0], device))
                 part = slice(int(rows[0]), int(rows[-1]) + 1)
                 features[part] = seen.pop().float().cpu().numpy()
                 seen.clear()

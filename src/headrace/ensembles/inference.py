@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from jaxtyping import Float, Int
@@ -17,10 +17,11 @@ from torch.func import functional_call, stack_module_state, vmap
 from headrace.ensembles.members import Member, check_names
 from headrace.ensembles.memory import InferencePlan, keep_freed_memory, make_plan
 from headrace.errors import InputError
+from headrace.nested import moved
 
 _log = logging.getLogger("headrace")
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
-Forward = Callable[[Tensor], Tensor]
+Forward = Callable[[Any], Tensor]
 
 
 class Examples(Protocol):
@@ -28,8 +29,11 @@ class Examples(Protocol):
 
     def __len__(self) -> int: ...
 
-    def fetch(self, indices: Tensor, /) -> tuple[Tensor, Tensor]:
-        """Inputs [batch ...] and targets [batch ...] of the int64 indices [batch]."""
+    def fetch(self, indices: Tensor, /) -> tuple[Any, Tensor]:
+        """Inputs [batch ...] and targets [batch ...] of the int64 indices [batch].
+
+        Inputs are a tensor, or a dict, list or tuple of tensors.
+        """
         ...
 
 
@@ -65,7 +69,7 @@ def plan_inference(
     check_names(tuple(members))
     model = members[0].load(device)
     inputs, _ = data.fetch(torch.zeros(1, dtype=torch.int64))
-    return make_plan(model, inputs.to(device), len(members), batch_size, memory_bytes)
+    return make_plan(model, moved(inputs, device), len(members), batch_size, memory_bytes)
 
 
 def predict_members(
@@ -115,7 +119,7 @@ def predict_members(
             indices = torch.arange(begin, min(begin + plan.batch_size, end))
             inputs, targets = data.fetch(indices)
             with torch.inference_mode():
-                outputs = forward(inputs.to(device))
+                outputs = forward(moved(inputs, device))
                 probabilities = outputs.sigmoid() if multilabel else outputs.softmax(-1)
             names = tuple(member.name for member in group)
             yield Predictions(start=begin, members=names, probabilities=probabilities, targets=targets)
@@ -130,7 +134,7 @@ def _forward(members: Sequence[Member], device: torch.device, chunk: int, stacke
         parts.append(_stack(models, chunk) if wanted and len(models) > 1 else _one_by_one(models))
     names = [member.name for member in members]
 
-    def forward(inputs: Tensor) -> Tensor:
+    def forward(inputs: Any) -> Tensor:
         return _join([outputs for part in parts for outputs in part(inputs)], names)
 
     return forward
@@ -150,14 +154,14 @@ def _stack(models: list[nn.Module], chunk: int) -> Forward:
     skeleton = copy.deepcopy(models[0]).to("meta")
     state = ({name: value.detach() for name, value in parameters.items()}, buffers)
 
-    def one(member: tuple[dict[str, Tensor], dict[str, Tensor]], inputs: Tensor) -> Tensor:
+    def one(member: tuple[dict[str, Tensor], dict[str, Tensor]], inputs: Any) -> Tensor:
         return functional_call(skeleton, member, (inputs,))
 
     many = vmap(one, in_dims=(0, None), chunk_size=chunk)
     single = _one_by_one(models)
     able = True
 
-    def forward(inputs: Tensor) -> Tensor:
+    def forward(inputs: Any) -> Tensor:
         nonlocal able
         if able:
             try:

@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from headrace.nested import leaves, rows
+
 CPU_BYTES = 1 << 30
 """What models and activations may take on the CPU by default."""
 CPU_ACTIVATION_BYTES = 16 << 20
@@ -38,7 +40,7 @@ class InferencePlan:
 
 
 def make_plan(
-    model: nn.Module, example: Tensor, members: int, batch_size: int, memory_bytes: int | None
+    model: nn.Module, example: Any, members: int, batch_size: int, memory_bytes: int | None
 ) -> InferencePlan:
     """Half of the memory for members, half for activations; at least one member and one example.
 
@@ -49,10 +51,11 @@ def make_plan(
         batch_size: The largest batch wanted.
         memory_bytes: The limit; None for the default of the example's device.
     """
-    half = (default_bytes(example.device) if memory_bytes is None else memory_bytes) // 2
+    device = next(leaves(example)).device
+    half = (default_bytes(device) if memory_bytes is None else memory_bytes) // 2
     state = 2 * max(1, state_bytes(model))
     activation = max(1, activation_bytes(model, example))
-    room = min(half, CPU_ACTIVATION_BYTES) if example.device.type == "cpu" else half
+    room = min(half, CPU_ACTIVATION_BYTES) if device.type == "cpu" else half
     held = max(1, min(members, half // state))
     batch = max(1, min(batch_size, room // activation))
     chunk = max(1, min(held, room // (batch * activation)))
@@ -86,7 +89,7 @@ def state_bytes(model: nn.Module) -> int:
     return sum(value.numel() * value.element_size() for value in model.state_dict().values())
 
 
-def activation_bytes(model: nn.Module, example: Tensor) -> int:
+def activation_bytes(model: nn.Module, example: Any) -> int:
     """Peak bytes of activations for one example: twice the largest input and output of any module within."""
     peak = 0
 
@@ -102,4 +105,4 @@ def activation_bytes(model: nn.Module, example: Tensor) -> int:
     finally:
         for hook in hooks:
             hook.remove()
-    return 2 * peak // max(1, len(example))
+    return 2 * peak // max(1, rows(example) or 1)

@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float, Int64, Shaped
 from torch import Tensor
 
+from headrace.nested import leaves
 from headrace.random import torch_stream
 from headrace.sampling.batches import Batch
 from headrace.training.data import Device, ExampleData, TensorData
@@ -42,9 +43,7 @@ class Part:
         """The number of examples in the part."""
         return len(self.indices)
 
-    def fetch(
-        self, indices: Int64[Tensor, " batch"]
-    ) -> tuple[Shaped[Tensor, "batch ..."], Shaped[Tensor, "batch ..."]]:
+    def fetch(self, indices: Int64[Tensor, " batch"]) -> tuple[Any, Shaped[Tensor, "batch ..."]]:
         """Inputs and targets of these examples of the part."""
         places = indices.to(self.indices.device)
         inputs, targets = self.data.fetch(self.indices.index_select(0, places))
@@ -98,7 +97,7 @@ def checksum(data: ExampleData, *, targets: bool = True) -> str:
     for start in range(0, len(places), _FETCH):
         with torch_stream(0, "checksum", start):
             fetched = data.fetch(torch.from_numpy(places[start : start + _FETCH]))
-        for tensor in fetched if targets else fetched[:1]:
+        for tensor in leaves(fetched if targets else fetched[0]):
             digest.update(f"{tensor.dtype}{tuple(tensor.shape[1:])}".encode())
             digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
     return f"{'inputs+targets' if targets else 'inputs'}:{digest.hexdigest()}"

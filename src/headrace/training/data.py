@@ -14,6 +14,7 @@ from torch.utils.data import default_collate
 from headrace import ids as example_ids
 from headrace.errors import InputError, describe
 from headrace.ids import Ids
+from headrace.nested import moved, rows
 from headrace.random import torch_stream
 
 Device = torch.device | str
@@ -33,10 +34,12 @@ class ExampleData(Protocol):
         """The number of examples."""
         ...
 
-    def fetch(
-        self, indices: Int64[Tensor, " batch"]
-    ) -> tuple[Shaped[Tensor, "batch ..."], Shaped[Tensor, "batch ..."]]:
-        """The inputs and targets of these examples, in this order, on the device of the data."""
+    def fetch(self, indices: Int64[Tensor, " batch"]) -> tuple[Any, Shaped[Tensor, "batch ..."]]:
+        """The inputs and targets of these examples, in this order, on the device of the data.
+
+        The targets are one tensor [batch ...]. The inputs are what the workload's model takes: a tensor
+        [batch ...], or a dict, list or tuple of such.
+        """
         ...
 
     def to(self, device: Device) -> ExampleData:
@@ -105,9 +108,9 @@ class TensorData:
 
     def to(self, device: Device) -> Self:
         """The same examples with both tensors on `device`."""
-        moved = copy(self)
-        moved.inputs, moved.targets = self.inputs.to(device), self.targets.to(device)
-        return moved
+        other = copy(self)
+        other.inputs, other.targets = self.inputs.to(device), self.targets.to(device)
+        return other
 
 
 class MapDataset(Protocol):
@@ -130,11 +133,13 @@ class MapData:
 
     Args:
         dataset: Items are pairs; anything that `collate` can batch.
-        collate: A list of items -> (inputs, targets).
+        collate: A list of items -> (inputs, targets). Inputs are a tensor, or a dict, list or tuple of
+            tensors, as the model is called; targets are one tensor.
         device: Where the batches are moved to.
         ids: As in `TensorData`.
         keys: If items are dicts (or longer tuples): the keys (or places) of the input and of the target, for
-            example `("pixel_values", "label")`.
+            example `("pixel_values", "label")`. Several inputs are named by a tuple and come as a dict:
+            `(("input_ids", "attention_mask"), "label")`.
 
     Raises:
         InputError: The data set has no length or no items by index, or is empty, or the ids do not fit. When
@@ -170,9 +175,7 @@ class MapData:
         """The number of examples."""
         return len(self.dataset)
 
-    def fetch(
-        self, indices: Int64[Tensor, " batch"]
-    ) -> tuple[Shaped[Tensor, "batch ..."], Shaped[Tensor, "batch ..."]]:
+    def fetch(self, indices: Int64[Tensor, " batch"]) -> tuple[Any, Shaped[Tensor, "batch ..."]]:
         """Read, collate and move the examples of `indices`."""
         places = indices.tolist()
         items = [self._item(index) for index in places]
@@ -185,27 +188,29 @@ class MapData:
                 got=", ".join(sorted({_described(item) for item in items})[:3]),
                 fix="Return tensors of one shape, for example by a transform, or give `collate`.",
             ) from error
-        if not (isinstance(batch, tuple | list) and len(batch) == 2 and all(map(torch.is_tensor, batch))):
+        if not (isinstance(batch, tuple | list) and len(batch) == 2 and torch.is_tensor(batch[1])) or (
+            rows(batch[0]) is None
+        ):
             raise InputError(
-                "collate must give two tensors, (inputs, targets)",
+                "collate must give two tensors, (inputs, targets), or a dict or tuple of inputs and a tensor",
                 where="MapData",
                 got=_described(batch),
                 fix="Let items be (input, target) of numbers, or give `collate`.",
             )
-        inputs, targets = batch
-        return inputs.to(self.device, non_blocking=True), targets.to(self.device, non_blocking=True)
+        inputs, targets = moved(batch, self.device)
+        return inputs, targets
 
     def to(self, device: Device) -> Self:
         """The same data set, its batches moved to `device`."""
-        moved = copy(self)
-        moved.device = torch.device(device)
-        return moved
+        other = copy(self)
+        other.device = torch.device(device)
+        return other
 
     def _item(self, index: int) -> Any:
         try:
             item = self.dataset[index]
             if self.keys is not None:
-                return tuple(item[key] for key in self.keys)
+                return tuple(_part(item, key) for key in self.keys)
         except Exception as error:
             by_key = (
                 "" if self.keys is None else f" Each item must have {' and '.join(map(repr, self.keys))}."
@@ -228,6 +233,10 @@ class MapData:
 def _selectable(values: Tensor) -> Tensor:
     """The same numbers in a type from which rows can be taken: torch does not select unsigned words."""
     return values.to(_WIDER[values.dtype]) if values.dtype in _WIDER else values
+
+
+def _part(item: Any, key: Any) -> Any:
+    return {name: item[name] for name in key} if isinstance(key, tuple | list) else item[key]
 
 
 def _checked_ids(ids: object, examples: int, where: str) -> Ids | None:
@@ -258,9 +267,7 @@ class Steady:
         """The number of examples."""
         return len(self.data)
 
-    def fetch(
-        self, indices: Int64[Tensor, " batch"]
-    ) -> tuple[Shaped[Tensor, "batch ..."], Shaped[Tensor, "batch ..."]]:
+    def fetch(self, indices: Int64[Tensor, " batch"]) -> tuple[Any, Shaped[Tensor, "batch ..."]]:
         """The inputs and targets of these examples, on a stream that the first of them names."""
         with torch_stream(0, "steady", int(indices[0])):
             return self.data.fetch(indices)
@@ -287,9 +294,7 @@ class Transformed:
         """The number of examples."""
         return len(self.data)
 
-    def fetch(
-        self, indices: Int64[Tensor, " batch"]
-    ) -> tuple[Shaped[Tensor, "batch ..."], Shaped[Tensor, "batch ..."]]:
+    def fetch(self, indices: Int64[Tensor, " batch"]) -> tuple[Any, Shaped[Tensor, "batch ..."]]:
         """The transformed inputs, and the targets, of these examples."""
         inputs, targets = self.data.fetch(indices)
         return self.transform(inputs), targets

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,6 +14,7 @@ from torch.func import functional_call, grad, vmap
 
 from headrace.arrays import widest
 from headrace.errors import InputError
+from headrace.nested import mapped, rows
 from headrace.training.evaluation import evaluation_mode
 from headrace.training.losses import Loss, cross_entropy
 from headrace.training.noise import NoiseEstimate, estimate, per_example
@@ -25,7 +27,7 @@ Gradients = dict[str, Tensor]
 
 def per_example_noise(
     model: nn.Module,
-    inputs: Shaped[Tensor, "examples ..."],
+    inputs: Any,
     targets: Shaped[Tensor, "examples ..."],
     loss: Loss = cross_entropy,
     *,
@@ -40,7 +42,8 @@ def per_example_noise(
 
     Args:
         model: Any module that `torch.func` can transform.
-        inputs: On the model's device, drawn at random from the training set; at least three.
+        inputs: On the model's device, drawn at random from the training set; at least three. A tensor
+            [examples ...], or a dict, list or tuple of such.
         targets: Of the inputs.
         loss: One loss per example.
         chunk: Examples whose gradients are held at once; None for as many as 64 MiB hold.
@@ -55,14 +58,14 @@ def per_example_noise(
 
 def per_example_pairs(
     model: nn.Module,
-    inputs: Shaped[Tensor, "examples ..."],
+    inputs: Any,
     targets: Shaped[Tensor, "examples ..."],
     loss: Loss = cross_entropy,
     *,
     chunk: int | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """As `per_example_noise`, the jackknife's pseudo-values of |G|^2 and tr(Sigma), one per example."""
-    if len(inputs) != len(targets):
+    if rows(inputs) != len(targets):
         raise InputError("must be as many as inputs", where="targets", got=len(targets))
     parameters = {name: p.detach() for name, p in model.named_parameters() if p.requires_grad}
     if not parameters:
@@ -92,27 +95,34 @@ class _Setting:
     size: int
 
 
-def _each(setting: _Setting, inputs: Tensor, targets: Tensor) -> Iterator[Gradients]:
+def _split(inputs: Any, targets: Tensor, size: int) -> Iterator[tuple[Any, Tensor]]:
+    for start in range(0, len(targets), size):
+        part = slice(start, start + size)
+        yield mapped(inputs, lambda values, part=part: values[part]), targets[part]
+
+
+def _each(setting: _Setting, inputs: Any, targets: Tensor) -> Iterator[Gradients]:
     """The gradients of some examples at a time; each with a first axis of examples."""
     others = {name: p.detach() for name, p in setting.model.named_parameters() if not p.requires_grad}
     others |= dict(setting.model.named_buffers())
 
-    def one(trained: Gradients, example: Tensor, target: Tensor) -> Tensor:
-        outputs = functional_call(setting.model, {**others, **trained}, (example.unsqueeze(0),))
+    def one(trained: Gradients, example: Any, target: Tensor) -> Tensor:
+        batch = mapped(example, lambda values: values.unsqueeze(0))
+        outputs = functional_call(setting.model, {**others, **trained}, (batch,))
         return setting.loss(outputs, target.unsqueeze(0)).squeeze(0)
 
     gradients = vmap(grad(one), in_dims=(None, 0, 0))
-    for x, y in zip(inputs.split(setting.size), targets.split(setting.size), strict=True):
+    for x, y in _split(inputs, targets, setting.size):
         yield gradients(setting.parameters, x, y)
 
 
-def _mean(setting: _Setting, inputs: Tensor, targets: Tensor) -> Gradients:
+def _mean(setting: _Setting, inputs: Any, targets: Tensor) -> Gradients:
     """The mean gradient, by ordinary backward passes."""
     trained = [p for p in setting.model.parameters() if p.requires_grad]
     total = [torch.zeros_like(p) for p in trained]
     with torch.enable_grad():
-        for x, y in zip(inputs.split(setting.size), targets.split(setting.size), strict=True):
-            share = setting.loss(setting.model(x), y).sum() / len(inputs)
+        for x, y in _split(inputs, targets, setting.size):
+            share = setting.loss(setting.model(x), y).sum() / len(targets)
             found = torch.autograd.grad(share, trained, materialize_grads=True)
             for so_far, part in zip(total, found, strict=True):
                 so_far.add_(part)

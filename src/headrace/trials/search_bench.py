@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Int64
-from torch import Tensor, nn
+from torch import nn
 
 from headrace import random
 from headrace.engines._base import Place
@@ -235,7 +236,7 @@ class SearchBench:
         model, inputs = self._fresh()
         return last_layer(model, inputs).in_features
 
-    def _fresh(self) -> tuple[nn.Module, Tensor]:
+    def _fresh(self) -> tuple[nn.Module, Any]:
         """An untrained member, and one example."""
         inputs, _ = self._loaded.seen.fetch(torch.zeros(1, dtype=torch.int64))
         return self._untrained(self._build_member).eval(), inputs

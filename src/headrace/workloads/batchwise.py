@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from headrace import random
+from headrace.nested import leaves, mapped
 
 if TYPE_CHECKING:
     from headrace.workloads._base import Workload
@@ -35,12 +36,14 @@ def batchwise(workload: Workload, model: nn.Module) -> bool:
         inputs, targets = found
         model.train()
         buffers = [buffer.clone() for buffer in model.buffers()]
-        before = _state(inputs)
+        device = next(leaves(inputs), targets).device
+        before = _state(device)
         try:
             whole = model(inputs)
             workload.training_loss(whole, targets)
-            drawn = not torch.equal(before, _state(inputs))
-            parts = torch.cat([model(inputs[: size // 2]), model(inputs[size // 2 :])])
+            drawn = not torch.equal(before, _state(device))
+            halves = (slice(None, size // 2), slice(size // 2, None))
+            parts = torch.cat([model(mapped(inputs, lambda rows, half=half: rows[half])) for half in halves])
         except _TROUBLE:
             return False
         kept = all(torch.equal(a, b) for a, b in zip(buffers, model.buffers(), strict=True))
@@ -48,9 +51,9 @@ def batchwise(workload: Workload, model: nn.Module) -> bool:
     return not drawn and kept and bool(same)
 
 
-def _state(inputs: Tensor) -> Tensor:
+def _state(device: torch.device) -> Tensor:
     """Of the generators that a model on this device could draw from."""
     states = [torch.get_rng_state()]
-    if inputs.device.type == "cuda":
-        states.append(torch.cuda.get_rng_state(inputs.device))
+    if device.type == "cuda":
+        states.append(torch.cuda.get_rng_state(device))
     return torch.cat(states)

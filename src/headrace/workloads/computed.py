@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from headrace.errors import InputError
+from headrace.nested import leaves
 from headrace.random import host_state, torch_stream
 from headrace.training.data import ExampleData
 from headrace.training.evaluation import evaluation_mode
@@ -86,18 +87,6 @@ def computed(
 def spread(examples: int, most: int) -> Tensor:
     """A limited number of indices of examples, spread evenly over all of them."""
     return torch.from_numpy(np.linspace(0, examples - 1, min(examples, most)).round().astype(np.int64))
-
-
-def leaves(value: Any) -> Iterator[Tensor]:
-    """The tensors in a tensor, or in nested dictionaries, lists and tuples."""
-    if isinstance(value, Tensor):
-        yield value
-    elif isinstance(value, Mapping):
-        for key in value:
-            yield from leaves(value[key])
-    elif isinstance(value, list | tuple):
-        for item in value:
-            yield from leaves(item)
 
 
 def numbers(value: Any) -> tuple[Numbers, ...]:

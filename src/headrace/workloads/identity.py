@@ -17,10 +17,11 @@ from torch import Tensor
 
 import headrace
 from headrace.errors import InputError
+from headrace.nested import leaves
 from headrace.random import torch_stream
 from headrace.training.data import ExampleData, TensorData
 from headrace.workloads._base import Workload
-from headrace.workloads.computed import SEED, SHOWN, computed, leaves, spread
+from headrace.workloads.computed import SEED, SHOWN, computed, spread
 from headrace.workloads.fingerprint import Fingerprint, Split
 from headrace.workloads.registry import NAMES
 from headrace.workloads.sources import sources

@@ -5,7 +5,7 @@ The kind of targets is found out here and nowhere else; everything later reads `
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from headrace import random
 from headrace.errors import InputError
+from headrace.nested import rows
 from headrace.training.evaluation import evaluation_mode
 from headrace.training.losses import IGNORED, is_built_in
 from headrace.workloads.direction import check_direction
@@ -61,8 +62,8 @@ def inspected(workload: Workload, model: nn.Module, *, hidden: bool = False, tra
     split = "validation" if hidden else "train"
     with random.torch_stream(0, "inspection"):
         inputs, targets = _sample(workload, split, SAMPLE)
-        model.train(trains and len(inputs) > 1)
-        outputs = _outputs(model, inputs)
+        model.train(trains and len(targets) > 1)
+        outputs = _outputs(model, inputs, targets)
         stated = state_kind(workload, outputs, targets, split)
         if not trains:
             return stated
@@ -90,40 +91,44 @@ def _check_fresh(workload: Workload, model: nn.Module) -> None:
         )
 
 
-def _sample(workload: Workload, split: str, size: int) -> tuple[Tensor, Tensor]:
+def _sample(workload: Workload, split: str, size: int) -> tuple[Any, Tensor]:
     """Inputs and targets of up to `size` examples, evenly spaced over the split."""
     data = workload.training_data if split == "train" else workload.evaluation_data(split)
     size = min(size, len(data))
     found: Any = data.fetch(torch.arange(size) * len(data) // size)
     for name, part in zip(("inputs", "targets"), found, strict=False):
-        if not isinstance(part, Tensor) or len(part) != size:
+        single = isinstance(part, Tensor)
+        if rows(part) != size or not (single or name == "inputs"):
+            several = " (or several in a dict or a tuple)" if name == "inputs" else ""
             raise InputError(
-                f"fetch must give {name} as one tensor, with one row for each of {size} examples",
+                f"fetch must give {name} as one tensor{several}, with one row for each of {size} examples",
                 where=split,
-                got=tuple(part.shape) if isinstance(part, Tensor) else type(part).__name__,
+                got=tuple(part.shape) if single else type(part).__name__,
             )
     inputs, targets = found
     return inputs, targets
 
 
-def _outputs(model: nn.Module, inputs: Tensor) -> Float[Tensor, "batch ..."]:
+def _outputs(model: nn.Module, inputs: Any, targets: Tensor) -> Float[Tensor, "batch ..."]:
     try:
         outputs: Any = model(inputs)
     except _TROUBLE as error:
         fix = _inputs_fix(model, inputs, error)
         if fix is None:
             raise
+        kind = inputs.dtype if isinstance(inputs, Tensor) else f"a {type(inputs).__name__}"
         what = f"the model cannot take these inputs: {error}"
-        raise InputError(what, where="train", got=f"inputs of {inputs.dtype}", fix=fix) from error
-    if isinstance(outputs, Tensor) and outputs.is_floating_point() and outputs.shape[:1] == inputs.shape[:1]:
+        raise InputError(what, where="train", got=f"inputs of {kind}", fix=fix) from error
+    if isinstance(outputs, Tensor) and outputs.is_floating_point() and outputs.shape[:1] == targets.shape[:1]:
         return outputs
     if isinstance(outputs, Tensor):
         got, fix = f"{outputs.dtype} of shape {tuple(outputs.shape)}", "The first axis must be the batch."
     else:
         got = type(outputs).__name__
-        fix = f"Wrap the model so that it returns outputs{_part(outputs)}."
+        part = _part(outputs)
+        fix = f"Give Workload(call=lambda model, inputs: model(inputs){part})." if part else None
     raise InputError(
-        f"the model must return one tensor of floating-point numbers for {len(inputs)} examples",
+        f"the model must return one tensor of floating-point numbers for {len(targets)} examples",
         where="build_model",
         got=got,
         fix=fix,
@@ -139,8 +144,11 @@ def _part(outputs: object) -> str:
     return "[0]" if isinstance(outputs, tuple | list) else ""
 
 
-def _inputs_fix(model: nn.Module, inputs: Tensor, error: Exception) -> str | None:
-    """What to do about inputs of another type than the model's parameters; None if that is not it."""
+def _inputs_fix(model: nn.Module, inputs: Any, error: Exception) -> str | None:
+    """What to do about inputs that are given in another way, or of another type; None if that is not it."""
+    if not isinstance(inputs, Tensor):
+        stars = "**" if isinstance(inputs, Mapping) else "*"
+        return f"Say how the model is called: Workload(call=lambda model, inputs: model({stars}inputs))."
     if isinstance(error, IndexError) and not inputs.is_floating_point():
         return (
             f"They run from {int(inputs.min())} to {int(inputs.max())}: let the embedding have as many rows."
@@ -254,9 +262,11 @@ def _check_distributions(targets: Float[Tensor, "examples classes"], split: str)
     )
 
 
-def _check_classes_axis(workload: Workload, model: nn.Module, inputs: Tensor, outputs: Tensor) -> None:
+def _check_classes_axis(workload: Workload, model: nn.Module, inputs: Any, outputs: Tensor) -> None:
     """Outputs [batch, time, classes] of as many classes as times look like [batch, classes, time]."""
     if workload.targets != "tokens" or not is_built_in(workload.loss) or outputs.dim() != 3:
+        return
+    if not isinstance(inputs, Tensor):
         return
     length = outputs.shape[1]
     if outputs.shape[2] != length or inputs.shape[1:2] != (length,) or length < 2:
