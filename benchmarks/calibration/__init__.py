@@ -14,6 +14,7 @@ from __future__ import annotations
 from typing import Any
 
 from benchmarks.calibration import (
+    carried_rules,
     comparisons,
     critical,
     fresh_seeds,
@@ -45,6 +46,8 @@ CLAIMS: dict[str, Claim] = {
     "surface": surfaces.tuned,
     "surface-critical": surfaces.critical,
     "surface-momentum": with_momentum.tuned,
+    "rules": carried_rules.carried,
+    "rules-momentum": carried_rules.with_momentum_too,
     "recommend": recommending.recommended,
     "fresh": fresh_seeds.means,
     "subsets": fresh_seeds.two_baselines,

@@ -40,6 +40,7 @@ def experiment(batch_sizes: list[int], **overrides: Any) -> Experiment:
                 "budget": {"steps": overrides.get("budget", 100_000)},
                 "stop": overrides.get("stop", "budget"),
             },
+            "report": overrides.get("report", {}),
         }
     )
 

@@ -20,8 +20,10 @@ from matplotlib.text import Text
 
 import headrace.report.figures as registry
 from analysis.made_store import experiment, make_store, two_regimes
+from headrace.analysis.alternatives import Alternatives
 from headrace.analysis.noise_course import Comparison, Scale
 from headrace.analysis.results import Analysis, analyse
+from headrace.analysis.rules import Carried, Cost, Verdict
 from headrace.report import write_report
 from headrace.report.canvas import NARROW, WIDE, Layout
 from headrace.report.figures import (
@@ -65,6 +67,7 @@ SHOWN = {
     "forwarded": "examples_forwarded",
     "trade-off": "steps",
     "hyperparameters": "best",
+    "rules": "factor",
     "search": "learning_rate",
     "budgets": "validation",
     "noise-scale": "noise_scale",
@@ -87,7 +90,32 @@ def rich() -> Analysis:
         forwarded_high=5 * pl.col("examples"),
     )
     about_examples = (reading(), reading("rs2", even=False))
-    return replace(made, steps=more, noise=(course(),), portraits=about_examples, grid=a_grid())
+    rules = Alternatives(rules=(a_rule(), a_rule("linear", verdict="fails")), tokens=64.0)
+    return replace(
+        made,
+        steps=more,
+        noise=(course(),),
+        portraits=about_examples,
+        grid=a_grid(),
+        alternatives=rules,
+    )
+
+
+def a_rule(name: str = "square-root", verdict: Verdict = "undecided") -> Carried:
+    """A rule that costs more the further it goes, and leads out of the searched space at last."""
+    ends = [(64, 1.1, (1.0, 1.3)), (512, 1.4, (1.2, 2.0)), (4096, 3.0, (2.0, math.inf))]
+    costs = tuple(
+        Cost(
+            batch_size=size, setting={"learning_rate": 0.1}, outside=("learning_rate",) * math.isinf(near[1]),
+            factor=factor, interval=near, steps=100.0, steps_interval=(90.0, 110.0),
+            at_least=math.isinf(near[1]),
+        )
+        for size, factor, near in ends
+    )  # fmt: skip
+    return Carried(
+        curve=("sgd", "full", "shuffle", 1), rule=name, start=8, setting={"learning_rate": 0.1}, at=costs,
+        worst=costs[-1], interval=(1.2, math.inf), verdict=verdict,
+    )  # fmt: skip
 
 
 def course() -> Comparison:

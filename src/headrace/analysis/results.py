@@ -8,7 +8,6 @@ interrupted, resumed, or spread over processes. What a run cost in seconds is no
 from __future__ import annotations
 
 import json
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from headrace.analysis import noise_course
 from headrace.analysis.advice import Advice, advise
+from headrace.analysis.alternatives import Alternatives, alternatives
+from headrace.analysis.asked import Asked, asked
 from headrace.analysis.budgets import budget_rows
 from headrace.analysis.conclusions import conclude, warn
 from headrace.analysis.curves import CurveFit, fit_curves
@@ -41,11 +42,9 @@ from headrace.analysis.studies import Curve, Study, read_studies
 from headrace.analysis.tuned import tuned_of
 from headrace.errors import DamagedError, InputError
 from headrace.files import guarded, write_whole
-from headrace.sealed import read_toml
 from headrace.specs.tables import Replicates
 from headrace.store import noise_course as stored_noise
 from headrace.store import throughput
-from headrace.store.experiments import EXPERIMENT
 from headrace.store.portraits import portraits
 from headrace.store.records import Status
 
@@ -56,23 +55,6 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 RESULTS = "results.json"
-FACTS = ("description", "train_examples", "validation_examples", "test_examples", "parameters")
-"""What is shown about a workload."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Asked:
-    """What was run: what a reader needs to run it again.
-
-    Attributes:
-        text: The text of the experiment file, or None.
-        seed: The experiment's seed, or None.
-        facts: The workload's `description` and counts (`train_examples`, `parameters`, ...), where known.
-    """
-
-    text: str | None = None
-    seed: int | None = None
-    facts: Mapping[str, str | int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,6 +93,7 @@ class Analysis:
             it, one row a measurement: study, optimizer, subset, policy, workers, batch_size, trial, step,
             examples (back-propagated), train_loss, validation_loss, validation, test (the metric); null
             where not measured. None if not read.
+        alternatives: What carrying settings by rules would have cost, and optimizers against each other.
     """
 
     results: dict[str, Any]
@@ -127,6 +110,7 @@ class Analysis:
     replicated: Mapping[str, Replicated] = field(default_factory=dict)
     verdicts: tuple[Cell, ...] = ()
     courses: pl.DataFrame | None = None
+    alternatives: Alternatives = field(default_factory=Alternatives)
 
     @property
     def opening(self) -> list[str]:
@@ -167,7 +151,8 @@ def analyse(stored: StoredExperiment) -> Analysis:
     readings = tuple(read(portrait) for portrait in stored_portraits if portrait.portrait.error is None)
     failed = [portrait.portrait for portrait in stored_portraits if portrait.portrait.error is not None]
     looked_into = {"portraits": rounded(portrait_results(readings, failed))}
-    results = _results(stored, studies, curves, replicated, cells) | looked_into
+    others = alternatives(stored, [curve for curve in curves if own(stored, curve.studies)])
+    results = _results(stored, studies, curves, replicated, cells, others=others) | looked_into
     if grid is not None:
         results["grid"] = grid.to_dict()
     return Analysis(
@@ -178,23 +163,14 @@ def analyse(stored: StoredExperiment) -> Analysis:
         best_hyperparameters=best_frame(studies),
         budgets=budgets_frame(budget_rows(stored, studies)),
         portraits=readings,
-        asked=_asked(stored),
+        asked=asked(stored),
         advice=_advice(stored, studies, curves),
         grid=grid,
         noise=_noise(stored, results),
         replicated=replicated,
         verdicts=tuple(cells),
         courses=courses_frame(studies, stored.metric_name),
-    )
-
-
-def _asked(stored: StoredExperiment) -> Asked:
-    text = read_toml(stored.directory / EXPERIMENT)
-    facts = {} if stored.facts is None else {name: getattr(stored.facts, name) for name in FACTS}
-    return Asked(
-        text=text,
-        seed=tomllib.loads(text).get("seed"),
-        facts={name: value for name, value in facts.items() if value},
+        alternatives=others,
     )
 
 
@@ -253,6 +229,8 @@ def _results(
     curves: Sequence[CurveFit],
     replicated: Mapping[str, Replicated],
     cells: Sequence[Cell],
+    *,
+    others: Alternatives,
 ) -> dict[str, Any]:
     decided = all(study.decided is not None for study in studies)
     tokens = stored.facts.tokens_per_example if stored.facts else None
@@ -286,9 +264,10 @@ def _results(
             for study in studies
         ],
         "scaling": [_curve(curve) for curve in curves],
-        "conclusions": [*said, *say_shared(stored), *warnings],
+        "conclusions": [*said, *others.said(), *say_shared(stored), *warnings],
         "warnings": warnings,
         **_replicates(stored, replicated, cells),
+        **others.to_dict(),
     }
 
 

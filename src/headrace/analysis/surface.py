@@ -15,7 +15,7 @@ which misses the best one by what the trials do not show.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 
@@ -33,7 +33,7 @@ LEAST_REACHED, MORE_FOR_EACH_OTHER = 12, 6
 STEPS_ERROR, RATE_ERROR = 0.05, 0.1
 """How far, in logs, a workload's steps and best rates lie off any such surface [D]."""
 _SETTLING = 400
-_SLOPES = math.log(0.02), math.log(100)
+SLOPES = math.log(0.02), math.log(100)
 _OFFSETS = np.linspace(-1.2, 0.0, 25)
 
 
@@ -128,7 +128,7 @@ class Surface:
             rng: Where they are drawn from.
         """
         fitted = self.fitted
-        theta = _draw(fitted, draws, rng)
+        theta = drawn(fitted, draws, rng)
         errors = rng.standard_normal((len(self.batch_sizes), 2, draws))
         found = [_at(fitted, theta, index, error) for index, error in enumerate(errors)]
         logs = np.stack([log_steps for _, _, log_steps in found], axis=1)
@@ -189,7 +189,7 @@ def fit_surface(
     fitted = _fitted(data, logs.mean(axis=0), best, posterior.covariance(best), freedom)
     t = float(stdtrit(fitted.freedom, (1 + level) / 2))
     sizes = np.unique(batch_sizes)
-    log_tuned, rows = _along(fitted)
+    log_tuned, rows = along(fitted)
     half = t * np.sqrt(np.einsum("bi,ij,bj->b", rows, fitted.covariance, rows) + fitted.steps_error**2)
     return Surface(
         batch_sizes=tuple(sizes.tolist()),
@@ -197,7 +197,7 @@ def fit_surface(
         intervals=tuple(
             zip(np.exp(log_tuned - half).tolist(), np.exp(log_tuned + half).tolist(), strict=True)
         ),
-        learning_rates=tuple(math.exp(_best(fitted, index)[0]) for index in range(len(sizes))),
+        learning_rates=tuple(math.exp(best_setting(fitted, index)[0]) for index in range(len(sizes))),
         critical_batch_size=math.exp(by_law[1]),
         steps_min=math.exp(by_law[0]),
         scatter=math.exp(best[9]),
@@ -224,22 +224,45 @@ def ratio_of(
         second: Another, of other trials.
         batch_sizes: Among those of both.
     """
+    return _ratio(first, second, dict.fromkeys(batch_sizes, 1 / len(batch_sizes)))
+
+
+def ratio_change(
+    first: Surface, second: Surface, smallest: float, largest: float
+) -> tuple[float, tuple[float, float]]:
+    """The ratio of tuned steps at the largest batch size over that at the smallest, and its interval.
+
+    Args:
+        first: One surface.
+        second: Another, of other trials.
+        smallest: Among the batch sizes of both.
+        largest: Likewise, another one.
+    """
+    return _ratio(first, second, {smallest: -1.0, largest: 1.0})
+
+
+def _ratio(
+    first: Surface, second: Surface, weights: Mapping[float, float]
+) -> tuple[float, tuple[float, float]]:
+    """The exponential of a weighted sum of log ratios over batch sizes."""
     from scipy.special import stdtrit
 
-    (mine, mine_error), (theirs, error) = (_level(one, batch_sizes) for one in (first, second))
+    (mine, mine_error), (theirs, error) = (_weighted(one, weights) for one in (first, second))
     freedom = min(first.fitted.freedom, second.fitted.freedom)
     half = float(stdtrit(freedom, (1 + first.level) / 2)) * math.hypot(mine_error, error)
     value = mine - theirs
     return math.exp(value), (math.exp(value - half), math.exp(value + half))
 
 
-def _level(surface: Surface, batch_sizes: Sequence[float]) -> tuple[float, float]:
-    """The mean log tuned steps over batch sizes, and its standard error."""
-    log_steps, rows = _along(surface.fitted)
-    places = [surface.batch_sizes.index(size) for size in batch_sizes]
-    row = rows[places].mean(axis=0)
-    variance = float(row @ surface.fitted.covariance @ row) + surface.fitted.steps_error**2 / len(places)
-    return float(log_steps[places].mean()), math.sqrt(variance)
+def _weighted(surface: Surface, weights: Mapping[float, float]) -> tuple[float, float]:
+    """A weighted sum of log tuned steps over batch sizes, and its standard error."""
+    log_steps, rows = along(surface.fitted)
+    places = [surface.batch_sizes.index(size) for size in weights]
+    shares = np.array([*weights.values()])
+    row = shares @ rows[places]
+    errors = surface.fitted.steps_error**2 * float(shares @ shares)
+    variance = float(row @ surface.fitted.covariance @ row) + errors
+    return float(shares @ log_steps[places]), math.sqrt(variance)
 
 
 def _fitted(
@@ -257,7 +280,7 @@ def _fitted(
     )
 
 
-def _along(fitted: Fitted) -> tuple[np.ndarray, np.ndarray]:
+def along(fitted: Fitted) -> tuple[np.ndarray, np.ndarray]:
     """Log steps at the best hyperparameters, and their derivatives by all parameters, [sizes parameters]."""
     theta = fitted.theta
     law, (by_twice, by_slope, by_sharpness) = model.curve(theta, fitted.log_sizes)
@@ -266,7 +289,7 @@ def _along(fitted: Fitted) -> tuple[np.ndarray, np.ndarray]:
     return theta[0] + law, rows
 
 
-def _best(fitted: Fitted, index: int) -> tuple[float, np.ndarray]:
+def best_setting(fitted: Fitted, index: int) -> tuple[float, np.ndarray]:
     """The best log rate, and the best of the others (less their means) among those that were tried."""
     theta, place = fitted.theta, fitted.log_sizes[index] - fitted.mean_log_batch
     each = model.of_others(theta)
@@ -275,7 +298,7 @@ def _best(fitted: Fitted, index: int) -> tuple[float, np.ndarray]:
     return float(bottom - each[:, 0] @ others), others
 
 
-def _draw(fitted: Fitted, count: int, rng: np.random.Generator) -> Float[np.ndarray, "draws parameters"]:
+def drawn(fitted: Fitted, count: int, rng: np.random.Generator) -> Float[np.ndarray, "draws parameters"]:
     """Parameters that the trials allow: Student's t about the most probable ones."""
     values, vectors = np.linalg.eigh(fitted.covariance)
     root = vectors * np.sqrt(np.maximum(values, 0))
@@ -288,11 +311,11 @@ def _at(
 ) -> tuple[float, np.ndarray, np.ndarray]:
     """The recommended log rate and others at a batch size, and the log of the mean steps of runs there."""
     place = fitted.log_sizes[index] - fitted.mean_log_batch
-    best, others = _best(fitted, index)
+    best, others = best_setting(fitted, index)
     each = model.of_others(theta)
     bottom = theta[:, 2] + theta[:, 3] * place + theta[:, 4] * place**2 - each[:, :, 0] @ others
     bottom += RATE_ERROR * errors[0]
-    log_p, log_q = (np.clip(theta[:, at] + theta[:, at + 1] * place, *_SLOPES) for at in (5, 7))
+    log_p, log_q = (np.clip(theta[:, at] + theta[:, at + 1] * place, *SLOPES) for at in (5, 7))
 
     def above(rate: float, rows: slice) -> np.ndarray:
         return model.response(rate - bottom[rows], log_p[rows], log_q[rows])[0]
@@ -302,7 +325,7 @@ def _at(
     rate = float(rates[np.argmin([above(rate, few).mean() for rate in rates])])
     off = others - each[:, :, 1] - each[:, :, 2] * place
     bowls = (np.exp(each[:, :, 3]) * off**2).sum(axis=1) / 2
-    log_steps, rows = _along(fitted)
+    log_steps, rows = along(fitted)
     tuned = log_steps[index] + (theta - fitted.theta) @ rows[index] + fitted.steps_error * errors[1]
     sigma = np.exp(np.clip(theta[:, 9] + theta[:, 10] * place, -6.0, 1.0))
     return rate, others, tuned + above(rate, slice(None)) + bowls + sigma**2 / 2

@@ -47,7 +47,7 @@ def surface_of(studies: Sequence[Study], *, level: float = 0.95) -> Surface | No
     judged = [study for study in studies if study.trials and study.result.steps != 0]
     if not judged:
         return None
-    others = _others(judged[0])
+    others = others_of(judged[0])
     if others is None or any(study.tuned != judged[0].tuned for study in judged):
         return None
     rows = [row for study in judged for row in _rows(study, others)]
@@ -108,7 +108,7 @@ def next_runs(
         rng: Where they are drawn from.
     """
     found = surface.expected(draws, rng)
-    others = _others(next(study for study in studies if study.trials)) or {}
+    others = others_of(next(study for study in studies if study.trials)) or {}
     runs: dict[int, NextRun] = {}
     for place, size in enumerate(surface.batch_sizes):
         logs = dict(zip(others, found.others[place].tolist(), strict=True))
@@ -128,7 +128,7 @@ def next_runs(
     return runs
 
 
-def _others(study: Study) -> Mapping[str, str] | None:
+def others_of(study: Study) -> Mapping[str, str] | None:
     """What was tuned as well as the learning rate, with its scale; None if a surface cannot hold it."""
     scales = {name: study.scales.get(name, "") for name in study.tuned if name != RATE}
     known = all(scale in (LOG, ONE_MINUS_LOG) for scale in scales.values())

@@ -12,6 +12,7 @@ from headrace.specs.checkpoints import shares
 from headrace.specs.grid import part_errors
 from headrace.specs.limits import MOST_STUDIES
 from headrace.specs.policy_checks import policy_errors
+from headrace.specs.rule_checks import rule_errors
 from headrace.specs.settings import settings_errors
 from headrace.specs.space import INTEGERS, Choices, Entry, Range
 from headrace.specs.studies import LONGEST_NAME, folder_name
@@ -34,6 +35,7 @@ def cross_checks(experiment: Tables) -> list[InputError]:
         *_space_errors(experiment),
         *_before_errors(experiment),
         *_training_errors(experiment),
+        *rule_errors(experiment),
     ]
 
 

@@ -150,8 +150,13 @@ class ReportTable(Table):
     Attributes:
         portrait_epochs: The least number of passes over the training set for which the best trial of each
             policy is trained again, so that every example's history is known; the budget allowing. 0: not.
+        rules: Rules across batch sizes that are compared with tuning, see `headrace.specs.rules`.
+        rules_from: The batch size whose best setting they carry; None for the smallest that reached the goal.
     """
 
+    later: ClassVar[frozenset[str]] = frozenset({"rules", "rules_from"})
+    rules: Annotated[tuple[str, ...], Field(strict=False), FEW] = ()
+    rules_from: Count | None = None
     portrait_epochs: float = Field(default=5.0, ge=0, le=10**9, allow_inf_nan=False)
 
 

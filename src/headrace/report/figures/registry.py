@@ -38,6 +38,7 @@ FIGURES: dict[str, FigureEntry] = {
     "forwarded": FigureEntry(home=_ROOM + "forwarded:figures", part="experiment"),
     "trade-off": FigureEntry(home=_ROOM + "trade_off:figures", part="experiment"),
     "hyperparameters": FigureEntry(home=_ROOM + "hyperparameters:figures", part="experiment"),
+    "rules": FigureEntry(home=_ROOM + "rules:figures", part="experiment"),
     "search": FigureEntry(home=_ROOM + "search:figures", part="experiment"),
     "budgets": FigureEntry(home=_ROOM + "budgets:figures", part="experiment"),
     "noise-scale": FigureEntry(home=_ROOM + "noise_scale:figures", part="experiment"),
