@@ -23,7 +23,7 @@ from headrace.analysis import advice_words
 def test_what_is_the_same_is_said_once(
     monkeypatch: pytest.MonkeyPatch, chosen: str, said: list[str], workers: tuple[int, int]
 ) -> None:
-    monkeypatch.setattr(advice_words, "_told", lambda pick: pick.option.name)
+    monkeypatch.setattr(advice_words, "_told", lambda pick, _tokens: pick.option.name)
     options = {name: SimpleNamespace(name=name, workers=1) for name in "abc"}
     picks = {
         aim: SimpleNamespace(option=options[name])

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from analysis.made_store import experiment, make_store, two_regimes
-from headrace.analysis.advice import Advice
+from headrace.analysis.advice import Advice, advise
+from headrace.analysis.advice_words import table
 from headrace.analysis.results import analyse
 from headrace.report import write_report
+from headrace.report.canvas import WIDE
 from headrace.report.figures import Absent
-from headrace.report.figures.recommendation import choices, figures, frontier_rows
+from headrace.report.figures.recommendation import choices, draw, figures, frontier_rows
+from headrace.report.style import styled
 from headrace.store.experiments import load
 from headrace.store.throughput import Exchange, Throughput, Timing, write
 
@@ -99,3 +104,23 @@ def test_without_step_times_or_with_those_of_others_there_is_none(folder: Path) 
     text = write_report(analysis, folder, formats=()).read_text()
     assert 'aria-label="Recommendation"' not in text
     assert "no step time of one worker was measured with sgd" in text
+
+
+def test_with_tokens_as_the_unit_options_are_in_tokens(folder: Path) -> None:
+    stored = load(folder)
+    assert stored.facts is not None
+    counted = replace(stored, facts=stored.facts.model_copy(update={"tokens_per_example": 64.0}))
+    plain, advice = (advise(one, measured()) for one in (stored, counted))
+    assert "tokens" not in json.dumps(plain.to_dict())
+    found = advice.to_dict()
+    assert found["tokens_per_example"] == 64
+    for option in found["recommendation"]["options"]:
+        assert option["batch_tokens"] == 64 * option["batch_size"]
+        assert option["tokens"] == pytest.approx(option["steps"] * option["batch_tokens"], rel=1e-5)
+    fastest = advice.found.picks["fastest"].option.batch_size
+    assert f"with batch size {fastest:,} ({64 * fastest:,} tokens)" in advice.paragraph
+    (row, *_) = table(advice.found, advice.tokens)
+    assert row[-2] in {64.0 * size for size in (8, 32, 128, 512)}
+    with styled("recommendation"):
+        drawn = draw(choices(advice), advice.tokens, WIDE)
+    assert drawn.axes[0].get_xlabel() == "batch size (tokens)"

@@ -41,24 +41,27 @@ class Advice:
         source: Where the step times are from: "throughput.json" or "trial records".
         models: Optimizer -> its step-time model.
         caveats: What was taken for granted, in sentences.
+        tokens: How many tokens an example has on average; None if tokens are not the unit.
     """
 
     found: Recommendation
     source: str
     models: dict[str, StepTimeModel]
     caveats: tuple[str, ...]
+    tokens: float | None = None
 
     @property
     def paragraph(self) -> str:
         """The recommendation in plain words."""
-        return paragraph(self.found, self.caveats)
+        return paragraph(self.found, self.caveats, self.tokens)
 
     def to_dict(self) -> dict[str, Any]:
         """The object that `headrace recommend --json` prints; numbers of six digits."""
         return rounded(
             {
                 "format": FORMAT,
-                "recommendation": to_dict(self.found),
+                **({} if self.tokens is None else {"tokens_per_example": self.tokens}),
+                "recommendation": to_dict(self.found, self.tokens),
                 "step_time_source": self.source,
                 "step_time_models": {name: vars(model) for name, model in self.models.items()},
                 "caveats": list(self.caveats),
@@ -122,7 +125,8 @@ def advise(
     left_out = _left_out(counts, [count for _, count in cells], [count for _, count in known])
     said = _caveats(found, source, moved, studies)
     caveats = (*_basis(found), *said, *_exact(found, models), *left_out)
-    return Advice(found=found, source=source, models=models, caveats=caveats)
+    tokens = stored.facts.tokens_per_example if stored.facts else None
+    return Advice(found=found, source=source, models=models, caveats=caveats, tokens=tokens)
 
 
 def _reached(stored: StoredExperiment, studies: Sequence[Study]) -> list[Study]:

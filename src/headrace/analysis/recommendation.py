@@ -207,31 +207,37 @@ def central(values: Draws, level: float, *, including: float) -> Interval:
     return min(float(ordered[place]), including), max(float(ordered[-1 - place]), including)
 
 
-def to_dict(found: Recommendation) -> dict[str, Any]:
-    """Plain JSON; infinite ends stay infinite."""
+def to_dict(found: Recommendation, tokens: float | None = None) -> dict[str, Any]:
+    """Plain JSON; infinite ends stay infinite.
+
+    Args:
+        found: The recommendation.
+        tokens: How many tokens an example has, if tokens are the unit: each option then has `batch_tokens`,
+            and the `tokens` that its steps take.
+    """
     return {
         "level": found.level,
-        **{aim: _pick_dict(pick) for aim, pick in found.picks.items()},
-        "frontier": [_row(option, found) for option in found.frontier],
-        "options": [_row(option, found) for option in found.options],
+        **{aim: _pick_dict(pick, tokens) for aim, pick in found.picks.items()},
+        "frontier": [_row(option, found, tokens) for option in found.frontier],
+        "options": [_row(option, found, tokens) for option in found.options],
     }
 
 
-def _pick_dict(pick: Pick) -> dict[str, Any]:
+def _pick_dict(pick: Pick, tokens: float | None) -> dict[str, Any]:
     return {
-        **_option_dict(pick.option, pick.seconds),
+        **_option_dict(pick.option, pick.seconds, tokens),
         "batch_size_interval": [*pick.batch_size],
         "workers_interval": [*pick.workers],
         "share_of_draws": pick.share,
     }
 
 
-def _row(option: Option, found: Recommendation) -> dict[str, Any]:
+def _row(option: Option, found: Recommendation, tokens: float | None) -> dict[str, Any]:
     place = next(i for i, other in enumerate(found.options) if other is option)
-    return _option_dict(option, found.intervals[place])
+    return _option_dict(option, found.intervals[place], tokens)
 
 
-def _option_dict(option: Option, seconds: Interval) -> dict[str, Any]:
+def _option_dict(option: Option, seconds: Interval, tokens: float | None) -> dict[str, Any]:
     names = (
         "optimizer",
         "subset",
@@ -251,4 +257,12 @@ def _option_dict(option: Option, seconds: Interval) -> dict[str, Any]:
         "seconds_interval": [*seconds],
         "device_seconds": option.device_seconds,
         "device_seconds_interval": [option.workers * end for end in seconds],
+        **_in_tokens(option, tokens),
     }
+
+
+def _in_tokens(option: Option, tokens: float | None) -> dict[str, float]:
+    if tokens is None:
+        return {}
+    size = option.batch_size * tokens
+    return {"batch_tokens": size, "tokens": option.steps * size}

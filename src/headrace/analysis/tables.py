@@ -30,6 +30,8 @@ def read_scaling_table(
     *,
     batch_size: str = "batch_size",
     steps: str = "steps",
+    tokens: str | None = None,
+    tokens_per_example: float = 1.0,
     only: Mapping[str, str] | None = None,
 ) -> tuple[list[float], list[float]]:
     """Batch sizes and steps from a CSV file with the columns `batch_size,steps`.
@@ -38,6 +40,10 @@ def read_scaling_table(
         path: The file. Several rows of one batch size are replicates; other columns are left alone.
         batch_size: The name of the column of batch sizes; they must be whole numbers.
         steps: The name of the column of steps.
+        tokens: The name of a column of tokens to the goal, which stands in for the steps: they are divided by
+            the tokens of a batch.
+        tokens_per_example: What batch sizes are multiplied by: 1 if they are in examples and stay so, or in
+            tokens.
         only: Column -> the value that rows must have there to count.
 
     Raises:
@@ -45,9 +51,10 @@ def read_scaling_table(
             fewer than two batch sizes.
         InputErrors: Every cell that is not certainly a positive number.
     """
-    table = read_csv(path, likely=(batch_size, steps, *(only or ())))
+    cost = {"--steps": steps} if tokens is None else {"--tokens": tokens}
+    table = read_csv(path, likely=(batch_size, *cost.values(), *(only or ())))
     check_one_row_per_run(table)
-    names = resolved(table, {"--batch-size": batch_size, "--steps": steps})
+    names = resolved(table, {"--batch-size": batch_size, **cost})
     table.require(tuple(only or ()))
     rows = finished(table, _rows_with(only or {}, table), but=tuple(only or ()))
     check_no_curves(table, rows, names[0])
@@ -63,7 +70,10 @@ def read_scaling_table(
             got=sorted(set(batch_sizes)),
             fix="Add rows of other batch sizes.",
         )
-    return batch_sizes, counts
+    sizes = [size * tokens_per_example for size in batch_sizes]
+    if tokens is None:
+        return sizes, counts
+    return sizes, [count / size for count, size in zip(counts, sizes, strict=True)]
 
 
 def read_comparison_table(

@@ -123,8 +123,11 @@ def _print_advice(advice: Advice) -> None:
         "steps",
         "ms per step",
         "step time",
+        *(("batch (tokens)", "tokens") if advice.tokens is not None else ()),
     )
     print_table(
-        columns, table(advice.found), title="The frontier: no other option beats these in time and cost"
+        columns,
+        table(advice.found, advice.tokens),
+        title="The frontier: no other option beats these in time and cost",
     )
     say(f"\n{advice.paragraph}")

@@ -83,17 +83,17 @@ def figures(analysis: Analysis) -> list[Picture | Absent]:
         return []
     if not isinstance(analysis.advice, Advice):
         return [Absent(name="recommendation", words=WORDS, reason=analysis.advice)]
-    return [_figure(choices(analysis.advice))]
+    return [_figure(choices(analysis.advice), analysis.advice.tokens)]
 
 
-def _figure(choices: Sequence[Choice]) -> Picture:
+def _figure(choices: Sequence[Choice], tokens: float | None) -> Picture:
     ends = "; ".join(_told(choice) for choice in choices if choice.best_as)
     return Picture(
         name="recommendation",
         words=WORDS,
         description=f"{WORDS.title}. {ends}.",
         table=choice_table(choices),
-        draw=partial(draw, choices),
+        draw=partial(draw, choices, tokens),
     )
 
 
@@ -186,7 +186,7 @@ _TOP = 10
 """The highest interval end that widens an axis, over the highest point."""
 
 
-def draw(choices: Sequence[Choice], layout: Layout) -> Figure:
+def draw(choices: Sequence[Choice], tokens: float | None, layout: Layout) -> Figure:
     """A panel for time and one for cost; the best options are ringed."""
     curves = list(dict.fromkeys(choice.curve for choice in choices))
     handles = [
@@ -201,7 +201,7 @@ def draw(choices: Sequence[Choice], layout: Layout) -> Figure:
         ("cost (device seconds)", lambda choice: choice.workers, "cheapest"),
     ]
     for axes, (title, times, best) in zip(frames, panels, strict=True):
-        _panel(axes, choices, curves, times)
+        _panel(axes, choices, times, tokens)
         heading(axes, title, left=_BOX.left)
         for choice in choices:
             for aim, style in ((best, _RING), ("best compromise", _FRAME)):
@@ -219,9 +219,10 @@ def _handle(name: str, place: int) -> object:
 
 
 def _panel(
-    axes: Axes, choices: Sequence[Choice], curves: Sequence[str], times: Callable[[Choice], int]
+    axes: Axes, choices: Sequence[Choice], times: Callable[[Choice], int], tokens: float | None
 ) -> None:
-    batch_axis(axes, [choice.batch_size for choice in choices])
+    curves = list(dict.fromkeys(choice.curve for choice in choices))
+    batch_axis(axes, [choice.batch_size for choice in choices], tokens=tokens)
     points = [times(choice) * choice.seconds for choice in choices]
     ends = [times(choice) * end for choice in choices for end in choice.interval]
     decimal_axis(axes, [*points, *(end for end in common.finite(ends) if end < _TOP * max(points))])
