@@ -12,7 +12,7 @@ import torch
 from headrace.cli.app import execute
 from headrace.engines.inline import InlinePlace
 from headrace.errors import DamagedError
-from headrace.store.noise_course import read
+from headrace.store.noise_course import NoiseCourses, read, write
 from headrace.training.evaluation import evaluation_mode
 from headrace.trials.bench import Bench
 from headrace.trials.noise_course import measure_course
@@ -88,3 +88,21 @@ def test_the_command_measures_the_best_trials_and_draws_them(
     (tmp_path / "noise_scale.json").write_text("{}")
     with pytest.raises(DamagedError, match="run headrace noise again"):
         read(tmp_path)
+
+
+def test_scales_in_the_norms_of_optimizers_are_kept_along_a_run(experiment, tmp_path: Path) -> None:
+    asked = experiment()
+    setting, study = Bench(asked, InlinePlace()).setting, asked.studies()[0]
+    until = asked.evaluation_steps(asked.budget_steps(study, 96))[3]
+    plain = measure_course(setting, study, 1, until, points=2, examples=64)
+    course = measure_course(setting, study, 1, until, points=2, examples=64, matched=True)
+    for point, before in zip(course.points, plain.points, strict=True):
+        assert (point.signal, point.noise) == (before.signal, before.noise), "the trial is not touched"
+        scales = {scale.norm: scale for scale in point.matched}
+        assert {"euclidean", "l1", "preconditioned"} <= scales.keys()
+        found = scales["euclidean"].noise_scale
+        assert found is None or found == pytest.approx(point.noise / point.signal, rel=1e-3)
+    for one in (plain, course):
+        write(tmp_path, NoiseCourses(courses=(one,)))
+        assert read(tmp_path) == NoiseCourses(courses=(one,))
+        assert ("matched" in (tmp_path / "noise_scale.json").read_text()) == (one is course)

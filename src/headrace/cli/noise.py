@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from headrace.cli._common import Json, counting, one_process, print_json, print_table, say
 from headrace.cli._options import APath, check_number
 from headrace.errors import InputError
+
+if TYPE_CHECKING:
+    from headrace.store.noise_course import NoiseCourse
 
 
 def noise(
@@ -18,6 +21,7 @@ def noise(
     batch_size: Annotated[list[int] | None, Parameter(negative="")] = None,
     examples: int = 1024,
     points: int = 12,
+    matched: bool = False,
     json: Json = False,
 ) -> int:
     """Measure the gradient noise scale along the best trials of a run, into DIRECTORY/noise_scale.json.
@@ -32,6 +36,9 @@ def noise(
         batch_size: The best trials at these batch sizes. Default: the one nearest the critical batch size.
         examples: From how many examples' gradients each point is estimated.
         points: At how many steps of a trial.
+        matched: Also the noise scales in the norms of optimizers' steps: Euclidean (SGD), l1 (Adam,
+            sign-like), nuclear (Muon), and preconditioned by Adam's second moments. They are monitors, as
+            the noise scale is.
     """
     from headrace.analysis.noise_course import WARNING, best_trials, compare
     from headrace.analysis.rounding import rounded
@@ -58,7 +65,7 @@ def noise(
         courses = [
             measure_course(
                 bench.on(one.study.configuration.subset), one.study, one.trial, one.steps,
-                points=points, examples=examples, progress=tell,
+                points=points, examples=examples, matched=matched, progress=tell,
             )
             for one in best
         ]  # fmt: skip
@@ -69,17 +76,34 @@ def noise(
         draw_all([noise_figure(found)], directory, ("svg", "png"))
     sentences = [comparison.words for comparison in found]
     if json:
-        told = [{**vars(one), "scales": [vars(scale) for scale in one.scales]} for one in found]
+        told = [
+            {**vars(one), "scales": [vars(scale) for scale in one.scales], **_matched(course)}
+            for one, course in zip(found, courses, strict=True)
+        ]
         print_json(rounded({"format": 1, "courses": told, "words": sentences, "warning": WARNING}))
         return 0
     rows = [
         (one.curve, one.batch_size, s.step, s.noise_scale, s.low, s.high) for one in found for s in one.scales
     ]
     print_table(("curve", "batch size", "step", "noise scale", "low", "high"), rows)
+    if matched:
+        columns = ("curve", "batch size", "step", "norm", "noise scale", "low", "high")
+        print_table(columns, [
+            (one.curve, one.batch_size, point.step, scale.norm, scale.noise_scale, scale.low, scale.high)
+            for one, course in zip(found, courses, strict=True)
+            for point in course.points
+            for scale in point.matched
+        ])  # fmt: skip
     for sentence in [*sentences, WARNING]:
         say(f"- {sentence}")
     say(f"\nMeasured: {path}; the figure: {directory / 'figures' / 'noise-scale.svg'}")
     return 0
+
+
+def _matched(course: NoiseCourse) -> dict[str, object]:
+    """The scales in the norms of optimizers; nothing if none were asked for."""
+    found = [{"step": point.step, **scale.model_dump()} for point in course.points for scale in point.matched]
+    return {"matched": found} if found else {}
 
 
 def _results(directory: Path) -> dict[str, object]:

@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from headrace.files import guarded
 from headrace.records import Record
 from headrace.sealed import read_record, write_record
 from headrace.specs.studies import StudyKey
 
-if TYPE_CHECKING:
-    pass
-
-
 NOISE = "noise_scale.json"
+
+
+class MatchedScale(Record):
+    """A noise scale in the norm of an optimizer's step, see `headrace.training.matched_noise`.
+
+    Attributes:
+        norm: "euclidean", "l1", "nuclear" or "preconditioned".
+        noise_scale: In examples; None if no signal was seen.
+        low: The low end of its interval.
+        high: The high end; None if it is open.
+    """
+
+    norm: str
+    noise_scale: float | None
+    low: float
+    high: float | None
 
 
 class NoisePoint(Record):
@@ -27,12 +39,19 @@ class NoisePoint(Record):
         signal: |G|^2 of the gradient over the training set.
         noise: tr(Sigma) of the gradient of one example.
         covariance: Of these two: the variance of the signal, the covariance, the variance of the noise.
+        matched: Noise scales in the norms of optimizers, if they were asked for.
     """
 
     step: int = Field(ge=0)
     signal: float
     noise: float
     covariance: tuple[float, float, float]
+    matched: tuple[MatchedScale, ...] = ()
+
+    @model_serializer(mode="wrap")
+    def _without_nothing(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        content: dict[str, Any] = dump(self)
+        return {name: value for name, value in content.items() if name != "matched" or value}
 
 
 class NoiseCourse(Record):

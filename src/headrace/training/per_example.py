@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Shaped
+from jaxtyping import Int64, Shaped
 from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 
@@ -65,15 +65,7 @@ def per_example_pairs(
     chunk: int | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """As `per_example_noise`, the jackknife's pseudo-values of |G|^2 and tr(Sigma), one per example."""
-    if rows(inputs) != len(targets):
-        raise InputError("must be as many as inputs", where="targets", got=len(targets))
-    parameters = {name: p.detach() for name, p in model.named_parameters() if p.requires_grad}
-    if not parameters:
-        raise InputError("no parameter needs a gradient", where="model")
-    if chunk is not None and chunk < 1:
-        raise InputError("must be at least 1 example", where="chunk", got=chunk)
-    size = chunk or max(1, _NUMBERS // sum(p.numel() for p in parameters.values()))
-    setting = _Setting(model=model, parameters=parameters, loss=loss, size=size)
+    setting = _setting(model, inputs, targets, loss, chunk)
     with evaluation_mode(model), torch.no_grad():
         mean = _mean(setting, inputs, targets)
         squares: list[Tensor] = []
@@ -83,6 +75,47 @@ def per_example_pairs(
             products.append(_products(gradients, mean))
     mean_square = float(sum(part.to(widest(part.device)).square().sum() for part in mean.values()))
     return per_example(_host(torch.cat(squares)), _host(torch.cat(products)), mean_square)
+
+
+def gradients_of(
+    model: nn.Module,
+    inputs: Any,
+    targets: Shaped[Tensor, "examples ..."],
+    loss: Loss = cross_entropy,
+    *,
+    chunk: int | None = None,
+    order: Int64[Tensor, " examples"] | None = None,
+) -> Iterator[Gradients]:
+    """The gradients of some examples at a time, in evaluation mode: parameter -> [examples ...].
+
+    Args:
+        model: As in `per_example_noise`, as all that follow.
+        inputs: Of all examples.
+        targets: Of the inputs.
+        loss: One loss per example.
+        chunk: Examples whose gradients are held at once.
+        order: The order in which the examples are taken; None: as they are.
+
+    Raises:
+        InputError: As in `per_example_noise`.
+    """
+    setting = _setting(model, inputs, targets, loss, chunk)
+    if order is not None:
+        inputs, targets = mapped((inputs, targets), lambda values: values[order.to(values.device)])
+    with evaluation_mode(model), torch.no_grad():
+        yield from _each(setting, inputs, targets)
+
+
+def _setting(model: nn.Module, inputs: Any, targets: Tensor, loss: Loss, chunk: int | None) -> _Setting:
+    if rows(inputs) != len(targets):
+        raise InputError("must be as many as inputs", where="targets", got=len(targets))
+    parameters = {name: p.detach() for name, p in model.named_parameters() if p.requires_grad}
+    if not parameters:
+        raise InputError("no parameter needs a gradient", where="model")
+    if chunk is not None and chunk < 1:
+        raise InputError("must be at least 1 example", where="chunk", got=chunk)
+    size = chunk or max(1, _NUMBERS // sum(p.numel() for p in parameters.values()))
+    return _Setting(model=model, parameters=parameters, loss=loss, size=size)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from headrace.errors import InputError
 from headrace.specs.studies import StudyKey
-from headrace.store.noise_course import NoiseCourse, NoisePoint
+from headrace.store.noise_course import MatchedScale, NoiseCourse, NoisePoint
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from headrace.training.losses import Loss
     from headrace.trials.setting import Setting
 
 
@@ -26,6 +28,7 @@ def measure_course(
     *,
     points: int = 12,
     examples: int = 1024,
+    matched: bool = False,
     progress: Callable[[str], object] | None = None,
 ) -> NoiseCourse:
     """Train a trial again as it was, up to `until`, and measure the noise scale at `points` of its steps.
@@ -40,6 +43,7 @@ def measure_course(
         until: The last step.
         points: At how many steps; fewer where the trial is shorter.
         examples: From how many examples; at most those there are.
+        matched: Whether noise scales in the norms of optimizers are measured too, of the same examples.
         progress: Called with a line for each point.
 
     Raises:
@@ -70,18 +74,15 @@ def measure_course(
             break
         rng = random.generator(setting.experiment.seed, "noise scale", study.name, trial, step)
         drawn = rng.choice(len(data), examples, replace=False)
-        found.append(
-            _point(
-                step,
-                *per_example_pairs(models[-1], *_fetched(setting, drawn), setting.workload.training_loss),
-            )
-        )
+        some, loss = _fetched(setting, drawn), setting.workload.training_loss
+        scales = _matched(models[-1], some, loss, study.configuration.batch_size) if matched else ()
+        found.append(_point(step, *per_example_pairs(models[-1], *some, loss), scales))
         if progress is not None:
             progress(f"{study.name}, step {step}")
     return NoiseCourse(study=study, trial=trial, examples=examples, points=tuple(found))
 
 
-def _fetched(setting: Setting, drawn: np.ndarray) -> tuple[Tensor, Tensor]:
+def _fetched(setting: Setting, drawn: np.ndarray) -> tuple[Any, Tensor]:
     import torch
 
     from headrace.random import torch_stream
@@ -90,7 +91,28 @@ def _fetched(setting: Setting, drawn: np.ndarray) -> tuple[Tensor, Tensor]:
         return setting.workload.evaluation_data("train").fetch(torch.as_tensor(drawn))
 
 
-def _point(step: int, signal: np.ndarray, noise: np.ndarray) -> NoisePoint:
+def _matched(
+    model: nn.Module, some: tuple[Any, Tensor], loss: Loss, batch_size: int
+) -> tuple[MatchedScale, ...]:
+    """The noise scales in the norms of optimizers; Adam's second moments settle at this batch size."""
+    from headrace.training.matched_noise import matched_noise
+
+    return tuple(
+        MatchedScale(
+            norm=one.norm,
+            noise_scale=_finite(one.noise_scale),
+            low=one.interval[0],
+            high=_finite(one.interval[1]),
+        )
+        for one in matched_noise(model, *some, loss, batch_size=batch_size).values()
+    )
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _point(step: int, signal: np.ndarray, noise: np.ndarray, matched: tuple[MatchedScale, ...]) -> NoisePoint:
     """The means of the jackknife's pseudo-values, and the covariance of these means."""
     covariance = np.cov(np.stack([signal, noise])) / len(signal)
     return NoisePoint(
@@ -98,6 +120,7 @@ def _point(step: int, signal: np.ndarray, noise: np.ndarray) -> NoisePoint:
         signal=float(signal.mean()),
         noise=float(noise.mean()),
         covariance=(float(covariance[0, 0]), float(covariance[0, 1]), float(covariance[1, 1])),
+        matched=matched,
     )
 
 
