@@ -8,6 +8,7 @@ import torch
 
 from headrace.ensembles import EnsembleStatistics
 from headrace.ensembles._probabilities import row_blocks
+from headrace.ensembles.statistics import _sum_dtype
 from headrace.errors import InputError
 
 
@@ -149,6 +150,11 @@ def test_sums_are_exact_up_to_their_limit_and_precision_may_be_said(monkeypatch)
     assert EnsembleStatistics(5, 3, precision="float32").probability_sum.dtype == torch.float32
     with pytest.raises(InputError, match=r"precision.*float16"):
         EnsembleStatistics(5, 3, precision="float16")
+
+
+def test_sums_are_exact_up_to_two_gibibytes() -> None:
+    assert _sum_dtype("auto", 1 << 28) == torch.float64
+    assert _sum_dtype("auto", (1 << 28) + 1) == torch.float32
 
 
 def test_a_device_without_float64_is_refused():

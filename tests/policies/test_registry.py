@@ -37,3 +37,10 @@ def test_unknown_names():
 def test_the_names_are_known_without_torch():
     code = "import sys, headrace.policies, headrace.sampling; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_every_policy_is_an_attribute_and_nothing_else_is() -> None:
+    for name in (*policies.POLICIES, *policies.ACTIVE_BIAS):
+        assert policies.__getattr__(name.replace("-", "_"))() == policies.make_policy(name)
+    with pytest.raises(AttributeError, match="no attribute 'sample_luck'"):
+        policies.__getattr__("sample_luck")

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import astuple
 
+import pytest
+
+from headrace import selection
 from headrace.selection.registry import STRATEGIES
 
 DEFAULTS = {
@@ -34,3 +37,10 @@ def test_the_defaults_stay() -> None:
         for name, entry in STRATEGIES.items()
     }
     assert found == DEFAULTS
+
+
+def test_every_function_is_an_attribute_of_the_package_and_nothing_else_is() -> None:
+    for name, entry in selection.FUNCTIONS.items():
+        assert selection.__getattr__(name) is entry.find()
+    with pytest.raises(AttributeError, match="no attribute 'bottom_k'"):
+        selection.__getattr__("bottom_k")
