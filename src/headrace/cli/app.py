@@ -21,6 +21,7 @@ from headrace.cli import (
     figures,
     noise,
     recommend,
+    starting,
     subsets,
     tables,
     watch,
@@ -41,6 +42,7 @@ app = App(
     help="Decides what a training run is fed, and measures whether that paid off. Start with: headrace demo",
 )
 app.command(experiments.demo)
+app.command(starting.init)
 app.command(experiments.run)
 app.command(experiments.status)
 app.command(watch.watch)
