@@ -160,3 +160,22 @@ def test_sums_are_exact_up_to_two_gibibytes() -> None:
 def test_a_device_without_float64_is_refused():
     with pytest.raises(InputError, match="device"):
         EnsembleStatistics(1, 2, device="mps")
+
+
+@pytest.mark.parametrize("members", [1, 4, 30])
+@pytest.mark.parametrize("name", ["probability_sum", "entropy_sum"])
+def test_sums_of_a_state_may_be_off_by_a_hundredth_of_each_member(members: int, name: str) -> None:
+    made = EnsembleStatistics(2, 3)
+    for _ in range(members):
+        made.add_member(0, [[1.0, 0.0, 0.0], [1 / 3, 1 / 3, 1 / 3]])
+    whole = made.state_dict()
+    for part, sign in ((0, -1.0), (1, 1.0)) if name == "entropy_sum" else ((0, -1.0), (0, 1.0)):
+        for off, taken in ((0.9, True), (1.1, False)):
+            sums = whole["tensors"][name].clone()
+            sums.view(2, -1)[part, 0] += sign * off * 0.01 * members
+            state = whole | {"tensors": whole["tensors"] | {name: sums}}
+            if taken:
+                EnsembleStatistics.from_state_dict(state)
+            else:
+                with pytest.raises(InputError, match=name):
+                    EnsembleStatistics.from_state_dict(state)
