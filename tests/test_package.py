@@ -70,5 +70,8 @@ def test_the_demo_of_the_wheel(wheel, tmp_path):
     told = run(
         "-m", "headrace", "demo", "--out", "demo", "--json", cwd=tmp_path, **installed(wheel, tmp_path)
     )
-    assert json.loads(told)["finished"]
+    results = json.loads(told)
+    assert results["finished"]
+    assert [line["kind"] for line in results["grid"]["lines"]].count("use") == 3
+    assert (tmp_path / "demo/subsets/half/report.html").is_file()
     assert (tmp_path / "demo/report.html").stat().st_size > 10_000
