@@ -116,6 +116,7 @@ def TOKEN_MODEL() -> nn.Module:
     return PerToken(3)
 
 
+NOTHING_TO_LEARN = TOKENS.where(torch.arange(N)[:, None] != 7, -100)
 EACH = nn.CrossEntropyLoss(reduction="none")
 OWN_LABELS = {"loss": bce, "metric": wrong_labels}
 NUMBERS = {"loss": squared_error, "metric": squared_error}
@@ -135,7 +136,7 @@ NUMBERS = {"loss": squared_error, "metric": squared_error}
         (made(CLASSES - 7, lambda: nn.Linear(4, 1), **NUMBERS), "numbers"),
         (made(INPUTS.softmax(1), WIDE, metric=lambda o, t: (o - t).abs().sum(1)), "numbers"),
         (made(TOKENS, TOKEN_MODEL), "tokens"),
-        (made(TOKENS.where(INPUTS > 0, -100), TOKEN_MODEL), "tokens"),
+        (made(TOKENS.where(torch.arange(4) > 0, -100), TOKEN_MODEL), "tokens"),
         (made(TOKENS, WIDE, **NUMBERS), "numbers"),
         (made(CLASSES, targets="numbers", loss=lambda o, t: (o[:, 0] - t).abs(), metric=squared_error,
               model=lambda: nn.Linear(4, 1)), "numbers"),
@@ -154,6 +155,7 @@ def test_the_kind_of_targets_is_found_out_once(workload: Workload, kind: str) ->
         (made(CLASSES + 1), r"train, target 2: class numbers must be from 0 to 2.*got 3.*targets - 1"),
         (made(CLASSES.where(CLASSES != 1, 17)), "target 1.*got 17.*more outputs"),
         (made(CLASSES.where(CLASSES != 1, -1)), "got -1. Leave out the 8 examples without a label"),
+        (made(NOTHING_TO_LEARN, TOKEN_MODEL), "train, example 7: all targets are -100"),
         (made(CLASSES.where(CLASSES != 1, -100)), "Leave .* without a label out of the training split"),
         (made(CLASSES % 2 * 2 - 1), r"\(targets \+ 1\) // 2"),
         (made(CLASSES / 2), "squared_error"),
@@ -170,9 +172,9 @@ def test_the_kind_of_targets_is_found_out_once(workload: Workload, kind: str) ->
         (made(CLASSES % 2, lambda: nn.Linear(4, 1), loss=lambda o, t: bce(o.squeeze(1), t)), "two outputs"),
         (made(TOKENS, lambda: PerToken(5, exchanged=True)), "transpose"),
         (made(TOKENS, lambda: PerToken(4, exchanged=True)), r"\[batch, tokens, classes\].*transpose"),
-        (made(model=lambda: Then(lambda o: (o, o))), r"one tensor.*got 'tuple'. Wrap .* outputs\[0\]"),
-        (made(model=lambda: Then(lambda o: {"out": o, "aux": o})), r"outputs\['out'\]"),
-        (made(model=lambda: Then(lambda o: Output(None, o))), r"outputs.logits"),
+        (made(model=lambda: Then(lambda o: (o, o))), r"one tensor.*got 'tuple'. Give .*inputs\)\[0\]"),
+        (made(model=lambda: Then(lambda o: {"out": o, "aux": o})), r"model\(inputs\)\['out'\]\)"),
+        (made(model=lambda: Then(lambda o: Output(None, o))), r"model\(inputs\)\.logits"),
         (made(model=lambda: Then(lambda o: o.argmax(1))), "floating-point numbers.*got 'torch.int64"),
         (made(model=lambda: Then(lambda o: o.sum(0))), "first axis must be the batch"),
         (made(model=lambda: SHARED), "second call returns parameters of the first.*each call returns"),

@@ -16,7 +16,7 @@ from headrace import random
 from headrace.errors import InputError
 from headrace.nested import rows
 from headrace.training.evaluation import evaluation_mode
-from headrace.training.losses import IGNORED, is_built_in
+from headrace.training.losses import IGNORED, counted_targets, is_built_in
 from headrace.workloads.direction import check_direction
 from headrace.workloads.independence import check_independence
 from headrace.workloads.stating import state_kind
@@ -172,6 +172,8 @@ def _check_targets(workload: Workload, split: str, outputs: Tensor) -> None:
     if targets.is_floating_point():
         _check_finite(targets, split)
     built_in = is_built_in(workload.loss) or is_built_in(workload.metric)
+    if workload.targets == "tokens" and split == "train" and is_built_in(workload.loss):
+        _check_counted(targets)
     if workload.targets in ("classes", "tokens") and (built_in or workload.targets == "classes"):
         _check_numbers(targets, split, outputs, ignoring=split != "train" or workload.targets == "tokens")
     if workload.targets == "numbers" and is_built_in(workload.loss) and targets.is_floating_point():
@@ -210,6 +212,19 @@ def _check_finite(targets: Shaped[Tensor, "examples ..."], split: str) -> None:
         f"{int(missing.sum())} targets are NaN",
         where=f"{split}, example {int(missing.nonzero()[0, 0])}",
         fix="Leave out examples without a target.",
+    )
+
+
+def _check_counted(targets: Tensor) -> None:
+    """Refuse training examples without a target: their loss of 0 would look like that of the easiest."""
+    empty = counted_targets(targets) == 0
+    if not bool(empty.any()):
+        return
+    raise InputError(
+        f"all targets are {IGNORED}, so there is nothing to learn from it",
+        where=f"train, example {int(empty.nonzero()[0, 0])}",
+        got=f"{int(empty.sum())} such examples",
+        fix="Leave them out.",
     )
 
 
