@@ -141,13 +141,14 @@ def test_replicates_of_policies_that_are_shuffling_and_of_one_that_is_not():
     assert other.count("better") >= 16
 
 
-SELDOM = {"recommend": 10, "replicates": 5}
+SELDOM = {"recommend": 10, "replicates": 5, "rules": 4}
 """Claims that take long."""
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "claim", ["fit", "critical", "surface", "fresh", "subsets", "hint", "recommend", "grid", "replicates"]
+    "claim",
+    ["fit", "critical", "surface", "fresh", "subsets", "hint", "recommend", "grid", "replicates", "rules"],
 )
 def test_what_is_claimed_of_curves_holds(claim):
     """Few repetitions: only what is far from what is asked is seen."""

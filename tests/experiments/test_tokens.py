@@ -27,7 +27,7 @@ CHANGES: dict[str, Any] = {
     "grid": {"batch_size": [2, 4, 8, 16], "optimizer": ["adamw"]},
     "search": {"trials": 4, "space": {"learning_rate": {"low": 0.1, "high": 1.0, "scale": "log"}}},
     "training.budget": {"tokens": 1_999},
-    "report": {"portrait_epochs": 0.0},
+    "report": {"portrait_epochs": 0.0, "rules": ["square-root", "constant"]},
 }
 
 
@@ -56,6 +56,12 @@ def test_budgets_and_results_are_in_tokens(content: Callable[..., dict[str, Any]
     assert "(4 per example)" in said
     first = found["studies"][0]
     assert f"took {first['tokens_to_result']:,} tokens to the goal at 8 tokens per step" in said
+
+    for rule in found["rules"]["verdicts"]:
+        assert rule["from"] == 2
+        for cost in rule["at"]:
+            assert cost["tokens_to_result"] == pytest.approx(WINDOW * cost["examples_to_result"], rel=1e-3)
+    assert sum("rule " in text and "times the tokens" in text for text in found["conclusions"]) == 2
 
     analysis = analyse(load(tmp_path))
     (picture,) = figures(analysis)
