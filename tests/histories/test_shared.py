@@ -266,13 +266,29 @@ def test_states_of_several_ranks_are_one_history_with_all_that_they_recorded(
         resumed = SharedHistory(History(N, **form))
         record(resumed.history, ([1, 1], np.ones((2, 3), np.float32), [0, 1]))
         resumed.load_state_dict(*states)
-        assert torch.equal(resumed.history.table.tensor, expected)
-        assert resumed.history.num_classes == common.num_classes
+        fresh = SharedHistory(History(N, **form))
+        fresh.load_state_dict(*states)
+        for one in (resumed.history, fresh.history):
+            assert torch.equal(one.table.tensor, expected)
+            assert one.num_classes == (3 if any([before, *parts]) else None)
         with pytest.raises(InputError, match="those of all ranks that saved one, in their order"):
             resumed.load_state_dict(*reversed(states))
         with pytest.raises(InputError, match="those of all ranks that saved one"):
             resumed.load_state_dict(*states[:-1])
         assert torch.equal(resumed.history.table.tensor, expected)
+
+
+@pytest.mark.parametrize("knowing", [(False, True), (True, False), (False, False), (True, True)])
+def test_a_rank_that_recorded_nothing_hides_no_classes(knowing: tuple[bool, ...]) -> None:
+    histories = [History(N) for _ in knowing]
+    for history, known in zip(histories, knowing, strict=True):
+        if known:
+            record(history, ([1, 2], np.ones((2, 3), np.float32), [0, 1]))
+    states = saved_by(histories, torch.zeros_like(histories[0].table.tensor), 10)
+    resumed = SharedHistory(History(N))
+    resumed.load_state_dict(*states)
+    assert resumed.history.num_classes == (3 if any(knowing) else None)
+    assert int(resumed.history.count.sum()) == 2 * sum(knowing)
 
 
 class Heard:

@@ -167,7 +167,7 @@ def ratio_interval(value: float, ends: Interval, by: float, by_ends: Interval) -
     ratio = value / by
     low = off(value / ends[0] if ends[0] > 0 else math.inf, by_ends[1] / by)
     high = off(ends[1] / value, by / by_ends[0] if by_ends[0] > 0 else math.inf)
-    return ratio * math.exp(-low), ratio * math.exp(high) if high < math.inf else math.inf
+    return ratio * math.exp(-low), ratio * math.exp(high)
 
 
 def _drawn(course: NoiseCourse, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

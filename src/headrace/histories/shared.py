@@ -112,6 +112,9 @@ class SharedHistory:
                 got=told,
             )
         self.history.load_state_dict(states[0]["history"])
+        # A rank that recorded nothing knows of no classes.
+        classes = [each["history"].get("num_classes") for each in states]
+        self.history.num_classes = next((known for known in classes if known is not None), None)
         if len(states) > 1:
             tables = [each["history"]["table"].split(CHUNK) for each in states]
             for place, rows in enumerate(self._chunks()):
