@@ -232,3 +232,21 @@ def test_without_rules_nothing_is_added(tmp_path: Path) -> None:
     asked = experiment([8, 32, 128], trials=4, optimizer=["sgd", "adamw"])
     found = analyse(make_store(tmp_path, asked, two_regimes(lambda _: 0.1))).results
     assert not {"rules", "optimizer_ratios"} & found.keys()
+
+
+def test_a_batch_size_at_which_no_trial_reached_the_goal_is_left_out(tmp_path: Path) -> None:
+    def law(study, values) -> float:
+        steps = two_regimes(lambda _: 0.1)(study, values)
+        return 1e9 if study.configuration.batch_size == 8 else steps
+
+    for start, judged_from in ((None, 32), (8, None)):
+        report = {"rules": ["constant"]} | ({} if start is None else {"rules_from": start})
+        asked = experiment([8, 32, 128, 512], trials=12, report=report)
+        folder = tmp_path / str(start)
+        (one,) = analyse(make_store(folder, asked, law)).results["rules"]["verdicts"]
+        if judged_from is None:
+            assert one["verdict"] is None
+            assert one["reason"] == "no trial reached the goal at batch size 8"
+        else:
+            assert one["from"] == judged_from
+            assert [cost["batch_size"] for cost in one["at"]] == [128, 512]

@@ -104,16 +104,16 @@ def carry(
         level: Of the intervals.
     """
     surface, points = curve.surface, curve.points
-    sizes = [] if surface is None else [int(size) for size in surface.batch_sizes]
+    sizes = [study.batch_size for study in points]
     first = start if start is not None else points[0].batch_size if points else 0
     if surface is None or first not in sizes or not points:
-        reason = (
-            _NO_SURFACE if surface is None else f"no trial at batch size {first:,} shows the best setting"
-        )
+        reason = _NO_SURFACE if surface is None else f"no trial reached the goal at batch size {first:,}"
         return [Carried(curve=curve.curve, rule=rule, start=first, reason=reason) for rule in rules]
     rng = random.generator(seed, "rules", *map(str, curve.curve))
     scales = others_of(points[0]) or {}
-    return judge(surface, rules, scales=scales, start=first, rng=rng, curve=curve.curve, level=level)
+    return judge(
+        surface, rules, scales=scales, start=first, rng=rng, curve=curve.curve, sizes=sizes, level=level
+    )
 
 
 def judge(
@@ -124,6 +124,7 @@ def judge(
     start: int,
     rng: np.random.Generator,
     curve: Curve = ("", "", "", 1),
+    sizes: Sequence[int] | None = None,
     level: float = 0.95,
 ) -> list[Carried]:
     """What each rule would have cost, by a surface.
@@ -135,10 +136,12 @@ def judge(
         start: B0, one of its batch sizes.
         rng: Where draws are from.
         curve: What the surface is of.
+        sizes: The batch sizes at which the goal was reached; None for all of the surface.
         level: Of the intervals.
     """
     carrying = Carrying.of(surface.fitted, DRAWS, rng, level)
-    return [_Rule(curve, surface, carrying, dict(scales), start).judged(rule) for rule in rules]
+    known = tuple(int(size) for size in surface.batch_sizes if sizes is None or int(size) in sizes)
+    return [_Rule(curve, surface, carrying, dict(scales), start, known).judged(rule) for rule in rules]
 
 
 _NO_SURFACE = (
@@ -156,11 +159,11 @@ class _Rule:
     carrying: Carrying
     scales: Mapping[str, str]
     start: int
+    sizes: tuple[int, ...]
 
     def judged(self, rule: str) -> Carried:
         """What the rule costs, and the verdict."""
-        sizes = [int(size) for size in self.surface.batch_sizes]
-        setting = self._values(_carrying.best(self.surface.fitted, sizes.index(self.start)))
+        setting = self._values(_carrying.best(self.surface.fitted, self._place(self.start)))
         known = moves(rule)
         unmoved = tuple(sorted(known.keys() - setting.keys()))
         found = Carried(
@@ -169,11 +172,14 @@ class _Rule:
         if known and len(unmoved) == len(known):
             return replace(found, reason=f"{' and '.join(unmoved)} was not searched")
         costs = [
-            self._cost(index, carried(rule, setting, size / self.start))
-            for index, size in enumerate(sizes)
+            self._cost(self._place(size), carried(rule, setting, size / self.start))
+            for size in self.sizes
             if size != self.start
         ]
         return replace(found, at=tuple(costs), **_worst(costs))
+
+    def _place(self, size: int) -> int:
+        return self.surface.batch_sizes.index(float(size))
 
     def _cost(self, index: int, values: Mapping[str, float]) -> Cost:
         size = int(self.surface.batch_sizes[index])
