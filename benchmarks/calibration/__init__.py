@@ -45,6 +45,7 @@ CLAIMS: dict[str, Claim] = {
     "critical-ratio": critical.ratio,
     "surface": surfaces.tuned,
     "surface-critical": surfaces.critical,
+    "surface-widths": surfaces.widths,
     "surface-momentum": with_momentum.tuned,
     "rules": carried_rules.carried,
     "rules-momentum": carried_rules.with_momentum_too,

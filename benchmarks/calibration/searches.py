@@ -13,10 +13,13 @@ from typing import Protocol
 
 import numpy as np
 
+from headrace.specs.interval import interval_rank
+
 BATCH_SIZES = 4 * 2.0 ** np.arange(9)
 LOG_BATCH = np.log(BATCH_SIZES)
 FEWEST = 60.0
-TRIALS, RANK = 16, 4
+TRIALS = 16
+RANK = interval_rank(TRIALS)
 PLACE = LOG_BATCH - LOG_BATCH.mean()
 
 
@@ -133,6 +136,7 @@ def search(
     *,
     log_rates: np.ndarray | None = None,
     factor: float = 1.0,
+    trials: int = TRIALS,
 ) -> Searches:
     """Draw experiments.
 
@@ -142,14 +146,15 @@ def search(
         experiments: How many.
         log_rates: Those of other searches, to be tried again; None to draw them.
         factor: Of the steps that the world says.
+        trials: At each batch size.
     """
-    shape = (experiments, len(BATCH_SIZES), TRIALS)
+    shape = (experiments, len(BATCH_SIZES), trials)
     low, high = world.rates
-    grid = (np.arange(TRIALS) + rng.random((*shape[:2], 1))) / TRIALS
+    grid = (np.arange(trials) + rng.random((*shape[:2], 1))) / trials
     rates = low + (high - low) * grid if log_rates is None else log_rates
     z = rng.standard_t(3, shape) / math.sqrt(3) if world.heavy else rng.normal(size=shape)
     steps = rounded_up(math.log(factor) + world.log_steps(rates) + world.scatter[:, None] * z)
-    decided = np.sort(steps, axis=2)[:, :, RANK - 1, None]
+    decided = np.sort(steps, axis=2)[:, :, interval_rank(trials) - 1, None]
     return Searches(log_rates=rates, steps=np.minimum(steps, decided), censored=steps > decided)
 
 

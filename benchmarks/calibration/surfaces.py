@@ -8,8 +8,9 @@ import numpy as np
 
 from benchmarks.calibration import quadratic
 from benchmarks.calibration._claims import Row, share
-from benchmarks.calibration.searches import BATCH_SIZES, TRIALS, WORLDS, Searched, Searches, search
+from benchmarks.calibration.searches import BATCH_SIZES, WORLDS, Searched, Searches, World, search
 from headrace.analysis.surface import Surface, fit_surface
+from headrace.analysis.widths import interval_width
 
 EVERY: dict[str, Searched] = {**WORLDS, **quadratic.WORLDS}
 NOT_MADE_FOR = frozenset(quadratic.WORLDS)
@@ -20,7 +21,7 @@ def surface(drawn: Searches, experiment: int) -> Surface:
     """As `headrace.analysis.tuned` fits it: a goal was reached between two evaluations, 5% apart."""
     censored = drawn.censored[experiment].reshape(-1)
     found = fit_surface(
-        np.repeat(BATCH_SIZES, TRIALS),
+        np.repeat(BATCH_SIZES, drawn.log_rates.shape[2]),
         np.exp(drawn.log_rates[experiment].reshape(-1)),
         np.log(drawn.steps[experiment].reshape(-1)) - np.where(censored, 0, math.log(1.05) / 2),
         censored,
@@ -73,6 +74,28 @@ def critical(rng: np.random.Generator, repeats: int) -> list[Row]:
                 least=0.92,
                 most=0.98,
                 detail=f"width x{np.median(ends[:, 1] / ends[:, 0]):.1f}",
+            )
+        )
+    return rows
+
+
+def widths(rng: np.random.Generator, repeats: int) -> list[Row]:
+    """The width of the tuned optimum's interval, against what a plan says of other numbers of trials."""
+    rows: list[Row] = []
+    for trials in (8, 16, 32, 64):
+        drawn = search(rng, World(), repeats, trials=trials)
+        ends = np.array([surface(drawn, i).intervals for i in range(repeats)])
+        each = np.median(ends[..., 1] / ends[..., 0], axis=1)
+        said = interval_width(trials, len(BATCH_SIZES))
+        rows.append(
+            Row(
+                claim="surface: width of the tuned optimum's interval over what a plan says",
+                world=f"{trials} trials at 9 batch sizes; digits-like",
+                found=float(np.median(each)) / said,
+                error=float(each.std() / said / math.sqrt(repeats)),
+                least=0.93,
+                most=1.07,
+                detail=f"width x{np.median(each):.2f}, said x{said:.2f}",
             )
         )
     return rows

@@ -1,16 +1,16 @@
 """How wide the interval of a tuned optimum is, by the number of trials: what a larger search buys.
 
 From simulated searches of one learning rate on which a seed scatters by 19%, as on the digits
-(docs/statistics.md, "The tuned optimum"; `python -m benchmarks calibration widths`). Half of the log width is
-t sqrt(c^2 / trials + d^2): what the trials of a curve do not show, and what no number of them does.
+(docs/statistics.md, "The tuned optimum"; `python -m benchmarks calibration surface-widths`). Half of the log
+width is sqrt(c^2 / trials + d^2): what the trials of a curve do not show, and what no number of them does.
 """
 
 from __future__ import annotations
 
 import math
 
-TRIALS_PART, REST = 1.0, 0.1
-"""c, for each batch size of the curve's trials together, and d [D]."""
+TRIALS_PART, REST = 1.52, 0.135
+"""c, where the trials of all batch sizes of a curve count together, and d [D]."""
 
 
 def interval_width(trials: int, batch_sizes: int) -> float:
