@@ -12,6 +12,8 @@ import numpy as np
 
 from headrace.analysis import words
 from headrace.analysis.effects import Effect, find_effects
+from headrace.analysis.gain import Predicted, stored_predictions
+from headrace.analysis.gain_words import said
 from headrace.analysis.joint import Joint, Levels, Point, fit_joint
 from headrace.analysis.moderation import estimate_prior, squeezed
 from headrace.analysis.replicates import Replicated
@@ -20,6 +22,7 @@ from headrace.analysis.studies import FORWARD
 from headrace.analysis.verdict import Choice, Line, Pick, configuration, lines, name, picks, to_dict
 from headrace.specs.studies import FULL
 from headrace.specs.subset_names import is_random
+from headrace.store.experiments import StoredExperiment
 
 AXES = ("optimizer", "policy", "subset", "workers")
 BASELINES = {"optimizer": "sgd", "policy": "shuffle", "subset": FULL, "workers": "1"}
@@ -107,6 +110,7 @@ class Grid:
         picks: The best choices.
         lines: The verdict.
         left_out: Studies that too few replicates of which reached the goal, in words.
+        predicted: Steps of policies over those of uniform sampling, as the gradient noise predicts them.
     """
 
     baselines: Levels
@@ -116,6 +120,7 @@ class Grid:
     picks: tuple[Pick, ...]
     lines: tuple[Line, ...]
     left_out: tuple[str, ...]
+    predicted: tuple[Predicted, ...] = ()
 
     @property
     def headline(self) -> str:
@@ -137,13 +142,15 @@ class Grid:
 
     def to_dict(self) -> dict[str, Any]:
         """The object `grid` of results.json."""
-        found = {
+        found: dict[str, Any] = {
             "baselines": dict(self.baselines),
             **to_dict(self.picks, self.lines),
             "effects": [effect.to_dict() for effect in self.effects],
             "misfit": self.joint.misfit,
             "left_out": [*self.left_out],
         }
+        if self.predicted:
+            found["predicted"] = [one.to_dict() for one in self.predicted]
         return _four(found)
 
 
@@ -156,14 +163,36 @@ def _four(value: Any) -> Any:
     return float(f"{value:.4g}") if isinstance(value, float) and math.isfinite(value) else rounded(value)
 
 
+def grid_of(stored: StoredExperiment, replicated: Mapping[str, Replicated]) -> Grid | None:
+    """The grid of a stored experiment, or None; see `read_grid`.
+
+    Args:
+        stored: The experiment.
+        replicated: Study -> its fresh runs.
+    """
+    facts, subsets = stored.facts, stored.experiment.grid.subset
+    return read_grid(
+        cells_of(replicated),
+        seed=stored.experiment.seed,
+        sizes={name: facts.examples_in(name) for name in subsets} if facts else {},
+        predicted=stored_predictions(stored),
+    )
+
+
 def read_grid(
-    cells: Sequence[Cell], *, seed: int, sizes: Mapping[str, int] | None = None, level: float = 0.95
+    cells: Sequence[Cell],
+    *,
+    seed: int,
+    sizes: Mapping[str, int] | None = None,
+    predicted: Sequence[Predicted] = (),
+    level: float = 0.95,
 ) -> Grid | None:
     """The grid of an experiment's replicates.
 
     Args:
         cells: One a study that has replicates.
         seed: The experiment's.
+        predicted: What the gradient noise predicts of policies.
         sizes: Subset -> its examples, so that chosen subsets are compared with random ones as large.
         level: Of the verdict as a whole.
 
@@ -196,8 +225,9 @@ def read_grid(
         effects=effects,
         choices=tuple(choices),
         picks=chosen,
-        lines=lines(chosen, effects, untested, baselines),
+        lines=lines(chosen, effects, untested, baselines, said(joint, baselines, predicted)),
         left_out=left_out,
+        predicted=tuple(predicted),
     )
 
 

@@ -28,7 +28,7 @@ from headrace.analysis.frames import (
     steps_frame,
     trials_frame,
 )
-from headrace.analysis.grid import Grid, cells_of, read_grid
+from headrace.analysis.grid import Grid, grid_of
 from headrace.analysis.hyperparameters import effective_learning_rate
 from headrace.analysis.opening import opening
 from headrace.analysis.origins import warn_of_changes
@@ -146,7 +146,7 @@ def analyse(stored: StoredExperiment) -> Analysis:
     curves = fit_curves(studies)
     replicated = read_replicates(stored, studies)
     cells = verdicts(replicated, _sizes(stored))
-    grid = read_grid(cells_of(replicated), seed=stored.experiment.seed, sizes=_sizes(stored))
+    grid = grid_of(stored, replicated)
     stored_portraits = portraits(stored)
     readings = tuple(read(portrait) for portrait in stored_portraits if portrait.portrait.error is None)
     failed = [portrait.portrait for portrait in stored_portraits if portrait.portrait.error is not None]

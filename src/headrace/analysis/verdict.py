@@ -31,7 +31,7 @@ AIMS = {
 PLAIN = {"sgd": "SGD", "full": "all examples"}
 MOST_LINES = 10
 
-Kind = Literal["use", "difference", "no difference", "not tested"]
+Kind = Literal["use", "difference", "prediction", "no difference", "not tested"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,7 +134,11 @@ def _loss(
 
 
 def lines(
-    chosen: Sequence[Pick], effects: Sequence[Effect], untested: Sequence[str], baselines: Levels
+    chosen: Sequence[Pick],
+    effects: Sequence[Effect],
+    untested: Sequence[str],
+    baselines: Levels,
+    prediction: str | None = None,
 ) -> tuple[Line, ...]:
     """The verdict, at most `MOST_LINES` lines.
 
@@ -143,17 +147,19 @@ def lines(
         effects: From `headrace.analysis.effects.find_effects`.
         untested: What was not tested, in clauses.
         baselines: Axis -> the level that others are compared with.
+        prediction: Whether what was predicted is confirmed or refuted; None: neither.
     """
     used = _used(chosen)
     shown = _differences([effect for effect in effects if effect.shown])
     rest = _no_difference([effect for effect in effects if not effect.shown], baselines)
     missing = [Line(kind="not tested", text=f"Not tested: {'; '.join(untested)}.")] if untested else []
-    room = MOST_LINES - len(used) - len(rest) - len(missing)
+    foretold = [] if prediction is None else [Line(kind="prediction", text=prediction)]
+    room = MOST_LINES - len(used) - len(foretold) - len(rest) - len(missing)
     if len(shown) > room:
         more = len(shown) - room + 1
         text = f"{more} more differences are in the table of effects."
         shown = [*shown[: room - 1], Line(kind="difference", text=text)]
-    return (*used, *shown, *rest, *missing)
+    return (*used, *shown, *foretold, *rest, *missing)
 
 
 def _used(chosen: Sequence[Pick]) -> list[Line]:

@@ -21,6 +21,7 @@ def noise(
     batch_size: Annotated[list[int] | None, Parameter(negative="")] = None,
     examples: int = 1024,
     points: int = 12,
+    gain: Annotated[bool, Parameter(negative="")] = False,
     matched: bool = False,
     json: Json = False,
 ) -> int:
@@ -30,18 +31,23 @@ def noise(
     headrace report shows it from then on, next to the measured critical batch size.
 
     Example: headrace noise runs/first --batch-size 64 --batch-size 1024
+    Example: headrace noise runs/grid --gain
 
     Args:
         directory: The folder of a run, with its experiment.toml and results.json.
         batch_size: The best trials at these batch sizes. Default: the one nearest the critical batch size.
         examples: From how many examples' gradients each point is estimated.
         points: At how many steps of a trial.
+        gain: Instead, of policies that draw or weigh examples without changing the objective: the noise under
+            their own sampling, and the steps that it predicts, into DIRECTORY/noise_gain.json. Default batch
+            sizes: all.
         matched: Also the noise scales in the norms of optimizers' steps: Euclidean (SGD), l1 (Adam,
             sign-like), nuclear (Muon), and preconditioned by Adam's second moments. They are monitors, as
             the noise scale is.
     """
     from headrace.analysis.noise_course import WARNING, best_trials, compare
     from headrace.analysis.rounding import rounded
+    from headrace.cli.gains import measure
     from headrace.engines.inline import InlinePlace
     from headrace.files import guarded
     from headrace.report.figures.noise_scale import noise_figure
@@ -57,10 +63,21 @@ def noise(
     check_number("--batch-size", batch_size, 1, 2**40)
     results = _results(directory)
     experiment = read_experiment(directory)
-    best = best_trials(results, batch_size)
     bench = Bench(experiment, InlinePlace())
     if (facts := read_facts(directory)) is not None:
         bench.expect(facts, versions=False)
+    if gain:
+        return measure(
+            directory,
+            experiment,
+            results,
+            bench,
+            batch_sizes=batch_size,
+            examples=examples,
+            points=points,
+            json=json,
+        )
+    best = best_trials(results, batch_size)
     with counting(len(best) * points) as tell:
         courses = [
             measure_course(

@@ -65,6 +65,18 @@ def per_example_pairs(
     chunk: int | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """As `per_example_noise`, the jackknife's pseudo-values of |G|^2 and tr(Sigma), one per example."""
+    return per_example(*per_example_products(model, inputs, targets, loss, chunk=chunk))
+
+
+def per_example_products(
+    model: nn.Module,
+    inputs: Any,
+    targets: Shaped[Tensor, "examples ..."],
+    loss: Loss = cross_entropy,
+    *,
+    chunk: int | None = None,
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """As `per_example_noise`, |g_i|^2 and g_i . G of each example's gradient g_i, and |G|^2 of their mean."""
     setting = _setting(model, inputs, targets, loss, chunk)
     with evaluation_mode(model), torch.no_grad():
         mean = _mean(setting, inputs, targets)
@@ -74,7 +86,7 @@ def per_example_pairs(
             squares.append(_products(gradients, gradients))
             products.append(_products(gradients, mean))
     mean_square = float(sum(part.to(widest(part.device)).square().sum() for part in mean.values()))
-    return per_example(_host(torch.cat(squares)), _host(torch.cat(products)), mean_square)
+    return _host(torch.cat(squares)), _host(torch.cat(products)), mean_square
 
 
 def gradients_of(

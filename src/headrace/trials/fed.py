@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -22,6 +22,18 @@ def effective_share(weights: Float[np.ndarray, " examples"]) -> float:
     """The effective sample size (sum w)^2 / sum w^2 (Kish 1965 [M]) as a share of the examples."""
     squares = float(np.square(weights).sum())
     return float(weights.sum()) ** 2 / (squares * len(weights)) if squares > 0 else 0.0
+
+
+class Log(Protocol):
+    """What hears of a trial's plans and choices."""
+
+    def plan(self, epoch: int, plan: Plan) -> None:
+        """An epoch was planned."""
+        ...
+
+    def chosen(self, indices: Int[np.ndarray, " chosen"], weights: Float[np.ndarray, " chosen"]) -> None:
+        """Of a batch of candidates these are trained on."""
+        ...
 
 
 class LoggedPolicy:

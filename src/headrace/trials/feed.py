@@ -26,7 +26,7 @@ from headrace.sampling.sampler import ExampleSampler
 from headrace.specs.space import split
 from headrace.subsets.view import weighted
 from headrace.training.gradients import Choose, Chosen, Record
-from headrace.trials.fed import FedLog, LoggedPolicy
+from headrace.trials.fed import Log, LoggedPolicy
 
 if TYPE_CHECKING:
     from headrace.specs.studies import Hyperparameters, StudyKey
@@ -65,7 +65,7 @@ def feed(
     values: Hyperparameters,
     budget: int,
     *,
-    log: FedLog | None = None,
+    log: Log | None = None,
 ) -> Feed:
     """The feed of one trial.
 
@@ -210,7 +210,7 @@ def targets_of(setting: Setting) -> Tensor:
     return torch.cat([data.fetch(part)[1].cpu() for part in torch.arange(len(data)).split(CHUNK)])
 
 
-def _chooser(sampler: ExampleSampler, weights: Tensor | None, log: FedLog | None) -> Choose:
+def _chooser(sampler: ExampleSampler, weights: Tensor | None, log: Log | None) -> Choose:
     """Candidates are rated by their own losses; what is chosen has the weight of its subset as well."""
 
     def choose(outputs: Tensor, targets: Tensor, losses: Tensor, batch: Batch) -> Chosen:

@@ -74,7 +74,7 @@ def measure_course(
             break
         rng = random.generator(setting.experiment.seed, "noise scale", study.name, trial, step)
         drawn = rng.choice(len(data), examples, replace=False)
-        some, loss = _fetched(setting, drawn), setting.workload.training_loss
+        some, loss = fetched(setting, drawn), setting.workload.training_loss
         scales = _matched(models[-1], some, loss, study.configuration.batch_size) if matched else ()
         found.append(_point(step, *per_example_pairs(models[-1], *some, loss), scales))
         if progress is not None:
@@ -82,7 +82,8 @@ def measure_course(
     return NoiseCourse(study=study, trial=trial, examples=examples, points=tuple(found))
 
 
-def _fetched(setting: Setting, drawn: np.ndarray) -> tuple[Any, Tensor]:
+def fetched(setting: Setting, drawn: np.ndarray) -> tuple[Any, Tensor]:
+    """Training examples as they are evaluated, and their targets."""
     import torch
 
     from headrace.random import torch_stream

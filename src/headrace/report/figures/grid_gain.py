@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from headrace.analysis.gain_words import UNIFORM, levels_of
 from headrace.analysis.verdict import configuration, name
 from headrace.report.canvas import Box, Layout, batch_axis, decimal_axis, heading, legend_height, panel_grid
 from headrace.report.figures import _common as common
@@ -33,6 +34,10 @@ WORDS = Words(
         "A line that rises towards 1 is a gain that fades as batches grow.",
     ),
 )
+_PREDICTED = (
+    "The dashed line is what the gradient noise under the policy's own sampling predicts "
+    "(headrace noise DIR --gain), without any measured steps."
+)
 _FIRST = ("policy", "subset", "optimizer", "workers")
 _BOX = Box(top=44)
 
@@ -50,6 +55,7 @@ class Gain:
         spans: Their 95% intervals.
         line: The same of the model.
         band: Its 95% intervals.
+        predicted: Batch size -> the same as the gradient noise predicts it, and its 95% interval.
     """
 
     panel: str
@@ -60,6 +66,7 @@ class Gain:
     spans: tuple[tuple[float, float], ...]
     line: tuple[float, ...]
     band: tuple[tuple[float, float], ...]
+    predicted: Mapping[float, tuple[float, tuple[float, float]]] = field(default_factory=dict)
 
 
 def figures(analysis: Analysis) -> list[Picture | Absent]:
@@ -68,7 +75,9 @@ def figures(analysis: Analysis) -> list[Picture | Absent]:
         return []
     axis, found = gains(analysis.grid)
     base = name(analysis.grid.baselines[axis])
-    words = Words(title=WORDS.title, caption=tuple(text.format(base=base) for text in WORDS.caption))
+    caption = [text.format(base=base) for text in WORDS.caption]
+    caption += [_PREDICTED] if any(gain.predicted for gain in found) else []
+    words = Words(title=WORDS.title, caption=tuple(caption))
     said = "; ".join(
         f"{gain.panel}{f' with {gain.label}' if gain.label else ''}: {plain(gain.line[0])} times the steps "
         f"at batch size {short(int(gain.sizes[0]))}, {plain(gain.line[-1])} at {short(int(gain.sizes[-1]))}"
@@ -103,8 +112,17 @@ def gains(grid: Grid) -> tuple[str, list[Gain]]:
             if sizes := sorted(mine.keys() & base.keys()):
                 label = configuration(dict(rest)) if rest else ""
                 pairs = [(mine[size], base[size]) for size in sizes]
-                found.append(_gain(grid, name(level), label, place, pairs))
+                predicted = _predicted(grid, {**dict(rest), axis: level}) if axis == "policy" else {}
+                found.append(replace(_gain(grid, name(level), label, place, pairs), predicted=predicted))
     return axis, found
+
+
+def _predicted(grid: Grid, levels: Levels) -> dict[float, tuple[float, tuple[float, float]]]:
+    """What is predicted of one configuration by batch size; relative to uniform sampling alone."""
+    if grid.baselines["policy"] not in UNIFORM:
+        return {}
+    mine = (one for one in grid.predicted if levels_of(one, grid.baselines) == dict(levels))
+    return {float(one.study.configuration.batch_size): (one.ratio, one.interval) for one in mine}
 
 
 def _key(levels: Levels) -> tuple[tuple[str, str], ...]:
@@ -146,12 +164,22 @@ def _table(found: Sequence[Gain]) -> Table:
         "level", "configuration", "batch_size", "steps_ratio", "low", "high",
         "model_ratio", "model_low", "model_high",
     )  # fmt: skip
+    foretold = any(gain.predicted for gain in found)
     rows = [
         (gain.panel, gain.label, gain.sizes[i], gain.ratios[i], *gain.spans[i], gain.line[i], *gain.band[i])
+        + (_foretold(gain, gain.sizes[i]) if foretold else ())
         for gain in found
         for i in range(len(gain.sizes))
     ]
-    return Table(columns=columns, rows=tuple(rows))
+    more = ("predicted_ratio", "predicted_low", "predicted_high") if foretold else ()
+    return Table(columns=columns + more, rows=tuple(rows))
+
+
+def _foretold(gain: Gain, size: float) -> tuple[float | None, ...]:
+    if size not in gain.predicted:
+        return None, None, None
+    ratio, ends = gain.predicted[size]
+    return ratio, *ends
 
 
 def draw(found: Sequence[Gain], layout: Layout) -> Figure:
@@ -165,6 +193,7 @@ def draw(found: Sequence[Gain], layout: Layout) -> Figure:
     canvas, frames = panel_grid(layout, len(panels), columns=columns, height=220, box=_BOX, head=head)
     sizes = [size for gain in found for size in gain.sizes]
     values = [value for gain in found for span in (*gain.spans, *gain.band) for value in (*span, 1.0)]
+    values += [ratio for gain in found for ratio, _ in gain.predicted.values()]
     for axes, panel in zip(frames, panels, strict=True):
         members = [gain for gain in found if gain.panel == panel]
         batch_axis(axes, sizes)
@@ -184,5 +213,7 @@ def _lines(axes: Axes, members: Sequence[Gain], count: int) -> None:
         lows, highs = zip(*gain.band, strict=True)
         axes.fill_between(gain.sizes, lows, highs, color=style.colour, alpha=0.12, linewidth=0)
         common.joined(axes, gain.sizes, gain.line, gain.place)
+        if foretold := [(size, gain.predicted[size][0]) for size in gain.sizes if size in gain.predicted]:
+            axes.plot(*zip(*foretold, strict=True), color=style.colour, linestyle=(0, (4, 3)), linewidth=1.6)
         places = [common.dodged(size, gain.place, count) for size in gain.sizes]
         common.draw_points(axes, list(zip(places, gain.ratios, strict=True)), gain.spans, gain.place)
