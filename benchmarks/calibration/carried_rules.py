@@ -45,7 +45,7 @@ def _found(rule: Carried, truths: np.ndarray) -> _Found:
 def _rows(found: list[_Found], world: str, *, asked: bool) -> list[Row]:
     held, error = clustered(np.array([one.held for one in found]))
     wrong, wrong_error = share(np.array([one.wrong for one in found]))
-    width = np.nanmedian([one.width for one in found])
+    widths = [one.width for one in found if math.isfinite(one.width)]
     decided = np.mean([one.decided for one in found])
     return [
         Row(
@@ -54,7 +54,7 @@ def _rows(found: list[_Found], world: str, *, asked: bool) -> list[Row]:
             found=held,
             error=error,
             least=0.90 if asked else None,
-            detail=f"width x{width:.2f}",
+            detail=f"width x{np.median(widths):.2f}" if widths else "open above",
         ),
         Row(
             claim=_WRONG,
