@@ -215,7 +215,7 @@ def error_rates(rng: np.random.Generator, repeats: int) -> list[Row]:
     return rows
 
 
-ASKED = {(0.5, 5): 0.95, (0.5, 10): 0.99, (0.65, 10): 0.95}
+ASKED = {(0.5, 5): 0.9, (0.5, 10): 0.95, (0.65, 10): 0.8}
 """(Factor, seeds) -> how often it is to be shown at a batch size."""
 
 

@@ -12,7 +12,7 @@ from headrace import selection
 from headrace.errors import InputError
 from headrace.random import generator
 from headrace.selection.balanced import fair_shares
-from headrace.selection.gradients import GradientEmbedding
+from headrace.selection.gradients import GradientEmbedding, _draw
 from headrace.selection.testing import random_pool
 
 seeds = st.integers(0, 2**32)
@@ -376,3 +376,12 @@ def test_drawn_gains_are_unbiased():
 def test_errors_say_what_where_and_what_was_got(call, message):
     with pytest.raises(InputError, match=message):
         call()
+
+
+@pytest.mark.parametrize("place", range(5))
+def test_what_alone_has_a_weight_is_drawn(place):
+    weights = np.where(np.arange(5) == place, 0.3, 0.0)
+    assert {_draw(weights, [0], generator(seed, "draw")) for seed in range(20)} == {place}
+    chosen = [place, (place + 2) % 5]
+    left = {_draw(np.zeros(5), chosen, generator(seed, "draw")) for seed in range(60)}
+    assert left == set(range(5)) - set(chosen)

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from mutant_runs import PATIENCE, START_SECONDS, STARTS, UNFIT, Known, Stand, run_anew
 from mutations import Mutant, mutants
-from places import first_line, functions_at, naming
+from places import defined_at, first_line, functions_at, naming
 
 ROOT = Path(__file__).parents[2]
 EQUIVALENT = Path(__file__).with_name("equivalent.toml")
@@ -42,22 +42,32 @@ COPIED = ("src", "tests", "examples", "docs", "benchmarks", "pyproject.toml", "R
 def covering(mutant: Mutant, copy: Path, known: Known) -> dict[str, float]:
     """The tests that call the function with the fault, the quickest first.
 
-    Of a fault outside functions those that call a function which names what it defines, or all if it may act
-    otherwise. After them those that start processes, where the function may be called unseen.
+    Of a fault outside functions those that call a function which names what it defines, and those that name
+    it themselves; or all, if something else may depend on it. After them those that start processes, where
+    the function may be called unseen.
 
     Returns:
         Test -> its processor time without the fault.
     """
-    around = functions_at(copy / mutant.file, mutant.line)
-    called = (
-        {f"{copy / mutant.file}:{first_line(around[-1])}"}
-        if around
-        else naming(mutant.file, mutant.line, copy)
-    )
-    seen = [test for test, calls in known.called.items() if called is None or called & set(calls)]
+    file, line = mutant.file, mutant.line
+    around = functions_at(copy / file, line)
+    called = {f"{copy / file}:{first_line(around[-1])}"} if around else naming(file, line, copy)
+    named = set[str]() if around else _naming_files(file, line, copy, known)
+    seen = [
+        test
+        for test, calls in known.called.items()
+        if called is None or called & set(calls) or test.partition("::")[0] in named
+    ]
     unseen = [test for test, calls in known.called.items() if STARTS in calls and test not in seen]
     quickest = [sorted(tests, key=lambda test: known.seconds[test]) for tests in (seen, unseen)]
     return {test: known.seconds[test] for tests in quickest for test in tests}
+
+
+def _naming_files(file: Path, line: int, copy: Path, known: Known) -> set[str]:
+    """The files of tests that name what a line of a module defines."""
+    names = [name.encode() for name in defined_at(copy / file, line)]
+    files = {test.partition("::")[0] for test in known.called}
+    return {each for each in files if any(name in (copy / each).read_bytes() for name in names)}
 
 
 def telling(found: list[Mutant]) -> list[Mutant]:

@@ -20,7 +20,7 @@ def naming(file: Path, line: int, copy: Path) -> set[str] | None:
         The functions; None if something else may depend on the line.
     """
     own, room = copy / file, copy.joinpath(*file.parts[:3])
-    defined = _defined(ast.parse(own.read_bytes()), line)
+    defined = defined_at(own, line)
     found: set[str] = set()
     for other in (copy / "src").rglob("*.py"):
         source = other.read_bytes()
@@ -37,8 +37,12 @@ def naming(file: Path, line: int, copy: Path) -> set[str] | None:
     return found or None
 
 
-def _defined(module: ast.Module, line: int) -> set[str]:
+def defined_at(file: Path, line: int) -> set[str]:
     """The names that the statement at a line of a module itself defines."""
+    return _defined(ast.parse(file.read_bytes()), line)
+
+
+def _defined(module: ast.Module, line: int) -> set[str]:
     for node in module.body:
         if isinstance(node, ast.Assign) and node.lineno <= line <= (node.end_lineno or 0):
             return {
