@@ -52,6 +52,19 @@ def _files(folder: Path) -> dict[str, bytes]:
     return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
+SEARCH = """
+[workload]
+name = "tiny_workload:steady"
+[search]
+sizes = [0.25, 0.5]
+acquisition = ["margin"]
+[training]
+runs = 2
+checkpoints = 2
+batch_size = 8
+hyperparameters = { learning_rate = 0.1 }
+budget = { steps = 10 }
+"""
 PART = Share(number=2, of=2)
 GRIDS: dict[str, dict[str, Any]] = {
     "plain": {},
@@ -126,6 +139,24 @@ def test_of_an_extended_folder_what_is_added_is_planned(tmp_path: Path) -> None:
     assert _files(tmp_path) == before
     assert (facts["studies"]["trained"], facts["studies"]["decided"]) == (3, 2)
     _check_counts(facts, run(wider, tmp_path, processes=1, extend=lambda plan: True))
+
+
+def test_a_subset_that_is_yet_to_be_searched_for_is_stood_in_for(tmp_path: Path) -> None:
+    """Its search is planned with it, and not made."""
+    (tmp_path / "half.toml").write_text(SEARCH)
+    experiment = _asked(
+        {"grid.subset": ["full", "half"], "subsets.half": "half.toml", "grid.optimizer": ["nesterov"]}
+    )
+    asked = experiment.model_copy(update={"subsets": {"half": str(tmp_path / "half.toml")}})
+    facts = plan_facts(plan(asked, tmp_path / "run", processes=1))
+    assert not (tmp_path / "run").exists()
+    (search,) = facts["searches"]
+    assert (search["subset"], search["file"], search["examples"]) == ("half", "half.toml", 48)
+    # Two runs of 10 steps of 8 examples on a quarter, whose checkpoints score 96 examples.
+    assert search["examples_trained"] == 2 * 10 * 8
+    assert search["examples_scored"] == 2 * 2 * 96
+    assert search["seconds"] > 0
+    assert [row["study"] for row in facts["by_study"] if "subset=half" in row["study"]]
 
 
 def test_a_run_that_announces_its_plan_stores_the_same_results(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Self
 
 from headrace.engines._base import Place
 from headrace.specs.experiment import Experiment
+from headrace.specs.subset_names import is_random
 from headrace.store.facts import WorkloadFacts
 from headrace.store.portrait_choice import PortraitTask
 from headrace.trials.tasks import Inspection, Report, Task
@@ -24,20 +25,28 @@ class MakeBench:
 
     Attributes:
         experiment: What is run, as JSON.
+        stand_ins: Subset that is yet to be searched for -> the random one in its place, see
+            `experiments.searched.stand_ins`.
     """
 
     experiment: str
+    stand_ins: tuple[tuple[str, str], ...] = ()
 
     @classmethod
     def of(cls, experiment: Experiment) -> Self:
         """For this experiment."""
-        return cls(experiment.model_dump_json())
+        random = {name: path for name, path in experiment.subsets.items() if is_random(path)}
+        sought = {name: f"{name}.toml" for name in random}
+        plain = experiment.model_copy(update={"subsets": experiment.subsets | sought})
+        return cls(plain.model_dump_json(), tuple(random.items()))
 
     def __call__(self, place: Place) -> Bench:
         """The bench of the worker there."""
         from headrace.trials.bench import Bench
 
-        bench = Bench(Experiment.model_validate_json(self.experiment), place)
+        asked = Experiment.model_validate_json(self.experiment)
+        asked = asked.model_copy(update={"subsets": asked.subsets | dict(self.stand_ins)})
+        bench = Bench(asked, place)
         bench.load()
         return bench
 
