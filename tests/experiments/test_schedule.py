@@ -44,6 +44,7 @@ class Machine:
     workers: int
     to_budget: bool
     chance: stdlib_random.Random
+    width: int = 1
     steps_trained: int = 0
     begun: list[int] = field(default_factory=list)
 
@@ -55,18 +56,17 @@ class Machine:
                 rules=self.rules,
                 ladder=rungs(GRID),
                 to_budget=self.to_budget,
+                width=self.width,
             )
             for number in range(len(self.studies))
         ]
         schedule = Schedule(races)
-        running: dict[int, Task] = {}
+        running: dict[int, list[Task]] = {}
         while True:
             for worker in set(range(self.workers)) - set(running):
-                if (task := schedule.next(worker)) is not None:
-                    assert task.trial not in [t.trial for t in running.values() if t.number == task.number], (
-                        "one trial was given out twice"
-                    )
-                    running[worker] = task
+                if tasks := schedule.next(worker):
+                    self._check_given(tasks, running)
+                    running[worker] = tasks
             if not running:
                 break
             worker = self.chance.choice(sorted(running))
@@ -74,21 +74,33 @@ class Machine:
         assert schedule.finished
         return [race.outcomes for race in races]
 
-    def _finish(self, races: list[Race], worker: int, task: Task) -> None:
-        race = races[task.number]
-        until = task.until if self.to_budget else min(task.until, race.bound)
-        known = race.outcomes.get(task.trial)
-        until = max(until, known.trained if known else 0)
-        fate = self.studies[task.number][task.trial]
-        found = outcome(task.trial, fate, until, beyond_goal=self.to_budget)
-        race.metrics[task.trial] = self.chance.random()
-        settled = found.reached is not None or found.diverged is not None
-        if settled or self.chance.random() < 0.2:
-            race.holders.pop(task.trial, None)
-        else:
-            race.holders[task.trial] = worker
-        self.steps_trained += found.trained - (known.trained if known else 0)
-        race.finish(found)
+    def _check_given(self, tasks: list[Task], running: dict[int, list[Task]]) -> None:
+        others = [(t.number, t.trial) for given in running.values() for t in given]
+        assert not set(others) & {(t.number, t.trial) for t in tasks}, "one trial was given out twice"
+        assert len({(t.number, t.until) for t in tasks}) == 1, "a pack is of one study, to one step"
+        assert len({t.trial % self.width for t in tasks}) == len(tasks), "two trials have the same row"
+
+    def _finish(self, races: list[Race], worker: int, tasks: list[Task]) -> None:
+        """Those at one step are trained together, until something happens to one of them."""
+        race = races[tasks[0].number]
+        until = tasks[0].until if self.to_budget else min(tasks[0].until, race.bound)
+        at = {t.trial: known.trained if (known := race.outcomes.get(t.trial)) else 0 for t in tasks}
+        fates = self.studies[tasks[0].number]
+        outcomes: list[Outcome] = []
+        for step in set(at.values()):
+            together = [trial for trial in at if at[trial] == step]
+            events = [e for trial in together for e in fates[trial] if e <= until]
+            end = max(step, min([until, *events])) if self.width > 1 else max(step, until)
+            outcomes += [outcome(t, fates[t], end, beyond_goal=self.to_budget) for t in together]
+        for found in outcomes:
+            race.metrics[found.trial] = self.chance.random()
+            settled = found.reached is not None or found.diverged is not None
+            if settled or self.chance.random() < 0.2:
+                race.holders.pop(found.trial, None)
+            else:
+                race.holders[found.trial] = worker
+            self.steps_trained += found.trained - at[found.trial]
+        race.finish(*outcomes)
 
 
 @settings(max_examples=150, deadline=None)
@@ -97,11 +109,14 @@ class Machine:
     asked=st.integers(1, 5),
     rank=st.integers(1, 5),
     workers=st.integers(1, 5),
+    width=st.sampled_from([1, 1, 2, 4, 16]),
     chance=st.randoms(use_true_random=False),
 )
-def test_bound_and_budget_agree_for_any_number_of_workers(studies, asked, rank, workers, chance) -> None:
+def test_bound_and_budget_agree_for_any_number_of_workers(
+    studies, asked, rank, workers, width, chance
+) -> None:
     rules = Rules(asked=asked, limit=9, rank=min(rank, asked), budget=BUDGET)
-    raced = Machine(studies, rules, workers, to_budget=False, chance=chance)
+    raced = Machine(studies, rules, workers, to_budget=False, chance=chance, width=width)
     full = Machine(studies, rules, workers, to_budget=True, chance=chance)
     for of_race, of_full in zip(raced.run(), full.run(), strict=True):
         one, other = judge(of_race, rules), judge(of_full, rules)
@@ -111,7 +126,8 @@ def test_bound_and_budget_agree_for_any_number_of_workers(studies, asked, rank, 
         assert [(t.status, t.trained, t.reached) for t in one.trials] == [
             (t.status, t.trained, t.reached) for t in other.trials
         ]
-    assert raced.steps_trained <= full.steps_trained
+    if width == 1:
+        assert raced.steps_trained <= full.steps_trained
 
 
 def test_the_bound_saves_most_of_a_long_budget() -> None:
@@ -136,29 +152,43 @@ def race(number: int, batch_size: int, budget: int = BUDGET) -> Race:
 def test_workers_begin_different_studies_the_longest_first_and_trials_in_order() -> None:
     schedule = Schedule([race(0, 64), race(1, 4096), race(2, 4)])
     given = [schedule.next(worker) for worker in (0, 1, 0, 1)]
-    assert [(t.number, t.trial) for t in given if t] == [(2, 0), (1, 0), (2, 1), (1, 1)]
+    assert [(t.number, t.trial) for (t,) in given] == [(2, 0), (1, 0), (2, 1), (1, 1)]
 
 
 def test_an_idle_worker_helps_with_what_nobody_keeps() -> None:
     schedule = Schedule([race(0, 4)])
-    first, second = schedule.next(0), schedule.next(1)
-    assert first is not None
-    assert second is not None
+    (first,), (second,) = schedule.next(0), schedule.next(1)
     assert (first.trial, second.trial) == (0, 1)
     only = schedule.races[0]
     only.holders[0] = 0
     only.finish(Outcome(trial=0, trained=8))
-    third = schedule.next(0)
-    assert third is not None
+    (third,) = schedule.next(0)
     assert third.trial == 2
     for trial, worker in ((1, 1), (2, 0)):
         only.holders[trial] = worker
         only.finish(Outcome(trial=trial, trained=8))
     # The second round: each worker gets what it keeps.
-    again = schedule.next(1)
-    assert again is not None
+    (again,) = schedule.next(1)
     assert (again.trial, again.until) == (1, BUDGET)
-    assert schedule.next(1) is None
+    assert not schedule.next(1)
+
+
+def test_empty_rows_of_a_pack_go_to_trials_that_may_count_later() -> None:
+    only = race(0, 4)
+    only.width = 4
+    schedule = Schedule([only])
+    assert [t.trial for t in schedule.next(0)] == [0, 1, 2, 3]
+    only.holders = dict.fromkeys(range(4), 0)
+    # Trial 1 diverges: trial 3 counts in its place, and is at the step of the others.
+    only.finish(*(Outcome(trial=t, trained=8, diverged=8 if t == 1 else None) for t in range(4)))
+    del only.holders[1]
+    assert sorted(t.trial for t in schedule.next(0)) == [0, 2, 3]
+    only.finish(*(Outcome(trial=t, trained=20, diverged=20 if t < 3 else None) for t in (0, 2, 3)))
+    only.holders = {3: 0}
+    # What is at other steps is another pack.
+    assert [(t.trial, t.until) for t in schedule.next(0)] == [(3, BUDGET)]
+    assert [(t.trial, t.until) for t in schedule.next(0)] == [(4, BUDGET), (5, BUDGET)]
+    assert not schedule.next(0)
 
 
 def test_the_most_promising_trial_of_a_round_goes_first() -> None:

@@ -261,6 +261,7 @@ def _results(
             | _tuned(study, curves)
             | _fresh(study, replicated)
             | shared_with(study, stored)
+            | _packed(study, stored)
             for study in studies
         ],
         "scaling": [_curve(curve) for curve in curves],
@@ -335,6 +336,13 @@ def _in_tokens(study: Study, tokens: float | None) -> dict[str, Any]:
 def _worth(examples: int, tokens: float) -> float:
     """How many tokens some examples have: exact where all have as many."""
     return examples * int(tokens) if tokens.is_integer() else rounded(examples * tokens)
+
+
+def _packed(study: Study, stored: StoredExperiment) -> dict[str, Any]:
+    """How many trials were trained as one; no key where each was trained by itself."""
+    name = stored.shared.get(study.key.name, study.key.name)
+    pack = stored.facts.packs.get(name, 1) if stored.facts else 1
+    return {"pack": pack} if pack > 1 else {}
 
 
 def _tuned(study: Study, curves: Sequence[CurveFit]) -> dict[str, Any]:

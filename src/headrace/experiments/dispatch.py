@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from math import inf
 from typing import Protocol, Self
@@ -51,6 +51,7 @@ def race_of(stored: StoredExperiment, number: int, key: StudyKey) -> Race:
         ladder=rungs(stored.experiment.evaluation_steps(rules.budget)),
         to_budget=stored.experiment.training.stop == "budget",
         outcomes={record.trial: record for record in stored.study_records(key.name) if not record.failed},
+        width=1 if stored.facts is None else stored.facts.packs.get(key.name, 1),
     )
 
 
@@ -108,28 +109,31 @@ class Dispatch:
             self._give(only, end)
             while self.engine.busy:
                 for worker, reports in self.engine.finished():
-                    for report in reports:
-                        self._take(worker, report, only, end)
+                    self._take(worker, reports, only, end)
         finally:
             # What ended the run does not matter: what is known is worth keeping.
             self.ledger.store_all()
 
-    def _take(self, worker: int, report: Report, only: Collection[int] | None, end: float) -> None:
-        race, record = self.schedule.races[report.task.number], report.record
-        if report.rows:
-            race.metrics[record.trial] = report.rows[-1][self.metric]
-        if report.suspended:
-            race.holders[record.trial] = worker
-        else:
-            race.holders.pop(record.trial, None)
-        race.finish(record)
+    def _take(
+        self, worker: int, reports: Sequence[Report], only: Collection[int] | None, end: float
+    ) -> None:
+        race = self.schedule.races[reports[0].task.number]
+        for report in reports:
+            if report.rows:
+                race.metrics[report.record.trial] = report.rows[-1][self.metric]
+            if report.suspended:
+                race.holders[report.record.trial] = worker
+            else:
+                race.holders.pop(report.record.trial, None)
+        race.finish(*(report.record for report in reports))
         self.engine.publish(race.number, race.bound)
         # The worker continues first; storing what it has brought can wait a moment.
         self._give(only, end)
-        self.ledger.note(report)
-        self.listeners.measured(record, report.rows)
-        if record.settled:
-            self.listeners.settled(record)
+        for report in reports:
+            self.ledger.note(report)
+            self.listeners.measured(report.record, report.rows)
+            if report.record.settled:
+                self.listeners.settled(report.record)
         if race.decided and not race.running and not race.partial:
             self.let_go(race)
         self.watch.show(self.schedule.races)
@@ -145,8 +149,9 @@ class Dispatch:
     def _give(self, only: Collection[int] | None, end: float) -> None:
         left = end - time.monotonic()
         for worker in sorted(set(range(self.engine.workers)) - self.engine.busy) if left > 0 else ():
-            task = self.schedule.next(worker, only)
-            if task is not None:
+            tasks = tuple(self.schedule.next(worker, only))
+            if tasks:
                 forget = tuple(self.decided.pop(worker, ()))
                 seconds = None if left == inf else left
-                self.engine.submit(worker, Advance(tasks=(task,), forget=forget, seconds=seconds))
+                pack = self.schedule.races[tasks[0].number].width
+                self.engine.submit(worker, Advance(tasks=tasks, forget=forget, seconds=seconds, pack=pack))

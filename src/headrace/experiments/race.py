@@ -44,6 +44,7 @@ class Race:
         bound: The step beyond which no trial need be trained.
         decided: Whether it is over.
         partial: Whether it is run by the rules of a part of its trials, and continues when that is over.
+        width: How many trials are trained as one; a trial's row is its index modulo this number.
     """
 
     key: StudyKey
@@ -60,6 +61,7 @@ class Race:
     bound: int = 0
     decided: bool = False
     partial: bool = False
+    width: int = 1
 
     def __post_init__(self) -> None:
         if self.to_budget:
@@ -81,23 +83,47 @@ class Race:
         self.rules, self.partial = rules, partial
         self.refill()
 
-    def finish(self, outcome: Outcome) -> None:
-        """Note what came of a task."""
-        self.running.discard(outcome.trial)
-        self.outcomes[outcome.trial] = outcome
-        event = (outcome.reached, outcome.diverged, outcome.failed) != (None, None, False)
-        if event or not (self.queue or self.running):
+    def finish(self, *outcomes: Outcome) -> None:
+        """Note what came of tasks that were done together."""
+        for outcome in outcomes:
+            self.running.discard(outcome.trial)
+            self.outcomes[outcome.trial] = outcome
+        if any(outcome.settled for outcome in outcomes) or not (self.queue or self.running):
             self.refill()
 
-    def take(self, worker: int, *, held: bool) -> tuple[int, int] | None:
-        """The next task for `worker`: of the trials that it keeps, or else of those that nobody keeps."""
-        owners = (worker,) if held else (None,)
-        for place, (trial, until) in enumerate(self.queue):
-            if self.holders.get(trial) in owners:
-                del self.queue[place]
-                self.running.add(trial)
-                return trial, min(until, self.bound)
-        return None
+    def take(self, worker: int, *, held: bool) -> list[tuple[int, int]]:
+        """The next tasks for `worker`: of the trials that it keeps, or else of those that nobody keeps.
+
+        All have one step to train to. Rows that would be empty are given to trials that may count later: they
+        cost nothing there, and need not catch up if they do.
+        """
+        owner = worker if held else None
+        rows: dict[int, int] = {}
+        for trial, _ in self.queue:
+            if self.holders.get(trial) == owner and len(rows) < self.width:
+                rows.setdefault(trial % self.width, trial)
+        if not rows:
+            return []
+        until = min(next(until for trial, until in self.queue if trial in rows.values()), self.bound)
+        self.queue = [task for task in self.queue if task[0] not in rows.values()]
+        if len(rows) < self.width and not self.to_budget:
+            for trial in self._companions(set(rows.values()), owner):
+                rows.setdefault(trial % self.width, trial)
+        self.running |= set(rows.values())
+        return [(trial, until) for trial in rows.values()]
+
+    def _companions(self, taken: Collection[int], owner: int | None) -> Iterator[int]:
+        """Trials at the step of those that were taken, of the same owner, that need not be trained on yet."""
+        steps = {-1} if owner is None else {self.outcomes[trial].trained for trial in taken}
+        if len(steps) > 1:
+            return
+        waiting = {trial for trial, _ in self.queue} | self.running | set(taken)
+        for trial in self.rules.trials:
+            known = self.outcomes.get(trial)
+            at = -1 if known is None else known.trained
+            open_ = known is None or not known.settled
+            if open_ and at in steps and trial not in waiting and self.holders.get(trial) == owner:
+                yield trial
 
     @property
     def cost(self) -> float:
@@ -118,8 +144,8 @@ class Schedule:
     def __init__(self, races: Iterable[Race]) -> None:
         self.races = list(races)
 
-    def next(self, worker: int, only: Collection[int] | None = None) -> Task | None:
-        """The next task of an idle worker, or None where it must wait.
+    def next(self, worker: int, only: Collection[int] | None = None) -> list[Task]:
+        """The next tasks of an idle worker, of one study; none where it must wait.
 
         Args:
             worker: Which.
@@ -128,13 +154,15 @@ class Schedule:
         for race, held in self._options(worker):
             if only is not None and race.number not in only:
                 continue
-            task = race.take(worker, held=held)
-            if task is not None:
+            tasks = race.take(worker, held=held)
+            if tasks:
                 if race.home is None:
                     race.home = worker
-                trial, until = task
-                return Task(study=race.key, number=race.number, trial=trial, until=until)
-        return None
+                return [
+                    Task(study=race.key, number=race.number, trial=trial, until=until)
+                    for trial, until in tasks
+                ]
+        return []
 
     def _options(self, worker: int) -> Iterator[tuple[Race, bool]]:
         open_races = [race for race in self.races if not race.decided]

@@ -9,12 +9,14 @@ from headrace.errors import InputError, InputErrors
 from headrace.policies import make_policy
 from headrace.sampling.split import check_dealing
 from headrace.specs.experiment import Experiment
+from headrace.specs.packing import AUTO, refused
 from headrace.specs.space import Choices, Entry, Range, split
 from headrace.specs.studies import FULL
 from headrace.store.facts import WorkloadFacts
 from headrace.subsets.restrict import checksum_of
 from headrace.training.recipe import Recipe
 from headrace.training.schedules import check_schedule
+from headrace.trials.pack_table import BY_TABLE
 from headrace.trials.tasks import Inspection
 
 
@@ -31,10 +33,27 @@ def check_readiness(experiment: Experiment, inspection: Inspection) -> None:
         *_smoothing_errors(experiment, inspection),
         *_policy_errors(inspection),
         *_partition_errors(experiment, inspection),
+        *_pack_errors(experiment, inspection),
     ]
     errors += [] if errors else list(_budget_errors(experiment, inspection))
     if errors:
         raise InputErrors(errors, where=f"the experiment on {inspection.facts.name}")
+
+
+def check_packs(facts: WorkloadFacts, inspection: Inspection) -> None:
+    """Check that trials can be packed here as they are in the folder, whose results depend on it.
+
+    Raises:
+        InputError: They cannot.
+    """
+    for study, reason in inspection.alone.items():
+        if facts.packs.get(study, 1) > 1 and reason not in BY_TABLE:
+            raise InputError(
+                f"the folder's trials are in packs of {facts.packs[study]}, and here they cannot be, because "
+                f"{reason}",
+                where=study,
+                fix="Continue as the folder was begun, or choose another folder.",
+            )
 
 
 def check_workers(experiment: Experiment) -> None:
@@ -126,6 +145,12 @@ def _policy_errors(inspection: Inspection) -> Iterator[InputError]:
             got=policy,
             fix="Leave it out.",
         )
+
+
+def _pack_errors(experiment: Experiment, inspection: Inspection) -> Iterator[InputError]:
+    if experiment.training.pack != AUTO:
+        for reason in dict.fromkeys(inspection.alone.values()):
+            yield refused(experiment, reason)
 
 
 def _largest(entry: Entry) -> float:

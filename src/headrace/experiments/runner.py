@@ -15,7 +15,7 @@ from headrace.experiments.ledger import Ledger
 from headrace.experiments.listeners import Listener, Listeners, Showing
 from headrace.experiments.outlook import work_plan
 from headrace.experiments.race import Schedule
-from headrace.experiments.readiness import check_files, check_readiness, check_workers
+from headrace.experiments.readiness import check_files, check_packs, check_readiness, check_workers
 from headrace.experiments.starting import start
 from headrace.experiments.work_plan import WorkPlan
 from headrace.specs.experiment import Experiment
@@ -149,6 +149,7 @@ def _train(
         stored = stored.with_facts(facts)
         if finished:
             return stored
+        check_packs(facts, inspection)
         prepare(engine, Expect(facts))
         ledger = Ledger(stored.directory, facts)
         listeners.begin(experiment, facts)

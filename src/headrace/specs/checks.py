@@ -11,6 +11,7 @@ from headrace.errors import InputError, did_you_mean
 from headrace.specs.checkpoints import shares
 from headrace.specs.grid import part_errors
 from headrace.specs.limits import MOST_STUDIES
+from headrace.specs.packing import packing_errors
 from headrace.specs.policy_checks import policy_errors
 from headrace.specs.rule_checks import rule_errors
 from headrace.specs.settings import settings_errors
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 def cross_checks(experiment: Tables) -> list[InputError]:
     """What is wrong with tables that are each right by themselves; nothing that has no effect is accepted."""
-    return [
+    errors = [
         *settings_errors(experiment.workload.settings, "workload.settings"),
         *_grid_errors(experiment),
         *_worker_errors(experiment),
@@ -37,6 +38,8 @@ def cross_checks(experiment: Tables) -> list[InputError]:
         *_training_errors(experiment),
         *rule_errors(experiment),
     ]
+    # What is packed depends on the names of optimizers and policies, which must be known.
+    return errors or [*packing_errors(experiment)]
 
 
 def _before_errors(experiment: Tables) -> Iterator[InputError]:

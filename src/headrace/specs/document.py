@@ -6,34 +6,19 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-from pydantic import (
-    ConfigDict,
-    SerializerFunctionWrapHandler,
-    ValidationError,
-    model_serializer,
-    model_validator,
-)
+from pydantic import ConfigDict, ValidationError, model_validator
 
 from headrace.errors import DamagedError, InputError, InputErrors
-from headrace.records import Record
+from headrace.records import GrownRecord
 from headrace.sealed import read_toml
 from headrace.specs import toml
 from headrace.specs.findings import input_errors
 
 
-class Table(Record):
+class Table(GrownRecord):
     """One table of a file: nothing is converted, unknown keys are refused."""
 
     model_config = ConfigDict(strict=True)
-    later: ClassVar[frozenset[str]] = frozenset()
-    """Keys that came after files were stored: left out at their defaults, so those files mean the same."""
-
-    @model_serializer(mode="wrap")
-    def _without_later_defaults(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        content: dict[str, Any] = dump(self)
-        fields = type(self).model_fields
-        unused = {name for name in self.later if getattr(self, name) == fields[name].default}
-        return {name: value for name, value in content.items() if name not in unused}
 
 
 class Document(Table):

@@ -7,7 +7,7 @@ allocated.
 from __future__ import annotations
 
 from collections.abc import Sized
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
@@ -81,6 +81,18 @@ Attempts = Annotated[
     Field(ge=1),
     at_most(4 * MOST_TRIALS, "all trials of a study are looked at again whenever one of them ends"),
 ]
+MOST_PACKED = 1_024
+
+
+def _pack(value: Any) -> Any:
+    number = isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MOST_PACKED
+    if value != "auto" and not number:
+        raise Refusal(f'must be "auto" or a whole number from 1 to {MOST_PACKED:,}', None)
+    return value
+
+
+Pack = Annotated[Literal["auto"] | int, BeforeValidator(_pack)]
+"""How many trials are trained as one."""
 Checkpoints = Annotated[int, Field(ge=1), at_most(10_000, "the weights of the model are stored each time")]
 Runs = Annotated[int, Field(ge=1), at_most(10_000, "each run is a training in every round")]
 Repeats = Annotated[int, Field(ge=1), at_most(10_000, "the whole search is repeated for each seed")]

@@ -10,7 +10,7 @@ from headrace.policies import ACTIVE_BIAS
 from headrace.specs.checkpoints import Schedule
 from headrace.specs.document import Document, Table
 from headrace.specs.grid import Grid
-from headrace.specs.limits import FEW, Attempts, Count, Epochs, Fresh, Name, Seed, Steps, Tokens, Trials
+from headrace.specs.limits import FEW, Attempts, Count, Epochs, Fresh, Name, Pack, Seed, Steps, Tokens, Trials
 from headrace.specs.space import Entry, Setting
 from headrace.specs.studies import StudyKey
 from headrace.specs.subset_names import is_search
@@ -128,9 +128,13 @@ class Training(Table):
         ema_decay: Of an average of the weights, measured as well as they are; None: there is none.
         checkpoints: When a trial's weights are kept: this many times, spread over the second half of the
             budget, or after these shares of it; and where it ends at the goal. None: never.
+        pack: How many trials of a study are trained as one; "auto" chooses by a measured table. Results are
+            those of the number, which an experiment's folder keeps.
     """
 
-    later: ClassVar[frozenset[str]] = frozenset({"weight_decay_on", "precision", "compile", "ema_decay"})
+    later: ClassVar[frozenset[str]] = frozenset(
+        {"weight_decay_on", "precision", "compile", "ema_decay", "pack"}
+    )
     schedule: Literal["constant", "linear", "cosine", "wsd"] = "constant"
     weight_decay_on: recipe.DecayOn = "all"
     precision: Literal["float32", "bfloat16"] = "float32"
@@ -142,6 +146,7 @@ class Training(Table):
     stop: Literal["bound", "budget"] = "bound"
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     checkpoints: Schedule | None = None
+    pack: Pack = 1
 
 
 class ReportTable(Table):

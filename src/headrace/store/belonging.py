@@ -29,7 +29,7 @@ def check_asked(path: Path, experiment: Experiment, facts: WorkloadFacts | None)
 def check_origin(
     experiment: Experiment, facts: WorkloadFacts | None, parts: Mapping[str, Sequence[Part]]
 ) -> None:
-    """Refuse trials of another experiment, and trials on another workload than the folder's.
+    """Refuse trials of another experiment, in other packs, or on another workload than the folder's.
 
     Records of older versions say neither, and are accepted if the folder has such records.
     """
@@ -44,6 +44,14 @@ def check_origin(
                     where=str(part.path),
                     fix=f"Move {part.path.name} and {part.path.with_suffix('.parquet').name} out of this "
                     "folder, or give another folder with --out.",
+                )
+            pack = record.pack if facts is None else facts.packs.get(record.study, 1)
+            if record.pack != pack:
+                raise DamagedError(
+                    f"holds a trial of a pack of {record.pack}, and this study has packs of {pack}",
+                    where=str(part.path),
+                    fix=f"Move {part.path.name} and {part.path.with_suffix('.parquet').name} out of this "
+                    "folder: only their trials are repeated.",
                 )
 
 

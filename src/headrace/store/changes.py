@@ -10,7 +10,7 @@ from headrace.workloads.fingerprint import Fingerprint
 
 _COSMETIC = ("name", "description", "classes")
 """What no result depends on: of a folder with a fingerprint the newest is kept."""
-_ORIGIN = ("experiment", "fingerprint", "changes", "random_items", "workers_alike", "parameters")
+_ORIGIN = ("experiment", "fingerprint", "changes", "random_items", "workers_alike", "parameters", "packs")
 _BINDING = ("goal", "metric_name", "train_examples")
 """Trials before and after a change of these, or of a subset, could not be judged together."""
 _NEW = "Undo the change, or give another folder with --out"
@@ -61,9 +61,12 @@ def settle(
     if before is None:
         changes = (*changes, *_unknown(now, carried, where=where, why=why))
     check_needed(why, changes)
+    if there is not None:
+        # Trials are those of the number that were trained as one: the folder's stays, on any machine.
+        now = now.model_copy(update={"packs": now.packs | there.packs})
     if there is None or before is None or what:
         return now.model_copy(update={"changes": changes})
-    kept = {key: getattr(now, key) for key in _COSMETIC}
+    kept = {key: getattr(now, key) for key in (*_COSMETIC, "packs")}
     return there.model_copy(update=kept | {"subsets": there.subsets | now.subsets})
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from pydantic import Field
 
-from headrace.records import Record
+from headrace.records import GrownRecord, Record
 from headrace.workloads.fingerprint import Fingerprint
 
 
@@ -37,7 +39,7 @@ class Change(Record):
     after: str
 
 
-class WorkloadFacts(Record):
+class WorkloadFacts(GrownRecord):
     """The facts of a workload that results depend on, or that a report shows.
 
     Attributes:
@@ -58,8 +60,10 @@ class WorkloadFacts(Record):
         experiment: The digest of the experiment that they belong to; None in folders of older versions.
         fingerprint: What the workload is, for a comparison; None in folders of older versions.
         changes: Of the workload, between trials, in their order.
+        packs: Study -> how many of its trials are trained as one, of those whose trials are packed.
     """
 
+    later: ClassVar[frozenset[str]] = frozenset({"packs"})
     name: str
     goal: float
     metric_name: str = "error"
@@ -76,6 +80,7 @@ class WorkloadFacts(Record):
     experiment: str | None = None
     fingerprint: Fingerprint | None = None
     changes: tuple[Change, ...] = ()
+    packs: dict[str, int] = Field(default_factory=dict)
 
     @property
     def digest(self) -> str | None:

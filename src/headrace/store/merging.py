@@ -176,6 +176,8 @@ def _other_workload(first: StoredExperiment, found: StoredExperiment) -> str:
     if first.facts is None or found.facts is None:
         return ""
     differ = differences(first.facts, found.facts)
+    if first.facts.packs != found.facts.packs:
+        differ = [*differ, "how many trials are trained as one"]
     what = f"was trained on another workload than {first.directory}: {'; '.join(differ)}"
     return what if differ else ""
 

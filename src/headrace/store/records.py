@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import ClassVar
 
 from pydantic import Field, model_validator
 
-from headrace.records import Record
+from headrace.records import GrownRecord
 from headrace.specs.studies import Hyperparameters
 
 
@@ -23,7 +24,7 @@ class Status(StrEnum):
     """Raised an error."""
 
 
-class Outcome(Record):
+class Outcome(GrownRecord):
     """When, in steps, a trial reached the goal or diverged, and how far it was trained.
 
     `reached` and `diverged` are evaluated steps; at most one of them is given up to the point of
@@ -60,7 +61,10 @@ class TrialRecord(Outcome):
     `examples_forwarded` counts selection passes, candidates, and what the policy trained beforehand;
     `examples_backpropagated` what was trained on, beforehand too. `experiment` and `fingerprint` are the
     digests of its experiment and of the workload that it was trained on; None in records of older versions.
+    `pack` is how many trials were trained as one, of which this was one; 1 if it was trained by itself.
     """
+
+    later: ClassVar[frozenset[str]] = frozenset({"pack"})
 
     study: str
     hyperparameters: Hyperparameters
@@ -70,3 +74,4 @@ class TrialRecord(Outcome):
     error: str | None = None
     experiment: str | None = None
     fingerprint: str | None = None
+    pack: int = Field(default=1, ge=1)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import islice
 
 import torch
@@ -100,22 +101,63 @@ def evaluator(
     Returns:
         A model -> `{"<split>/loss": mean, "<split>/<metric_name>": mean}` of each split.
     """
-    built_in = is_built_in(loss) or is_built_in(metric)
-    counts = weigh or (counted_examples if built_in else _one_each)
+    measures = measures_of(loss, metric, weigh)
 
     def evaluate_splits(model: nn.Module) -> dict[str, float]:
         with evaluation_mode(model), torch.inference_mode(), autocast(precision, model):
-            sums = [_sums(model, data, (loss, metric), counts, batch_size) for data in splits.values()]
+            sums = [_sums(model, data, measures, batch_size) for data in splits.values()]
             rows = iter(torch.cat(sums).tolist())
         means: dict[str, float] = {}
         for name, split_sums in zip(splits, sums, strict=True):
-            losses, metrics, weights = map(math.fsum, zip(*islice(rows, len(split_sums)), strict=True))
-            means[f"{name}/loss"] = losses / weights if weights else math.nan
-            mean = metrics / weights if weights else math.nan
-            means[f"{name}/{metric_name}"] = mean if of_mean is None else of_mean(name, mean)
+            means |= means_of(name, list(islice(rows, len(split_sums))), metric_name, of_mean)
         return means
 
     return evaluate_splits
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measures:
+    """What an evaluation adds up.
+
+    Attributes:
+        loss: One loss per example.
+        metric: One number per example.
+        weigh: How much each example counts.
+    """
+
+    loss: Loss
+    metric: Metric
+    weigh: Weigh
+
+    def sums(self, outputs: Tensor, targets: Tensor, lanes: int = 1) -> Float[Tensor, "lanes 3"]:
+        """The weighted sums of losses and metric, and the sum of the weights.
+
+        Args:
+            outputs: Of several models, one after the other.
+            targets: Of the outputs.
+            lanes: How many models there are.
+        """
+        weights = self.weigh(targets)
+        sums = [_sum(measure(outputs, targets), weights, lanes) for measure in (self.loss, self.metric)]
+        return torch.stack([*sums, weights.view(lanes, -1).sum(1, dtype=sums[0].dtype)], 1)
+
+
+def measures_of(loss: Loss, metric: Metric, weigh: Weigh | None) -> Measures:
+    """What is added up, see `evaluator`."""
+    built_in = is_built_in(loss) or is_built_in(metric)
+    return Measures(loss=loss, metric=metric, weigh=weigh or (counted_examples if built_in else _one_each))
+
+
+def means_of(
+    name: str, sums: Sequence[Sequence[float]], metric_name: str, of_mean: OfMean | None
+) -> dict[str, float]:
+    """The measurements of a split, from the sums of its batches."""
+    losses, metrics, weights = map(math.fsum, zip(*sums, strict=True))
+    mean = metrics / weights if weights else math.nan
+    return {
+        f"{name}/loss": losses / weights if weights else math.nan,
+        f"{name}/{metric_name}": mean if of_mean is None else of_mean(name, mean),
+    }
 
 
 def _one_each(targets: Tensor) -> Float[Tensor, " batch"]:
@@ -123,21 +165,20 @@ def _one_each(targets: Tensor) -> Float[Tensor, " batch"]:
 
 
 def _sums(
-    model: nn.Module, data: ExampleData, measures: tuple[Loss, Metric], weigh: Weigh, batch_size: int
+    model: nn.Module, data: ExampleData, measures: Measures, batch_size: int
 ) -> Float[Tensor, "batches 3"]:
-    """Per batch, on the device: the weighted sums of losses and metric, and the sum of the weights."""
+    """Per batch, on the device: what `measures` adds up."""
     parts: list[Tensor] = []
     for start in range(0, len(data), batch_size):
         inputs, targets = data.fetch(torch.arange(start, min(start + batch_size, len(data))))
-        outputs = model(inputs)
-        weights = weigh(targets)
-        sums = [_sum(measure(outputs, targets), weights) for measure in measures]
-        parts.append(torch.stack([*sums, weights.sum(dtype=sums[0].dtype)]))
-    return torch.stack(parts)
+        parts.append(measures.sums(model(inputs), targets))
+    return torch.cat(parts)
 
 
-def _sum(values: Float[Tensor, " batch"], weights: Float[Tensor, " batch"]) -> Float[Tensor, ""]:
-    """The weighted sum, in no less than float32: half precision would lose counts above 2048.
+def _sum(
+    values: Float[Tensor, " batch"], weights: Float[Tensor, " batch"], lanes: int
+) -> Float[Tensor, " lanes"]:
+    """The weighted sums, in no less than float32: half precision would lose counts above 2048.
 
     An example that does not count is left out even if its value is NaN, as the mean over no token is.
 
@@ -151,4 +192,4 @@ def _sum(values: Float[Tensor, " batch"], weights: Float[Tensor, " batch"]) -> F
             fix="Leave out .mean() and use reduction='none'.",
         )
     wide = values.to(torch.promote_types(values.dtype, torch.float32))
-    return torch.where(weights > 0, wide * weights.to(wide.dtype), 0).sum()
+    return torch.where(weights > 0, wide * weights.to(wide.dtype), 0).view(lanes, -1).sum(1)

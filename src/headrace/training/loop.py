@@ -6,21 +6,19 @@ has seen enough.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from functools import partial
-from inspect import signature
 from itertools import pairwise
 
-from torch import Tensor, nn
+from torch import nn
 
 from headrace.errors import InputError
 from headrace.sampling.batches import Batch
 from headrace.training.data import ExampleData
 from headrace.training.evaluation import Evaluator
 from headrace.training.gradients import Choose, Gradients, Record
-from headrace.training.losses import Loss
+from headrace.training.losses import Loss, smoothed
 from headrace.training.parallel._base import Alone, World
 from headrace.training.precision import Precision
 from headrace.training.recipe import Recipe
@@ -103,7 +101,7 @@ def train(
         model=model,
         parameters=parameters,
         data=data,
-        loss=_smoothed(loss, recipe),
+        loss=smoothed(loss, recipe.label_smoothing),
         microbatch=microbatch,
         record=record,
         world=world,
@@ -145,22 +143,6 @@ def _of_average(world: World, evaluate: Evaluator, updater: Updater) -> dict[str
     found = world.measure(evaluate, updater.average.module)
     parts = ((name.rpartition("/"), value) for name, value in found.items())
     return {f"{split}{slash}ema_{name}": value for (split, slash, name), value in parts}
-
-
-def _smoothed(loss: Loss, recipe: Recipe) -> Loss:
-    if recipe.label_smoothing == 0:
-        return loss
-    try:
-        signature(loss).bind(None, None, label_smoothing=recipe.label_smoothing)
-    except TypeError:
-        raise InputError(
-            "the loss takes no label_smoothing",
-            where="label_smoothing",
-            got=recipe.label_smoothing,
-            fix="Set it to 0, or give the loss a keyword argument label_smoothing.",
-        ) from None
-    any_loss: Callable[..., Tensor] = loss
-    return partial(any_loss, label_smoothing=recipe.label_smoothing)
 
 
 def _next(batches: Iterator[Batch], step: int) -> Batch:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from inspect import signature
 
 from jaxtyping import Float, Float32, Shaped
 from torch import Tensor
@@ -133,6 +134,27 @@ def squared_error(
         )
     errors = functional.mse_loss(outputs, targets.to(outputs.dtype), reduction="none")
     return errors if errors.dim() == 1 else errors.flatten(1).mean(1)
+
+
+def smoothed(loss: Loss, label_smoothing: float) -> Loss:
+    """The loss with label smoothing; with none, the loss itself.
+
+    Raises:
+        InputError: The loss takes no label smoothing.
+    """
+    if label_smoothing == 0:
+        return loss
+    try:
+        signature(loss).bind(None, None, label_smoothing=label_smoothing)
+    except TypeError:
+        raise InputError(
+            "the loss takes no label_smoothing",
+            where="label_smoothing",
+            got=label_smoothing,
+            fix="Set it to 0, or give the loss a keyword argument label_smoothing.",
+        ) from None
+    any_loss: Callable[..., Tensor] = loss
+    return partial(any_loss, label_smoothing=label_smoothing)
 
 
 IGNORING: frozenset[Callable[..., Tensor]] = frozenset(

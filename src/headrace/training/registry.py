@@ -21,23 +21,26 @@ class OptimizerEntry(Entry):
         uses: The hyperparameters that have an effect with it, besides those that every optimizer has. With
             `momentum` an update acts for about 1 / (1 - momentum) steps.
         hidden: Whether it must know which parameters are matrices of hidden layers.
+        moments: How many numbers it remembers of each weight where it updates several models at once
+            (`headrace.training.stacked_updates`); None: it cannot.
     """
 
     words: str
     uses: frozenset[str] = frozenset()
     hidden: bool = False
+    moments: int | None = None
 
 
 OPTIMIZERS: dict[str, OptimizerEntry] = {
-    "sgd": OptimizerEntry(home=_HERE + "sgd", words="SGD"),
+    "sgd": OptimizerEntry(home=_HERE + "sgd", words="SGD", moments=0),
     "momentum": OptimizerEntry(
-        home=_HERE + "momentum", words="heavy-ball momentum", uses=frozenset({"momentum"})
+        home=_HERE + "momentum", words="heavy-ball momentum", uses=frozenset({"momentum"}), moments=1
     ),
     "nesterov": OptimizerEntry(
-        home=_HERE + "nesterov", words="Nesterov momentum", uses=frozenset({"momentum"})
+        home=_HERE + "nesterov", words="Nesterov momentum", uses=frozenset({"momentum"}), moments=1
     ),
     "adamw": OptimizerEntry(
-        home=_HERE + "adamw", words="AdamW", uses=frozenset({"beta1", "beta2", "epsilon"})
+        home=_HERE + "adamw", words="AdamW", uses=frozenset({"beta1", "beta2", "epsilon"}), moments=2
     ),
     "muon": OptimizerEntry(
         home="headrace.training.muon:muon",

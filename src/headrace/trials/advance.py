@@ -73,23 +73,27 @@ class Expect:
 
 @dataclass(frozen=True, kw_only=True)
 class Advance:
-    """Train trials on, one after the other.
+    """Train trials on, one after the other or as one.
 
     Attributes:
-        tasks: The trials, and how far.
+        tasks: The trials, and how far; as one, those of one study to one step.
         forget: Studies that were decided: their suspended trials are let go first.
         seconds: After them each ends at its next evaluation; None: whenever it is far enough.
+        pack: How many trials are trained as one.
     """
 
     tasks: tuple[Task, ...]
     forget: tuple[str, ...] = ()
     seconds: float | None = None
+    pack: int = 1
 
     def do(self, bench: Bench) -> list[Report]:
         """Do it."""
         for study in self.forget:
             bench.forget(study)
         end = inf if self.seconds is None else time.monotonic() + self.seconds
+        if self.pack > 1:
+            return bench.advance_together(self.tasks, self.pack, end)
         return [bench.advance(task, end) for task in self.tasks]
 
 

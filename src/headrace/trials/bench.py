@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect as signatures
 import math
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from headrace.store.portrait_choice import PortraitTask
     from headrace.store.portrait_records import Portrait
+    from headrace.trials.packing import Packing
     from headrace.trials.running import RunningTrial
     from headrace.trials.setting import Setting
     from headrace.workloads import Workload
@@ -53,7 +54,7 @@ class Bench:
         self._expected: WorkloadFacts | None = None
         self._versions = True
         self._suspended: dict[tuple[str, int], RunningTrial] = {}
-        self._sent: dict[tuple[str, int], int] = {}
+        self._packing: Packing | None = None
         self._fresh: tuple[tuple[str, int, bool], Setting] | None = None
         self.room = 1
 
@@ -166,6 +167,7 @@ class Bench:
         with users_code(self._experiment.workload.name):
             model = setting.new_model(first, 0)
             metrics = setting.evaluator("validation")(model)
+            widths, alone = self._packs()
         found, refused = parts(workload, self._experiment)
         return Inspection(
             facts=WorkloadFacts(
@@ -184,12 +186,14 @@ class Bench:
                 workers_alike=self._workers_alike(),
                 experiment=self._experiment.digest()[:16],
                 fingerprint=self.fingerprint,
+                packs=widths,
             ),
             start_metric=metrics[f"validation/{workload.metric_name}"],
             smooths_labels="label_smoothing" in signatures.signature(workload.loss).parameters,
             gpus=torch.cuda.device_count() if setting.device.type == "cuda" else 0,
             refused_policies=self._refused_policies(),
             refused_subsets=refused,
+            alone=alone,
         )
 
     def _workers_alike(self) -> bool:
@@ -202,6 +206,15 @@ class Bench:
         setting, first = self.setting, self._experiment.studies()[0]
         with users_code(self._experiment.workload.name):
             return batchwise(setting.workload, setting.new_model(first, 0))
+
+    def _packs(self) -> tuple[dict[str, int], dict[str, str]]:
+        """How many trials of each study are trained as one, and why not more than one."""
+        if self._experiment.training.pack == 1:
+            return {}, {}
+        from headrace.trials.packable import packs
+
+        found = self._identity
+        return packs(self.setting, steady=found is not None and not (found.draws or found.random_items))
 
     def _refused_policies(self) -> dict[str, str]:
         """The policies of the grid that cannot be used with the workload, and why."""
@@ -221,26 +234,59 @@ class Bench:
             InputError: The workload or a subset's file is not that of the folder.
             HeadraceError: Of the workers that train it together, this one alone raised an error in it.
         """
-        from headrace.trials.running import RunningTrial
-
-        key = (task.study.name, task.trial)
-        setting = self.on(task.study.configuration.subset)
-        trial = self._suspended.pop(key, None)
-        if trial is None:
-            trial = RunningTrial(setting=setting, study=task.study, trial=task.trial)
+        trial = self._resumed(task)
         start = len(trial.rows)
         published = self.place.published
         trial.advance(task.until, lambda: published[task.number] if time.monotonic() < end else trial.trained)
+        report = self._report(task, trial, start)
+        self.place.agree(report.record.error or "", f"in trial {task.trial} of {task.study.name}")
+        return report
+
+    def advance_together(self, tasks: Sequence[Task], pack: int, end: float = math.inf) -> list[Report]:
+        """Train trials of one study on as one, see `headrace.trials.packing`.
+
+        Args:
+            tasks: To one step.
+            pack: How many trials are trained as one.
+            end: As in `advance`.
+
+        Raises:
+            InputError: The workload or a subset's file is not that of the folder.
+        """
+        from headrace.trials.packing import Packing
+
+        if self._packing is None:
+            self._packing = Packing()
+        number, until = tasks[0].number, tasks[0].until
+        trials = [self._resumed(task, pack) for task in tasks]
+        sent = [len(trial.rows) for trial in trials]
+        published = self.place.published
+        trained = self._packing.advance(
+            trials, until, lambda: published[number] if time.monotonic() < end else -1
+        )
+        return [
+            self._report(task, new, start if new is old else 0)
+            for task, old, new, start in zip(tasks, trials, trained, sent, strict=True)
+        ]
+
+    def _resumed(self, task: Task, pack: int = 1) -> RunningTrial:
+        """The trial of a task as it was suspended, or before its start."""
+        from headrace.trials.running import RunningTrial
+
+        setting = self.on(task.study.configuration.subset)
+        trial = self._suspended.pop((task.study.name, task.trial), None)
+        return trial or RunningTrial(setting=setting, study=task.study, trial=task.trial, pack=pack)
+
+    def _report(self, task: Task, trial: RunningTrial, start: int) -> Report:
+        """What came of a task; the trial is suspended where there is room."""
         taken = tuple(trial.checkpoints)
         trial.checkpoints.clear()
         keep = not trial.settled and len(self._suspended) < self.room
         if keep:
-            self._suspended[key] = trial
-        record = trial.record()
-        self.place.agree(record.error or "", f"in trial {task.trial} of {task.study.name}")
+            self._suspended[task.study.name, task.trial] = trial
         return Report(
             task=task,
-            record=record,
+            record=trial.record(),
             start=start,
             rows=trial.rows[start:],
             suspended=keep,

@@ -21,6 +21,7 @@ from headrace.training.divergence import diverged
 from headrace.training.evaluation import Evaluator
 from headrace.training.gradients import Record
 from headrace.training.loop import Measurement, train
+from headrace.training.packed import Lane
 from headrace.training.recipe import Recipe
 from headrace.trials.feed import Feed, feed
 from headrace.trials.setting import Setting
@@ -66,12 +67,7 @@ def begin(
         batches=fed.batches,
         record=record,
         choose=fed.choose,
-        recipe=Recipe(
-            optimizer=study.optimizer,
-            schedule=experiment.training.schedule,
-            weight_decay_on=experiment.training.weight_decay_on,
-            **split(values)[0],
-        ),
+        recipe=recipe_of(setting, study, values),
         budget_steps=setting.budget_steps(study),
         evaluation_steps=evaluation_steps,
         evaluate=evaluate,
@@ -84,6 +80,17 @@ def begin(
     )
 
 
+def recipe_of(setting: Setting, study: StudyKey, values: Hyperparameters) -> Recipe:
+    """How a trial of these hyperparameters is trained."""
+    training = setting.experiment.training
+    return Recipe(
+        optimizer=study.optimizer,
+        schedule=training.schedule,
+        weight_decay_on=training.weight_decay_on,
+        **split(values)[0],
+    )
+
+
 @dataclass(kw_only=True)
 class RunningTrial:
     """A trial that can be trained on: facts about it, and the suspended training.
@@ -93,20 +100,27 @@ class RunningTrial:
         study: Its study.
         trial: Its index.
         values: Its hyperparameters; None for those of the search.
+        pack: How many trials are trained as one where it is trained.
 
     Attributes:
         rows: Its measurements.
         checkpoints: (step, content of a safetensors file); whoever stores them may take them away.
         settled: Whether there is nothing left to train.
+        lane: Its suspended training in a pack, see `headrace.trials.packing`.
+        steps: The steps at which it is evaluated.
+        budget: Its budget in steps.
+        hyperparameters: Its hyperparameters.
     """
 
     setting: Setting
     study: StudyKey
     trial: int
     values: Hyperparameters | None = None
+    pack: int = 1
     rows: list[Row] = field(default_factory=list)
     checkpoints: list[tuple[int, bytes]] = field(default_factory=list)
     settled: bool = False
+    lane: Lane | None = None
     _reached: int | None = None
     _diverged: int | None = None
     _error: str | None = None
@@ -116,13 +130,13 @@ class RunningTrial:
 
     def __post_init__(self) -> None:
         experiment = self.setting.experiment
-        self._budget = self.setting.budget_steps(self.study)
-        self._steps = experiment.evaluation_steps(self._budget)
-        self._hyperparameters = (
+        self.budget = self.setting.budget_steps(self.study)
+        self.steps = experiment.evaluation_steps(self.budget)
+        self.hyperparameters = (
             experiment.hyperparameters(self.study, self.trial) if self.values is None else self.values
         )
         schedule = experiment.training.checkpoints
-        self._kept = None if schedule is None else checkpoint_steps(schedule, self._steps)
+        self._kept = None if schedule is None else checkpoint_steps(schedule, self.steps)
         self._feed: Feed | None = None
         self._measurements: Iterator[Measurement] | None = None
         self._model: nn.Module | None = None
@@ -142,13 +156,30 @@ class RunningTrial:
         start = time.perf_counter()
         try:
             while not self.settled and self.trained < min(until, bound()):
-                self._take(self._next())
+                self.take(self._next(), self._own_model)
         except (Exception, SystemExit) as error:  # noqa: BLE001  (any error of the user's model, loss or data)
-            self._error = describe(error)
-            self.settled = True
+            self.fail(error)
+        self.spend(time.perf_counter() - start)
+
+    def _own_model(self) -> nn.Module:
+        assert self._model is not None
+        return self._model
+
+    def begin(self) -> tuple[Feed, nn.Module]:
+        """What it is fed, and its model, freshly initialised."""
+        self._feed = feed(self.setting, self.study, self.trial, self.hyperparameters, self.budget)
+        return self._feed, self.setting.new_model(self.study, self.trial)
+
+    def fail(self, error: BaseException) -> None:
+        """Note that an error ended it."""
+        self._error = describe(error)
+        self.settled = True
+
+    def spend(self, seconds: float) -> None:
+        """Note the seconds of a stretch of training; what is settled needs no memory any more."""
+        self._seconds += seconds
         if self.settled:
-            self._feed = self._measurements = self._model = None
-        self._seconds += time.perf_counter() - start
+            self._feed = self._measurements = self._model = self.lane = None
 
     def record(self) -> TrialRecord:
         """What is known so far."""
@@ -156,7 +187,7 @@ class RunningTrial:
         return TrialRecord(
             study=self.study.name,
             trial=self.trial,
-            hyperparameters=self._hyperparameters,
+            hyperparameters=self.hyperparameters,
             reached=self._reached,
             diverged=self._diverged,
             trained=self._coming() if self._error else max(self.trained, 0),
@@ -165,11 +196,12 @@ class RunningTrial:
             examples_forwarded=int(last.get(FORWARDED, 0)),
             examples_backpropagated=int(last.get(BACKPROPAGATED, 0)),
             seconds=self._seconds,
+            pack=self.pack,
         )
 
     def _coming(self) -> int:
         """The evaluated step that an error kept the trial from."""
-        return next((step for step in self._steps if step > self.trained), self._budget)
+        return next((step for step in self.steps if step > self.trained), self.budget)
 
     def _next(self) -> Measurement:
         if self._measurements is None:
@@ -178,23 +210,26 @@ class RunningTrial:
 
     def _begin(self) -> Iterator[Measurement]:
         setting = self.setting
-        self._feed = feed(setting, self.study, self.trial, self._hyperparameters, self._budget)
-        self._model = setting.new_model(self.study, self.trial)
-        splits = ("validation",) if setting.stops_at_goal else ("validation", "test")
+        fed, self._model = self.begin()
         return begin(
             setting,
             self.study,
             self.trial,
-            self._feed,
+            fed,
             self._model,
-            values=self._hyperparameters,
-            evaluation_steps=self._steps,
-            evaluate=setting.evaluator(*splits),
-            record=self._feed.record,
+            values=self.hyperparameters,
+            evaluation_steps=self.steps,
+            evaluate=setting.evaluator(*setting.measured_splits),
+            record=fed.record,
         )
 
-    def _take(self, measurement: Measurement) -> None:
-        """Note a measurement and what follows from it."""
+    def take(self, measurement: Measurement, model: Callable[[], nn.Module]) -> None:
+        """Note a measurement and what follows from it.
+
+        Args:
+            measurement: The next one.
+            model: Gives the model as it was measured.
+        """
         metrics, workload = measurement.metrics, self.setting.workload
         validation_loss = metrics["validation/loss"]
         if measurement.step == 0:
@@ -207,14 +242,13 @@ class RunningTrial:
             return
         if self._reached is None and metrics[f"validation/{workload.metric_name}"] < self.setting.goal:
             self._reached = measurement.step
-        done = measurement.step == self._budget
+        done = measurement.step == self.budget
         if done or (self._reached is not None and self.setting.stops_at_goal):
             self.settled = True
-            if self.setting.stops_at_goal and self._model is not None:
-                row |= self.setting.evaluator("test")(self._model) if workload.test is not None else {}
-        kept = self._kept is not None and (measurement.step in self._kept or self.settled)
-        if kept and self._model is not None:
-            self.checkpoints.append((measurement.step, tensors.checkpoint(self._model.state_dict())))
+            if self.setting.stops_at_goal:
+                row |= self.setting.evaluator("test")(model()) if workload.test is not None else {}
+        if self._kept is not None and (measurement.step in self._kept or self.settled):
+            self.checkpoints.append((measurement.step, tensors.checkpoint(model().state_dict())))
 
     def _taken(self, measurement: Measurement) -> Row:
         """The examples that it took up to a measurement, with those that prepared the policy."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -12,7 +13,9 @@ from headrace import random
 from headrace.specs.experiment import Experiment
 from headrace.specs.studies import FULL, StudyKey
 from headrace.subsets.restrict import restrict
-from headrace.training.evaluation import Evaluator, evaluator
+from headrace.training.data import ExampleData
+from headrace.training.evaluation import Evaluator, evaluator, measures_of
+from headrace.training.packed import PackedEvaluator, packed_evaluator
 from headrace.training.parallel import ProcessWorld, VirtualWorld, World, worker_stream
 from headrace.training.stream import TorchStream
 from headrace.trials.holdout import Holdout, holdout_losses
@@ -87,6 +90,11 @@ class Setting:
         """Whether a trial has done its part when it has reached the goal."""
         return self.experiment.training.stop == "bound"
 
+    @property
+    def measured_splits(self) -> tuple[str, ...]:
+        """What is measured at each evaluation; the test split at the goal alone where a trial ends there."""
+        return ("validation",) if self.stops_at_goal else ("validation", "test")
+
     def path(self, study: StudyKey, trial: int) -> tuple[str | int, ...]:
         """The name that all random streams of a trial begin with."""
         return ("alike",) if self.alike else (study.stream, trial)
@@ -123,9 +131,8 @@ class Setting:
 
     def evaluator(self, *splits: str) -> Evaluator:
         """Measures a model on those of `splits` that the workload has."""
-        there = [split for split in splits if getattr(self.workload, split) is not None]
         return evaluator(
-            {split: self.workload.evaluation_data(split) for split in there},
+            self._there(splits),
             self.workload.loss,
             self.workload.metric,
             metric_name=self.workload.metric_name,
@@ -134,6 +141,21 @@ class Setting:
             precision=self.experiment.training.precision,
             batch_size=self._evaluated_at_once(),
         )
+
+    def packed_evaluator(self, *splits: str) -> PackedEvaluator:
+        """The same for packs of models."""
+        workload = self.workload
+        return packed_evaluator(
+            self._there(splits),
+            measures_of(workload.loss, workload.metric, workload.weigh),
+            metric_name=workload.metric_name,
+            of_mean=workload.of_mean,
+            batch_size=self._evaluated_at_once(),
+        )
+
+    def _there(self, splits: Sequence[str]) -> dict[str, ExampleData]:
+        there = [split for split in splits if getattr(self.workload, split) is not None]
+        return {split: self.workload.evaluation_data(split) for split in there}
 
     def _evaluated_at_once(self) -> int:
         """Examples per forward pass of an evaluation."""

@@ -62,6 +62,7 @@ class Inspection:
         gpus: How many GPUs the workers share; 0 where they train on the CPU.
         refused_policies: Policies of the grid that this workload cannot be fed by -> the reason.
         refused_subsets: Subsets of the grid that this workload does not have -> the reason.
+        alone: Study -> why its trials are trained one by one, if they were to be packed.
     """
 
     facts: WorkloadFacts
@@ -70,6 +71,7 @@ class Inspection:
     gpus: int
     refused_policies: dict[str, str] = field(default_factory=dict)
     refused_subsets: dict[str, str] = field(default_factory=dict)
+    alone: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
