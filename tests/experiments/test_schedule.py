@@ -113,7 +113,7 @@ class Machine:
     chance=st.randoms(use_true_random=False),
 )
 def test_bound_and_budget_agree_for_any_number_of_workers(
-    studies, asked, rank, workers, width, chance
+    studies: list[list[Fate]], asked: int, rank: int, workers: int, width: int, chance: stdlib_random.Random
 ) -> None:
     rules = Rules(asked=asked, limit=9, rank=min(rank, asked), budget=BUDGET)
     raced = Machine(studies, rules, workers, to_budget=False, chance=chance, width=width)

@@ -62,7 +62,7 @@ class Inspection:
         gpus: How many GPUs the workers share; 0 where they train on the CPU.
         refused_policies: Policies of the grid that this workload cannot be fed by -> the reason.
         refused_subsets: Subsets of the grid that this workload does not have -> the reason.
-        alone: Study -> why its trials are trained one by one, if they were to be packed.
+        alone: Study -> why its trials are trained one by one, if packs were asked for.
     """
 
     facts: WorkloadFacts
