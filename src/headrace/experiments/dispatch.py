@@ -114,9 +114,7 @@ class Dispatch:
             # What ended the run does not matter: what is known is worth keeping.
             self.ledger.store_all()
 
-    def _take(
-        self, worker: int, reports: Sequence[Report], only: Collection[int] | None, end: float
-    ) -> None:
+    def _take(self, worker: int, reports: Sequence[Report], only: Collection[int] | None, end: float) -> None:
         race = self.schedule.races[reports[0].task.number]
         for report in reports:
             if report.rows:
