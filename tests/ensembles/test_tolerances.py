@@ -179,3 +179,14 @@ def test_sums_of_a_state_may_be_off_by_a_hundredth_of_each_member(members: int, 
             else:
                 with pytest.raises(InputError, match=name):
                     EnsembleStatistics.from_state_dict(state)
+
+
+@pytest.mark.parametrize("name", ["members", "targeted", "errors"])
+def test_counts_of_a_state_are_not_negative(name: str) -> None:
+    made = EnsembleStatistics(3, 3)
+    made.add_member(0, np.full((2, 3), 1 / 3), [0, 1])
+    whole = made.state_dict()
+    counts = whole["tensors"][name].clone()
+    counts[2] = -1
+    with pytest.raises(InputError, match=name):
+        EnsembleStatistics.from_state_dict(whole | {"tensors": whole["tensors"] | {name: counts}})

@@ -385,3 +385,14 @@ def test_what_alone_has_a_weight_is_drawn(place):
     chosen = [place, (place + 2) % 5]
     left = {_draw(np.zeros(5), chosen, generator(seed, "draw")) for seed in range(60)}
     assert left == set(range(5)) - set(chosen)
+
+
+@pytest.mark.parametrize("power", [-400, -100, -30, 30, 100, 400])
+def test_the_choice_does_not_depend_on_the_unit_of_the_features(power):
+    features = generator(0, "unit").normal(size=(300, 4))
+    expected = selection.k_center(features, 25).tolist()
+    assert selection.k_center(features * 2.0**power, 25).tolist() == expected
+    few = features.astype(np.float32)
+    if abs(power) <= 30:
+        found = selection.k_center(few * np.float32(2.0**power), 25)
+        assert found.tolist() == selection.k_center(few, 25).tolist()
