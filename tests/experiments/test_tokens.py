@@ -109,3 +109,24 @@ def test_results_of_other_workloads_have_no_tokens() -> None:
     from headrace.analysis.conclusions import conclude
 
     assert conclude([]) == conclude([], {}, tokens=4.0) == []
+
+
+@pytest.mark.usefixtures("tiny")
+def test_rules_are_added_to_a_finished_folder_without_training(
+    content: Callable[..., dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = run_it(content, tmp_path, {"report": {"portrait_epochs": 0.0}})
+    assert "rules" not in plain
+    submit, jobs = InlineEngine.submit, list[str]()
+
+    def noted(engine: InlineEngine, worker: int, job: Any) -> None:
+        jobs.append(type(job).__name__)
+        submit(engine, worker, job)
+
+    monkeypatch.setattr(InlineEngine, "submit", noted)
+    asked = run_it(content, tmp_path, {})
+    assert "Advance" not in jobs
+    assert [one["rule"] for one in asked.pop("rules")["verdicts"]] == ["square-root", "constant"]
+    told = [text for text in asked.pop("conclusions") if ", rule " not in text]
+    assert told == plain.pop("conclusions")
+    assert asked == plain
