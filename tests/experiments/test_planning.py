@@ -250,6 +250,21 @@ def test_the_command_prints_one_object_or_a_list(
     assert [path.name for path in tmp_path.iterdir()] == ["small.toml"]
 
 
+def test_the_command_plans_an_extension_without_asking(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(_asked({"grid.optimizer": ["nesterov"]}), tmp_path / "run", processes=1)
+    monkeypatch.chdir(tmp_path)
+    wider = _asked({"grid.optimizer": ["nesterov"], "search.trials": 4})
+    Path("wider.toml").write_text(wider.to_toml())
+    assert execute(["run", "wider.toml", "--out", "run", "--processes", "1", "--plan", "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert any("asks for 4 trials per study instead of 2" in line for line in facts["extends"])
+    assert facts["trials"]["counted"] == 8
+    assert facts["trials"]["stored"] > 0
+    assert facts["studies"]["decided"] == 0
+
+
 def test_a_run_announces_its_plan(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -76,4 +76,5 @@ def submit(
     say(f"Wrote {path}: {nodes} parts with {min(studies)} to {max(studies)} studies each. Start it with")
     say(f"  sbatch {path}")
     say(f"and when all its tasks are finished:\n  {last}")
+    say(f"What a part takes on a node: headrace run {experiment} --part 1/{nodes} --plan")
     return 0

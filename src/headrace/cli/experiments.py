@@ -189,7 +189,6 @@ def _run(
                 engine=engine,
                 accept_change=accept_change,
                 share=share,
-                extend=partial(_agrees, extend),
             )
         print_json(facts) if json else say_plan(facts)
         return 0
@@ -219,8 +218,16 @@ def _planned(experiment: Experiment, directory: Path, **how: Any) -> dict[str, A
     from headrace.experiments.plan_facts import plan_facts
     from headrace.experiments.planning import plan
 
+    extends: list[str] = []
+
+    def agree(plan: Plan) -> bool:
+        # Nothing is written, so nobody need be asked.
+        extends.extend(plan.lines())
+        return True
+
     with sharing("calibrating") as show:
-        return plan_facts(plan(experiment, directory, show=show, **how))
+        made = plan(experiment, directory, show=show, extend=agree, **how)
+        return {**plan_facts(made), "extends": extends}
 
 
 def _agrees(asked: bool, plan: Plan) -> bool:
@@ -230,6 +237,7 @@ def _agrees(asked: bool, plan: Plan) -> bool:
         lines = "\n".join(f"  - {line}" for line in plan.lines())
         say(f"headrace: {plan.stored.directory} is extended, which\n{lines}", error=True)
     if ask:
+        say("What that takes: the same command with --plan.", error=True)
         say("Extend it? [y/N]", error=True)
     return asked or (ask and sys.stdin.readline().strip().lower() in ("y", "yes"))
 

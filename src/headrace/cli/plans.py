@@ -35,6 +35,8 @@ def announce(facts: Facts) -> None:
 
 def lines(facts: Facts) -> Iterator[str]:
     """The plan, a sentence or two about each matter."""
+    if facts.get("extends"):
+        yield f"With --extend the folder is extended, which {'; '.join(facts['extends'])}."
     yield _studies(facts)
     yield _trials(facts)
     if facts["replicates"]:
