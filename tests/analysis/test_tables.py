@@ -74,8 +74,11 @@ def test_errors_name_line_column_value_and_fix(written, text, parts):
 
 def test_a_seed_that_a_group_has_twice_names_both_lines(written):
     path = written("group,seed,metric\na,0,1\nb,0,1\na,0,2\n")
-    with pytest.raises(InputError, match=r"line 4, column seed: the same group and seed as in line 2"):
+    with pytest.raises(
+        InputError, match=r"line 4, column seed: the same group and seed as in line 2"
+    ) as caught:
         read_comparison_table(path)
+    assert "Remove one of the two, or name the column of the seeds with --seed." in str(caught.value)
 
 
 def test_a_thousand_errors_are_not_all_told(written):

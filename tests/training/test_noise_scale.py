@@ -325,3 +325,14 @@ def test_the_shares_are_those_of_every_part_of_every_rank(ranks: int, sizes: lis
     assert share == pytest.approx(sum((size / total) ** 2 for size in everyone))
     if len(set(sizes)) == 1:
         assert measure._shares_of(total, len(sizes)) == (total, pytest.approx(share))
+
+
+def test_a_state_of_gradients_that_vanished_is_taken_back() -> None:
+    weight = nn.Parameter(torch.zeros(2))
+    measure, fresh = NoiseScale([weight]), NoiseScale([nn.Parameter(torch.zeros(2))])
+    for _ in range(2):
+        (weight * 0.0).sum().backward()
+    measure.step(4)
+    assert measure.state_dict()["squares"] == [[0.0, 0.0]]
+    fresh.load_state_dict(measure.state_dict())
+    assert fresh.state_dict() == measure.state_dict()
