@@ -24,7 +24,7 @@ from headrace.store.search_facts import Facts
 if TYPE_CHECKING:
     from headrace.specs.search import SubsetSearch
 
-APART = 0.2
+APART = 0.25
 """Studies, of those of which it can be, whose own setting is tried against the common one [D]."""
 STORE_SECONDS = 0.01
 """To store a trial [D]."""
