@@ -20,7 +20,7 @@ from headrace.training.loop import Measurement, train
 from headrace.training.losses import token_cross_entropy
 from headrace.training.optimizers import build_optimizer
 from headrace.training.recipe import Recipe
-from headrace.training.schedules import check_schedule, learning_rate
+from headrace.training.schedules import check_schedule, learning_rate, warmup
 
 VOCABULARY, WINDOW, STEPS = 7, 5, 6
 RNG = torch.Generator().manual_seed(3)
@@ -209,3 +209,9 @@ def test_a_compiled_model_trains_as_the_model_itself() -> None:
     assert compiled[-1].metrics["validation/loss"] == pytest.approx(
         plain[-1].metrics["validation/loss"], rel=1e-4
     )
+
+
+def test_a_warm_up_is_a_line_that_ends_at_one() -> None:
+    for steps in (0, 1, 4):
+        expected = [(step + 1) / (steps + 1) for step in range(steps)] + [1.0] * 6
+        assert [warmup(step, steps) for step in range(steps + 6)] == expected
