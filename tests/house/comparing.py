@@ -19,7 +19,13 @@ OF_A_PROCESS = ("lock", "progress.json")
 """Files about the process that runs; the second is there only while it does, or after a kill."""
 
 
-ADDED = ("outcome.json",)
+NEW_FIGURES = ("training", "losses")
+
+
+ADDED = (
+    "outcome.json",
+    *(f"figures/{name}.{form}" for name in NEW_FIGURES for form in ("svg", "pdf", "png", "csv")),
+)
 """Files that later versions add to folders of before: compared only where both versions write them."""
 
 
