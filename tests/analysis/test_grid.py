@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -12,7 +13,7 @@ from scipy.special import stdtrit
 
 from headrace import random
 from headrace.analysis.grid import Cell, baselines_of, cells_of, read_grid
-from headrace.analysis.verdict import AIMS, MOST_LINES, losses
+from headrace.analysis.verdict import AIMS, MOST_LINES, lines, losses
 
 from .test_replicate_verdicts import replicated
 
@@ -193,3 +194,13 @@ def test_a_study_far_off_the_model_is_said_to_be_where_it_was_measured():
     low, high = np.quantile(found.joint.draws(4000, random.generator(1, "draws"))[:, place], [0.025, 0.975])
     own = stdtrit(found.joint.freedom, 0.975) * found.joint.points[place].error
     assert 0.7 * own < (high - low) / 2 < 1.6 * own
+
+
+def test_aims_that_come_to_one_choice_share_a_line():
+    found = grid(("shuffle", "a"), ("full",), {})
+    one = [replace(pick, choice=found.picks[0].choice) for pick in found.picks]
+    (line,) = lines(one, (), (), found.baselines)
+    assert line.text.startswith(
+        "Fewest steps, so fastest if workers are many, fewest examples, so cheapest and balanced between both"
+    )
+    assert [f"({aim})" in line.text for aim in AIMS] == [True] * 3

@@ -286,3 +286,14 @@ def test_steps_of_one_run_are_not_replicates(written):
 def test_tables_that_people_make_by_hand_are_refused_with_what_to_do(written, text, words):
     with pytest.raises(InputError, match=f"(?s){words}"):
         read_comparison_table(written(text))
+
+
+@pytest.mark.parametrize("places", [[0], [2], [1, 3], [0, 1, 2, 3]])
+@pytest.mark.parametrize(("bad", "what"), [('""', "must not be empty"), ("a\u200bb", r"U\+200B")])
+def test_every_bad_name_is_found_wherever_it_is(written, places, bad, what):
+    cells = [bad if place in places else f"group {place}" for place in range(4)]
+    path = written("group,seed,metric\n" + "".join(f"{cell},0,{place}\n" for place, cell in enumerate(cells)))
+    with pytest.raises(InputError, match=what) as caught:
+        read_comparison_table(path)
+    found = [line for line in range(2, 6) if f"line {line}, column group" in str(caught.value)]
+    assert found == [place + 2 for place in places]

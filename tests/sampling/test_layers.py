@@ -322,3 +322,11 @@ def test_a_layer_that_divides_a_ranks_part_is_refused_even_if_nothing_is_shown()
     assert len(list(plain(BatchSamplerShard(sampler, 1)))) == 3
     whole = ExampleSampler(24, batch_size=4, seed=2, rank=0, world_size=1)
     assert len(list(plain(BatchSamplerShard(whole, 2)))) == 3
+
+
+@pytest.mark.parametrize("given", [iter([1, 2]), {1, 2}, 3, None, "text", b"bytes", (x for x in "ab")])
+def test_only_data_sets_with_a_length_and_items_have_indices(given: object) -> None:
+    with pytest.raises(InputError, match="must be a map-style data set"):
+        Indexed(given)  # pyright: ignore[reportArgumentType]
+    taken = Indexed([5, 6])
+    assert (len(taken), taken[1]) == (2, (1, 6))
