@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import random as stdlib_random
+import signal
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -262,3 +267,36 @@ def test_without_packs_an_experiment_is_what_it_was(packed: Make) -> None:
     plain = packed({"training.pack": None})
     assert plain.digest() == packed({"training.pack": 1}).digest() != packed().digest()
     assert "pack =" not in plain.to_toml()
+
+
+def killed(asked: Experiment, folder: Path, seconds: float) -> bool:
+    """Whether a process that runs the experiment was killed after so many seconds, and not done before."""
+    child = os.fork()
+    if child == 0:
+        try:
+            run(asked, folder, processes=1, engine="inline")
+        finally:
+            os._exit(0)
+    time.sleep(seconds)
+    with suppress(ProcessLookupError):
+        os.kill(child, signal.SIGKILL)
+    return os.WIFSIGNALED(os.waitpid(child, 0)[1])
+
+
+@pytest.mark.slow
+def test_packs_that_are_killed_anywhere_resume_to_the_same_bytes(packed: Make, tmp_path: Path) -> None:
+    asked = packed({"training.pack": 8, "search.trials": 12, "grid.optimizer": ["sgd", "adamw"]})
+    run(asked, tmp_path / "first", processes=1, engine="inline")
+    start = time.monotonic()
+    expected = run(asked, tmp_path / "undisturbed", processes=1, engine="inline")
+    lasted, chance = time.monotonic() - start, stdlib_random.Random(0)
+    kills, folders = 0, 0
+    while kills < 25:
+        folder = tmp_path / str(folders)
+        folders += 1
+        for _ in range(5):
+            kills += killed(asked, folder, chance.uniform(0.1, 1) * lasted)
+        found = run(asked, folder, processes=1, engine="inline")
+        assert results(found) == results(expected)
+        assert agree(found, expected)
+    print(f"{kills} kills in {folders} folders")
