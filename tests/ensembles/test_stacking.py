@@ -150,3 +150,15 @@ def test_the_last_of_several_layers_of_the_right_width_is_the_head() -> None:
     assert last_layer(model, torch.zeros(2, 3)) is model[3]
     with pytest.raises(InputError, match="no linear layer"):
         last_layer(nn.Sequential(nn.Linear(3, 4), nn.Flatten(0)), torch.zeros(2, 3))
+
+
+def test_what_can_be_stacked_is_run_together(caplog: pytest.LogCaptureFixture) -> None:
+    """Nothing is said of running one after another, and the numbers are those of each alone."""
+    models = [nn.Sequential(nn.Linear(3, 5), nn.ReLU(), nn.Linear(5, 2)) for _ in range(4)]
+    inputs = torch.randn(6, 3)
+    with caplog.at_level(logging.INFO, logger="headrace"):
+        for chunk in (1, 3, 4):
+            found = inference._stack(models, chunk)(inputs)
+            assert isinstance(found, torch.Tensor)
+            torch.testing.assert_close(found, torch.stack([model(inputs) for model in models]))
+    assert not caplog.records

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import astuple
 
+import numpy as np
 import pytest
 
 from headrace import selection
+from headrace.random import generator
 from headrace.selection.registry import STRATEGIES
 
 DEFAULTS = {
@@ -44,3 +46,21 @@ def test_every_function_is_an_attribute_of_the_package_and_nothing_else_is() -> 
         assert selection.__getattr__(name) is entry.find()
     with pytest.raises(AttributeError, match="no attribute 'bottom_k'"):
         selection.__getattr__("bottom_k")
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_strategies_keep_apart_from_what_was_chosen_before_or_do_not_know_of_it(name: str) -> None:
+    entry, rng = STRATEGIES[name], np.random.default_rng(0)
+    inputs = {
+        "scores": rng.random(20),
+        "features": rng.normal(size=(20, 3)),
+        "classes": rng.integers(0, 3, 20),
+        "probabilities": rng.dirichlet(np.ones(3), size=20),
+        "member_probabilities": rng.dirichlet(np.ones(3), size=(2, 20)),
+    }
+    settings = {setting: given.default for setting, given in entry.settings.items()}
+    plain, after = (
+        entry.choose(inputs, 4, generator(0, "after"), initial=initial, settings=settings).tolist()
+        for initial in ([], [int(np.argmax(inputs["scores"])), 0, 1, 2])
+    )
+    assert (plain == after) is not entry.apart
