@@ -330,3 +330,11 @@ def test_only_data_sets_with_a_length_and_items_have_indices(given: object) -> N
         Indexed(given)  # pyright: ignore[reportArgumentType]
     taken = Indexed([5, 6])
     assert (len(taken), taken[1]) == (2, (1, 6))
+
+
+@pytest.mark.parametrize("draw", ["random", "", "Systematic", None, 1])
+@pytest.mark.parametrize("examples", [4, [1.0, 2.0]])
+def test_an_unknown_way_of_drawing_is_refused(draw: object, examples: object) -> None:
+    with pytest.raises(InputError, match="draw"):
+        ExampleSampler(examples, draw=draw, seed=0)  # pyright: ignore[reportArgumentType]
+    assert len(list(ExampleSampler([1.0, 2.0], draw="systematic", seed=0))) == 2
