@@ -69,6 +69,18 @@ def test_what_was_not_shown_is_one_line_that_names_all_of_it():
     assert not any(line.kind == "difference" for line in found.lines)
 
 
+def test_without_a_difference_the_headline_says_that_the_plain_configuration_may_do_as_well():
+    found = grid(("shuffle", "infobatch"), ("full", "half"), {("infobatch",): -0.5})
+    nothing = tuple(replace(effect, verdict="no difference shown") for effect in found.effects)
+    (balanced,) = (pick for pick in found.picks if pick.aim == "balanced")
+    assert balanced.choice.levels["policy"] == "infobatch"
+    plain = "policy shuffle, all examples may do as well."
+    assert not found.headline.endswith(plain)
+    assert replace(found, effects=nothing).headline.endswith(f"show a difference: {plain}")
+    base = replace(balanced, choice=replace(balanced.choice, levels=found.baselines))
+    assert replace(found, effects=nothing, picks=(base,)).headline.endswith("show a difference.")
+
+
 def test_lines_grow_with_findings_and_never_beyond_ten():
     policies = ("shuffle", "a", "b", "c")
     subsets = ("full", "half", "random:0.5")

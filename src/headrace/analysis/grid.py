@@ -124,14 +124,17 @@ class Grid:
 
     @property
     def headline(self) -> str:
-        """The answer in one sentence: the balanced choice, and how many differences were shown."""
+        """The answer: the balanced choice, how many differences were shown, and what that leaves open."""
         pick = next(pick for pick in self.picks if pick.aim == "balanced")
         shown = sum(effect.shown for effect in self.effects)
-        return (
+        answer = (
             f"The best balance of steps and examples: {configuration(pick.choice.levels)}, batch size "
             f"{words.number(pick.choice.batch_size)}. {shown} of {len(self.effects)} comparisons show a "
-            "difference."
+            "difference"
         )
+        if shown or pick.choice.levels == self.baselines:
+            return f"{answer}."
+        return f"{answer}: {configuration(self.baselines)} may do as well."
 
     @property
     def configurations(self) -> tuple[Levels, ...]:
