@@ -98,6 +98,7 @@ def test_any_course_of_a_run_has_the_same_results(packed: Make, tmp_path: Path, 
     assert {study["pack"] for study in json.loads(results(one))["studies"]} == {pack}
 
 
+@pytest.mark.slow
 def test_processes_have_the_same_results_as_none(
     packed: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -28,8 +28,8 @@ def drawn(picture: Picture, layout: Layout) -> str:
 
 def test_every_figure_of_the_protocol_is_there() -> None:
     assert [picture.name for picture in PICTURES] == [
-        "scaling", "normalised", "examples", "trade-off", "hyperparameters", "search-1-sgd",
-        "search-2-nesterov-momentum", "budgets",
+        "scaling", "training", "losses", "normalised", "examples", "trade-off", "hyperparameters",
+        "search-1-sgd", "search-2-nesterov-momentum", "budgets",
     ]  # fmt: skip
 
 

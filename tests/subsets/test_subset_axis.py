@@ -121,7 +121,7 @@ def test_an_epoch_is_an_epoch_of_the_part(experiment, tmp_path: Path) -> None:
     made = made.model_copy(update={"subsets": {"s.parquet": str(save(tmp_path / "s.parquet"))}})
     shared = setting(made)
     steps = [
-        RunningTrial(setting=shared.on(s.configuration.subset), study=s, trial=0)._budget
+        RunningTrial(setting=shared.on(s.configuration.subset), study=s, trial=0).budget
         for s in made.studies()
     ]
     assert steps == [3 * 96 // 4, 3 * 24 // 4, 3 * 8 // 4]
