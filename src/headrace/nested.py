@@ -28,7 +28,9 @@ def mapped(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
     if isinstance(value, Mapping):
         return {key: mapped(value[key], change) for key in value}
     if isinstance(value, list | tuple):
-        return type(value)(mapped(item, change) for item in value)
+        items = [mapped(item, change) for item in value]
+        # Named tuples take their fields one by one.
+        return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
     return value
 
 

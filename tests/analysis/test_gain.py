@@ -31,6 +31,17 @@ def test_noise_that_stays_the_same_gives_the_law(
     assert (found < 1) == (share < 1) or found == pytest.approx(1)
 
 
+def test_progress_is_weighed_by_the_steps_around_each_point() -> None:
+    """By the trapezoid rule: NumPy's integral over the steps, over their length."""
+    rng = random.generator(0, "trapezoids")
+    steps = np.array([0.0, 1.0, 4.0, 20.0, 100.0])
+    parts = np.stack([rng.uniform(1, 5, 5), rng.uniform(50, 90, 5), rng.uniform(-40, 10, 5)], axis=1)
+    signal, noise, added = parts.T
+    needed = (16 * signal + noise) / (16 * signal + noise + added)
+    expected = 100 / np.trapezoid(needed, steps)
+    assert float(ratios(parts[None], steps, 16)[0]) == pytest.approx(expected)
+
+
 @given(signals=st.lists(st.floats(-1, 10), min_size=1, max_size=5), size=st.integers(1, 1000))
 def test_uniform_sampling_is_predicted_to_gain_nothing(signals: list[float], size: int) -> None:
     covariance = (0.3, 0.1, 0.0, 0.1, 0.5, 0.0, 0.0, 0.0, 0.0)
