@@ -17,7 +17,7 @@ from headrace.analysis.curves import CurveFit
 from headrace.analysis.optimizers import ratios_of, say_ratios
 from headrace.analysis.results import analyse
 from headrace.analysis.rule_words import say_rules
-from headrace.analysis.rules import Carried, judge, to_dict
+from headrace.analysis.rules import Carried, Cost, judge, to_dict, verdict_on
 from headrace.analysis.surface import Surface, fit_surface
 from headrace.report.write import write_report
 from headrace.specs.rules import RULES, carried
@@ -152,6 +152,42 @@ def test_what_was_not_searched_is_not_judged() -> None:
     assert say_rules([one], "examples") == [
         "AdamW, rule half-life: it cannot be judged, because beta2 was not searched."
     ]
+
+
+@pytest.mark.parametrize(
+    ("intervals", "ends", "verdict"),
+    [
+        ([(0.95, 1.1), (1.0, 1.15)], (1.0, 1.15), "holds"),
+        ([(1.0, 1.2)], (1.0, 1.2), "holds"),
+        ([(1.0, 1.21)], (1.0, 1.21), "undecided"),
+        ([(1.0, 1.1), (1.21, 1.5)], (1.21, 1.5), "fails"),
+        ([(1.0, 3.0), (1.19, 1.3)], (1.19, 3.0), "undecided"),
+        # Where nothing is known at one batch size, no rule holds; at another it may fail all the same.
+        ([(1.0, 1.1), None], (1.0, math.inf), "undecided"),
+        ([(1.3, 1.4), None], (1.3, math.inf), "fails"),
+    ],
+)
+def test_the_verdict_is_about_the_batch_size_at_which_a_rule_costs_most(
+    intervals: list[tuple[float, float] | None], ends: tuple[float, float], verdict: str
+) -> None:
+    costs = [_cost(8 << place, one) for place, one in enumerate(intervals)]
+    found = verdict_on(costs)
+    assert (found["interval"], found["verdict"]) == (ends, verdict)
+    assert found["worst"] is max((c for c in costs if c.factor), key=lambda c: c.factor or 0.0)
+    assert verdict_on([_cost(8, None)]).keys() == {"reason"}
+
+
+def _cost(size: int, interval: tuple[float, float] | None) -> Cost:
+    factor = None if interval is None else (interval[0] * interval[1]) ** 0.5
+    return Cost(
+        batch_size=size,
+        setting={},
+        outside=(),
+        factor=factor,
+        interval=interval,
+        steps=factor,
+        steps_interval=interval,
+    )
 
 
 def test_the_results_are_plain_data_in_both_units() -> None:

@@ -176,7 +176,7 @@ class _Rule:
             for size in self.sizes
             if size != self.start
         ]
-        return replace(found, at=tuple(costs), **_worst(costs))
+        return replace(found, at=tuple(costs), **verdict_on(costs))
 
     def _place(self, size: int) -> int:
         return self.surface.batch_sizes.index(float(size))
@@ -224,7 +224,7 @@ class _Rule:
         return Setting(rate=self._log(RATE, values[RATE]), others=logs - self.surface.fitted.mean_others)
 
 
-def _worst(costs: Sequence[Cost]) -> dict[str, Any]:
+def verdict_on(costs: Sequence[Cost]) -> dict[str, Any]:
     """Where it costs most, with its interval and the verdict.
 
     The interval ends at the largest of the low ends and at the largest of the high ends: that of the batch
