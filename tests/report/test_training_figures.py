@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import polars as pl
 import pytest
 
@@ -39,7 +41,10 @@ def test_a_course_is_what_was_measured_of_the_best_trial(stored: StoredExperimen
         assert course["step"].to_list() == sorted(measured["step"].to_list())
         errors = measured.sort("step")[f"validation/{made.metric}"].to_list()
         assert course["validation"].to_list() == errors
-        assert course["examples"].to_list() == measured.sort("step")["examples_backpropagated"].to_list()
+        # This store does not say how many examples were trained on.
+        size = study.configuration.batch_size
+        assert measured["examples_backpropagated"].is_null().all()
+        assert course["examples"].to_list() == [size * step for step in course["step"]]
 
 
 def test_without_the_goal_the_nearest_trial_is_shown(stored: StoredExperiment) -> None:
@@ -73,6 +78,20 @@ def test_panels_are_of_the_first_curves_and_the_data_of_all(made: Analysis) -> N
     for layout, panels in ((WIDE, 12), (NARROW, 6)):
         with styled("x"):
             assert len(figure.draw(layout).axes) == panels
+
+
+def test_in_tokens_examples_count_as_many_and_steps_stay(made: Analysis) -> None:
+    assert made.courses is not None
+    for tokens in (None, 64.0):
+        results = made.results | ({} if tokens is None else {"tokens_per_example": tokens})
+        (figure,) = training.figures(replace(made, results=results))
+        assert isinstance(figure, Picture)
+        with styled("x"):
+            steps, examples = figure.draw(WIDE).axes[:2]
+        first = made.courses.filter((pl.col("batch_size") == 8) & (pl.col("step") > 0))
+        assert list(steps.lines[0].get_xdata()) == first["step"].to_list()
+        assert list(examples.lines[0].get_xdata()) == (first["examples"] * (tokens or 1)).to_list()
+        assert examples.get_xlabel() == ("examples trained on" if tokens is None else "tokens trained on")
 
 
 def test_nothing_measured_shows_nothing(made: Analysis) -> None:

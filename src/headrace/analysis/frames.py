@@ -180,7 +180,10 @@ def courses_frame(studies: Sequence[Study], metric: str) -> pl.DataFrame:
         "test": f"test/{metric}",
     }
     rows = [
-        study.identity | {name: row.get(column) for name, column in names.items()}
+        study.identity
+        | {name: row.get(column) for name, column in names.items()}
+        # Stores from elsewhere do not say how many.
+        | ({"examples": row["step"] * study.batch_size} if row["examples_backpropagated"] is None else {})
         for study in studies
         if study.course is not None
         for row in study.course.iter_rows(named=True)
