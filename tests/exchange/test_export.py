@@ -86,6 +86,11 @@ def test_every_form_gives_the_tables_back(stored: StoredExperiment, tmp_path: Pa
         assert_frame_equal(read, table, check_exact=True)
 
 
+def test_what_was_not_asked_for_is_no_file(tmp_path: Path) -> None:
+    bare = import_archive(make_archive(tmp_path), tmp_path / "bare", goal=0.1, trials=3)
+    assert export(bare, tmp_path / "out", "csv") == ["measurements.csv", "trials.csv"]
+
+
 def test_a_name_of_the_users_is_no_formula(stored: StoredExperiment, tmp_path: Path) -> None:
     table = trials_table(stored).with_columns(pl.lit("=1+1").alias("error"))
     with pytest.MonkeyPatch.context() as patch:

@@ -41,6 +41,10 @@ def test_a_course_is_what_was_measured_of_the_best_trial(stored: StoredExperimen
         assert course["step"].to_list() == sorted(measured["step"].to_list())
         errors = measured.sort("step")[f"validation/{made.metric}"].to_list()
         assert course["validation"].to_list() == errors
+        losses = measured.sort("step")
+        assert course["train_loss"].to_list() == losses["train/loss"].to_list()
+        assert course["validation_loss"].to_list() == losses["validation/loss"].to_list()
+        assert course["test"].to_list() == losses[f"test/{made.metric}"].to_list()
         # This store does not say how many examples were trained on.
         size = study.configuration.batch_size
         assert measured["examples_backpropagated"].is_null().all()
