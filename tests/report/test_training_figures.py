@@ -8,8 +8,9 @@ import polars as pl
 import pytest
 
 from analysis.made_store import experiment, make_store, two_regimes
+from headrace.analysis.frames import courses_frame
 from headrace.analysis.results import Analysis, analyse
-from headrace.analysis.studies import course_of
+from headrace.analysis.studies import course_of, read_studies
 from headrace.report.canvas import NARROW, WIDE
 from headrace.report.figures import Picture, losses, training
 from headrace.report.style import shade, styled
@@ -41,14 +42,20 @@ def test_a_course_is_what_was_measured_of_the_best_trial(stored: StoredExperimen
         assert course["step"].to_list() == sorted(measured["step"].to_list())
         errors = measured.sort("step")[f"validation/{made.metric}"].to_list()
         assert course["validation"].to_list() == errors
-        losses = measured.sort("step")
-        assert course["train_loss"].to_list() == losses["train/loss"].to_list()
-        assert course["validation_loss"].to_list() == losses["validation/loss"].to_list()
-        assert course["test"].to_list() == losses[f"test/{made.metric}"].to_list()
         # This store does not say how many examples were trained on.
         size = study.configuration.batch_size
         assert measured["examples_backpropagated"].is_null().all()
         assert course["examples"].to_list() == [size * step for step in course["step"]]
+
+
+def test_each_column_is_its_own_measurement(stored: StoredExperiment) -> None:
+    study = read_studies(stored)[0]
+    assert study.course is not None
+    metric = stored.metric_name
+    names = ("train/loss", "validation/loss", f"validation/{metric}", f"test/{metric}")
+    numbered = study.course.with_columns(pl.lit(float(i)).alias(name) for i, name in enumerate(names))
+    (row, *_) = courses_frame([replace(study, course=numbered)], metric).to_dicts()
+    assert [row[name] for name in ("train_loss", "validation_loss", "validation", "test")] == [0, 1, 2, 3]
 
 
 def test_without_the_goal_the_nearest_trial_is_shown(stored: StoredExperiment) -> None:

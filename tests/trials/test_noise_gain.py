@@ -22,7 +22,7 @@ from headrace.store.noise_gain import read
 from headrace.training.noise import per_example
 from headrace.training.per_example import per_example_products
 from headrace.trials.bench import Bench
-from headrace.trials.noise_gain import measure_gain, odds, odds_of_candidates, predictable
+from headrace.trials.noise_gain import added_within, measure_gain, odds, odds_of_candidates, predictable
 
 N = 400
 
@@ -110,7 +110,7 @@ def test_candidates_bring_their_own_noise_with_them() -> None:
     squares, products, mean = per_example_products(model, inputs, targets)
     _, noise = per_example(squares, products, mean)
     q = odds_of_candidates(policy, model, inputs, targets)  # pyright: ignore[reportArgumentType]
-    added = ((q - 1) * squares).mean() + noise.mean() / candidates * (1 - 1 / size)
+    added = added_within(q, squares, noise, candidates=candidates, batch_size=size).mean()
     outputs = model(inputs).detach()
     errors = outputs.softmax(1) - nn.functional.one_hot(targets, 3)
     g = torch.cat([(errors[:, :, None] * inputs[:, None, :]).flatten(1), errors], 1).numpy()

@@ -88,8 +88,9 @@ def measure_gain(
         if chooser is None or plan is None or plan.candidates == 1:
             added = (odds(plan, drawn) - 1) * squares
         else:
-            added = (odds_of_candidates(chooser, model, inputs, targets) - 1) * squares
-            added += noise / plan.candidates * (1 - 1 / study.configuration.batch_size)
+            chosen = odds_of_candidates(chooser, model, inputs, targets)
+            size = study.configuration.batch_size
+            added = added_within(chosen, squares, noise, candidates=plan.candidates, batch_size=size)
         found.append(point(measurement.step, signal, noise, added))
         if progress is not None:
             progress(f"{study.name}, step {measurement.step}")
@@ -124,6 +125,19 @@ def odds_of_candidates(policy: BatchPolicy, model: nn.Module, inputs: Any, targe
     found = ratings.cpu().numpy().astype(np.float64)
     found = found + 1e-6 * found.mean() + 1e-30
     return found.mean() / found
+
+
+def added_within(odds: Each, squares: Each, noise: Each, *, candidates: float, batch_size: int) -> Each:
+    """What choosing within candidates adds to each example's noise, see the module.
+
+    Args:
+        odds: Q of each, from `odds_of_candidates`.
+        squares: |g_i|^2.
+        noise: Pseudo-values of tr(Sigma).
+        candidates: How many are drawn for each that is trained on.
+        batch_size: How many are trained on in a step.
+    """
+    return (odds - 1) * squares + noise / candidates * (1 - 1 / batch_size)
 
 
 def point(step: int, signal: Each, noise: Each, added: Each) -> GainPoint:
